@@ -1,0 +1,225 @@
+"""The command line. It holds no parameter that changes a result: those are in ``params.yaml``."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from flows.process import StageFailed
+from models.errors import GenasError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+# Everything else is imported where it is used: `genas --help` answers at once.
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="GeNAS as one pipeline: search, retrain, transfer.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="The data sets of a profile.")
+track_app = typer.Typer(no_args_is_help=True, help="The tracking database.")
+app.add_typer(data_app, name="data")
+app.add_typer(track_app, name="track")
+
+Profile = Annotated[str, typer.Option("--profile", "-p", help="demo, mini, paper, or a folder with a params.yaml.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many stages run at once.")]
+Port = Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")]
+JOBS = min(2, os.cpu_count() or 1)
+
+
+def console(stderr: bool = False) -> Console:
+    """Standard output, or standard error."""
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def checked(profile: str) -> Path:
+    """The profile's folder, its parameters valid.
+
+    Raises:
+        GenasError: no such profile, or wrong parameters.
+    """
+    from pipeline.config import load_params, profile_folder
+
+    folder = profile_folder(profile)
+    load_params(folder)
+    return folder
+
+
+def execute(profile: str, targets: tuple[str, ...], jobs: int) -> None:
+    """Bring ``targets`` up to date; Prefect is started only if something is to be done.
+
+    Raises:
+        GenasError, StageFailed: one line that names what failed.
+    """
+    from flows.plan import plan
+    from flows.process import Children
+    from flows.progress import shown
+
+    folder, children = checked(profile), Children()
+    name, errors = (profile if profile in ("demo", "mini", "paper") else folder.name), console(stderr=True)
+    with shown(errors):
+        try:
+            stale = plan(folder, targets, children)
+        finally:
+            children.stop()
+    if not stale:
+        typer.echo(f"{name}: everything is up to date")
+        return
+    with shown(errors, stale):
+        from flows import environment
+
+        environment.apply(environment.PREFECT, environment.CONSOLE)
+        from flows.reproduce import reproduce
+
+        ended = reproduce(str(folder) if name != profile else name, targets, jobs, tuple(stale))
+    words = ", ".join(f"{list(ended.values()).count(word)} {word}" for word in sorted(set(ended.values())))
+    typer.echo(f"{name}: {words}")
+
+
+@app.command()
+def demo(jobs: Jobs = JOBS) -> None:
+    """Run the whole chain on small embedded data, then print its results."""
+    execute("demo", (), jobs)
+    results("demo")
+
+
+@app.command()
+def run(
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET]...", help="Stages or rows; none: everything.")
+    ] = None,
+    profile: Profile = "demo",
+    jobs: Jobs = JOBS,
+) -> None:
+    """Bring a profile up to date: the targets, and all that they depend on."""
+    execute(profile, tuple(targets or ()), jobs)
+
+
+@app.command()
+def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Print what has been measured so far."""
+    import json
+
+    from pipeline import results as numbers
+
+    rows = numbers.collect(checked(profile))
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1))
+    else:
+        numbers.show(rows, console())
+
+
+@app.command()
+def report(profile: Profile = "demo") -> None:
+    """Write the report from the metrics that are there."""
+    from pipeline import report as page
+
+    typer.echo(page.build(checked(profile)))
+
+
+@data_app.command("check")
+def data_check(profile: Profile = "demo") -> None:
+    """Look whether each data set is where it should be."""
+    from pipeline.data import check
+
+    missing = 0
+    for name, ok, message in check(checked(profile)):
+        typer.echo(f"{'ok     ' if ok else 'missing'} {name}: {message}")
+        missing += not ok
+    raise typer.Exit(1 if missing else 0)
+
+
+@data_app.command("changed")
+def data_changed(names: list[str], profile: Profile = "demo", port: Port = 4200) -> None:
+    """Announce changed data sets: a served profile then refreshes what depends on its data."""
+    from flows import environment
+
+    environment.apply(environment.CONSOLE)
+    from flows.serve import announce
+
+    announce(profile, names, port)
+    typer.echo(f"announced: {', '.join(names)}")
+
+
+@app.command()
+def serve(
+    profile: Profile = "demo",
+    cron: Annotated[str | None, typer.Option(help='When to refresh, for example "0 3 * * *".')] = None,
+    jobs: Jobs = JOBS,
+    port: Port = 4200,
+) -> None:
+    """Serve every flow of a profile, and refresh it on a schedule or when its data changes."""
+    from flows import environment
+
+    environment.apply(environment.PREFECT)
+    from flows.serve import serve as serve_flows
+
+    serve_flows(str(checked(profile)) if os.path.exists(profile) else profile, jobs, cron, port)
+
+
+@track_app.command("rebuild")
+def track_rebuild(profile: Profile = "demo") -> None:
+    """Rebuild the tracking database from the metrics that DVC keeps."""
+    from pipeline import tracking
+
+    tracking.rebuild(checked(profile))
+
+
+@track_app.command("ui")
+def track_ui(port: Port = 5000) -> None:
+    """Serve the tracking database of all profiles to the browser."""
+    from flows import environment
+    from flows.ports import HOST, require_free
+    from pipeline import tracking
+
+    require_free(port)
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
+    command += ["--backend-store-uri", tracking.uri()]
+    os.execve(sys.executable, command, environment.of_children(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
+
+
+@app.command()
+def doctor(profile: Profile = "demo") -> None:
+    """Look whether everything is here that a profile needs."""
+    from flows.doctor import examine
+    from pipeline.config import profile_folder
+
+    lacking = 0
+    for finding in examine(profile_folder(profile)):
+        sign = "ok  " if finding.ok else "FAIL" if finding.essential else "warn"
+        typer.echo(f"{sign} {finding.name}: {finding.message}")
+        lacking += finding.essential and not finding.ok
+    raise typer.Exit(1 if lacking else 0)
+
+
+def stopped(number: int, frame: Any) -> None:
+    """On SIGTERM: leave through every ``finally``."""
+    sys.exit(128 + number)
+
+
+def main() -> int:
+    """The entry point; exit status 0, 1 for a failed stage or check, 2 for a user's error, 130 when interrupted."""
+    from flows import environment
+
+    environment.apply(environment.QUIET)
+    signal.signal(signal.SIGTERM, stopped)
+    try:
+        app()
+    except (GenasError, StageFailed) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, GenasError) else 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

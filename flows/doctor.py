@@ -1,0 +1,106 @@
+"""Is everything here that a profile needs? Versions against the project's own bounds, frameworks, data, disk."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import shutil
+import sys
+import tomllib
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+from flows import environment
+from models.errors import GenasError
+from pipeline.config import REPOSITORY, Params, data_root, load_params
+
+DISK = 5
+"""GB that should be free for the outputs of the small profiles."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the diagnosis; what is ``essential`` and not ``ok`` makes the command fail."""
+
+    name: str
+    ok: bool
+    message: str
+    essential: bool = True
+
+
+def examine(folder: Path) -> Iterator[Finding]:
+    """Every finding for the profile in ``folder``, cheap ones first."""
+    yield Finding("python", sys.version_info >= (3, 11), sys.version.split()[0])
+    params: Params | None = None
+    try:
+        params = load_params(folder)
+        yield Finding("params.yaml", True, f"profile {params.profile}")
+    except GenasError as error:
+        yield Finding("params.yaml", False, str(error))
+    yield from packages()
+    yield from tools()
+    yield from frameworks(params)
+    yield from data(folder, params)
+
+
+def packages() -> Iterator[Finding]:
+    """Each requirement of pyproject.toml against what is installed; those of the extras are not essential."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    for group, requirements in groups.items():
+        for requirement in map(Requirement, requirements):
+            label = f"{requirement.name} [{group}]" if group else requirement.name
+            try:
+                found = version(requirement.name)
+            except PackageNotFoundError:
+                yield Finding(label, False, f"not installed, expected {requirement}", essential=not group)
+                continue
+            # A build's local part ("+cpu", "+cu130") is not part of the bound.
+            fits = requirement.specifier.contains(found.partition("+")[0], prereleases=True)
+            wanted = "" if fits else f", expected {requirement.specifier}"
+            yield Finding(label, fits, found + wanted, essential=not group)
+
+
+def tools() -> Iterator[Finding]:
+    """The device, git, telemetry and disk."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
+    yield Finding("GPU", True, device, essential=False)
+    git = shutil.which("git")
+    yield Finding("git", git is not None, git or "not found, DVC needs it")
+    on = [name for name, value in environment.QUIET.items() if os.environ.get(name, value) != value]
+    yield Finding("telemetry", not on, f"changed by the environment: {', '.join(on)}" if on else "off", essential=False)
+    free = shutil.disk_usage(REPOSITORY).free / 1e9
+    yield Finding("disk", free > DISK, f"{free:.0f} GB free", essential=False)
+
+
+def frameworks(params: Params | None) -> Iterator[Finding]:
+    """Detectron2 and MMSegmentation import; essential where the profile has rows for them."""
+    rows = params.stage_rows() if params else {}
+    for stage, module in (("detect", "detectron2.modeling"), ("segment", "mmseg.models")):
+        needed = bool(rows.get(stage))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                importlib.import_module(module)
+            yield Finding(module.partition(".")[0], True, "imports", needed)
+        except (ImportError, AttributeError, OSError, RuntimeError) as error:  # how broken installations show
+            yield Finding(module.partition(".")[0], False, " ".join(f"does not import: {error}".split()), needed)
+
+
+def data(folder: Path, params: Params | None) -> Iterator[Finding]:
+    """Where the data root is and which of the profile's data sets are there."""
+    root = data_root()
+    derived = params is not None and all(one.path is None for one in params.data.values())
+    yield Finding("data root", root.is_dir() or derived, str(root))
+    if params is not None:
+        from pipeline.data import check
+
+        for name, ok, message in check(folder):
+            yield Finding(f"data {name}", ok, message)

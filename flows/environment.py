@@ -1,0 +1,52 @@
+"""Every environment variable that the command line and its children run with, in one place.
+
+All are defaults: what the user has set wins. None of them changes a result.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from pipeline.config import REPOSITORY
+
+STATE = REPOSITORY / ".genas"
+"""Prefect's own database lies here, ignored by git; deleting it loses history and nothing else."""
+
+QUIET = {
+    "DO_NOT_TRACK": "true",  # Prefect accepts the word only
+    "DVC_NO_ANALYTICS": "1",
+    "ITERATIVE_DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "HF_HUB_OFFLINE": "1",
+}
+"""No telemetry, no network."""
+
+PREFECT = {
+    "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # the default of 20 is too short on a busy machine
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{STATE / 'prefect.db'}",
+}
+"""A server that lives as long as the command, used unless ``PREFECT_API_URL`` or a Prefect profile names another."""
+
+CONSOLE = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+"""The command line prints its own progress; Prefect's log lines go to its server and to the log files."""
+
+
+def apply(*tables: Mapping[str, str]) -> None:
+    """Set what is not set. Prefect reads its settings when it is first imported, so this comes before that."""
+    for table in tables:
+        for name, value in table.items():
+            os.environ.setdefault(name, value)
+    STATE.mkdir(exist_ok=True)
+
+
+def of_children(**more: str) -> dict[str, str]:
+    """The environment of a child process: this interpreter's folder first on PATH, one thread, quiet."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    defaults = {**QUIET, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    return {**defaults, **os.environ, "PATH": path, **more}

@@ -1,0 +1,67 @@
+"""The graph of one profile's stages, read from DVC: it stands in ``dvc.yaml`` and nowhere else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import networkx as nx
+
+from models.errors import GenasError
+
+
+def stage_graph(folder: Path, targets: Sequence[str] = ()) -> nx.DiGraph[str]:
+    """The stages of ``folder``'s ``dvc.yaml`` as DVC names them, with edges from dependency to dependant.
+
+    Args:
+        folder: a profile's folder; stages of profiles nested below it are left out.
+        targets: stages (``search``) or rows (``search@digits-flatness-0``), taken with all that they depend on;
+            none means everything.
+
+    Returns:
+        Every node has the attribute ``scan``: the stage is to be run every time, whatever DVC knows of it.
+
+    Raises:
+        GenasError: an unknown target, or a ``dvc.yaml`` that DVC does not accept.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.stage import PipelineStage
+
+    folder = folder.resolve()
+    try:
+        with Repo(str(folder)) as repo:
+            graph = repo.index.graph  # semi-public; tests/flows/test_graph.py compares it with `dvc dag`
+            own = [s for s in graph if isinstance(s, PipelineStage) and Path(s.path).parent == folder]
+            names = {stage: stage.name for stage in own}
+            scans = {stage.name: bool(stage.always_changed) for stage in own}
+            stages = nx.relabel_nodes(graph.subgraph(own).reverse(), names)
+    except DvcException as error:
+        raise GenasError(f"{folder / 'dvc.yaml'}: {' '.join(str(error).split())}") from None
+    nx.set_node_attributes(stages, scans, "scan")
+    wanted = resolve(targets, list(stages)) if targets else set(stages)
+    return stages.subgraph(wanted.union(*(nx.ancestors(stages, name) for name in wanted))).copy()
+
+
+def resolve(targets: Sequence[str], stages: Sequence[str]) -> set[str]:
+    """The rows that ``targets`` name.
+
+    Raises:
+        GenasError: an unknown target, with those it resembles.
+    """
+    found: set[str] = set()
+    groups = list(dict.fromkeys(kind(name) for name in stages))
+    for target in targets:
+        rows = [name for name in stages if target in (name, kind(name))]
+        if not rows:
+            close = get_close_matches(target, [*groups, *stages], n=3)
+            hint = f"did you mean {' or '.join(close)}" if close else f"expected a row or one of {', '.join(groups)}"
+            raise GenasError(f"unknown target {target!r}, {hint}")
+        found.update(rows)
+    return found
+
+
+def kind(stage: str) -> str:
+    """The stage that a row belongs to: ``search`` of ``search@digits-flatness-0``."""
+    return stage.partition("@")[0]

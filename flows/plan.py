@@ -1,0 +1,66 @@
+"""What is to be done: run the scans, ask DVC what is stale, take what hangs below. Prefect is not needed to know."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import networkx as nx
+
+from flows import environment
+from flows.graph import stage_graph
+from flows.process import Children
+from flows.progress import report
+from models.errors import GenasError
+
+DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+
+
+def plan(folder: Path, targets: Sequence[str], children: Children) -> nx.DiGraph[str]:
+    """The part of the graph that is to be walked; empty when everything is up to date.
+
+    Stages that DVC runs every time (the scans of the data) are run here, because what they find decides about the
+    rest. A stale stage brings its dependants: whether its new output changes them is known only when it has run, and
+    DVC then skips those that it does not change.
+
+    Raises:
+        GenasError: an unknown target, or a ``dvc.yaml`` that DVC does not accept.
+    """
+    graph = stage_graph(folder, targets)
+    scans = [name for name in graph if graph.nodes[name]["scan"]]
+    stale: set[str] = set()
+    if scans and not scanned(folder, scans, children):
+        stale.update(scans)  # one of them failed: the walk runs them again, retries, and says which
+    stale |= changed(folder, children) & set(graph) - set(scans)
+    return graph.subgraph(stale.union(*(nx.descendants(graph, name) for name in stale))).copy()
+
+
+def scanned(folder: Path, scans: Sequence[str], children: Children) -> bool:
+    """Run the scans one after another in a single DVC process; False if one failed."""
+    report("data", "scanning", detail=f"{len(scans)} sets")
+    with log_file(folder, "scan").open("w") as log:
+        command = [*DVC, "repro", "--keep-going", *scans]
+        return children.run(command, folder, environment.of_children(), lambda line: print(line, file=log)) == 0
+
+
+def changed(folder: Path, children: Children) -> set[str]:
+    """The stages of ``folder`` whose command, parameters, dependencies or outputs are not those of ``dvc.lock``.
+
+    Raises:
+        GenasError: DVC could not tell.
+    """
+    lines: list[str] = []
+    if children.run([*DVC, "status", "--json", "dvc.yaml"], folder, environment.of_children(), lines.append):
+        raise GenasError(f"{folder / 'dvc.yaml'}: {lines[-1] if lines else 'dvc status failed'}")
+    # Warnings may come before it; the answer itself is one line.
+    answer = next((line for line in reversed(lines) if line.startswith("{")), "{}")
+    return set(json.loads(answer))
+
+
+def log_file(folder: Path, name: str) -> Path:
+    """Where the output of a stage goes, besides Prefect's own log."""
+    path = folder / ".scratch" / "logs" / f"{name}.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path

@@ -1,0 +1,231 @@
+"""Prefect drives DVC: one task per stage row, each ``dvc repro --single-item`` in a process of its own.
+
+DVC alone knows what is stale and keeps what was made. Prefect decides when and how many at once, retries, limits the
+time, and keeps the logs; its own caching is off, for it knows nothing of files.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from graphlib import TopologicalSorter
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import networkx as nx
+from prefect import Task, flow, runtime, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.logging import get_run_logger
+
+from flows import environment
+from flows.graph import kind, stage_graph
+from flows.plan import DVC, log_file, plan
+from flows.process import Children, StageFailed, Stopped
+from flows.progress import report
+from flows.version import VERSION
+from models.errors import GenasError
+from pipeline.config import profile_folder
+
+JOBS = 2
+"""Stages at once, unless said otherwise."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a stage is run; nothing here changes what it computes."""
+
+    hours: float
+    retries: int = 2
+    delay_seconds: float = 10
+
+
+POLICIES = {
+    "data": Policy(hours=12),
+    "supernet": Policy(hours=24 * 14),
+    "search": Policy(hours=24 * 14),
+    "retrain": Policy(hours=24 * 30),
+    "shift": Policy(hours=24),
+    "detect": Policy(hours=24 * 14),
+    "segment": Policy(hours=24 * 14),
+}
+"""Per stage. The limits stop what hangs, with room for ImageNet on one GPU; a retry goes on where the stage was."""
+
+DEFAULT = Policy(hours=4)
+
+
+class Output:
+    """What a stage's output tells about its end."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.word = "done"
+        self.user_error = ""
+        self.last = ""
+
+    def read(self, line: str) -> None:
+        """Take in one line."""
+        if line.startswith("error: "):
+            self.user_error = line.removeprefix("error: ")
+        elif line.startswith(f"Stage '{self.stage}' didn't change"):
+            self.word = "unchanged"
+        elif line.startswith(f"Stage '{self.stage}' is cached"):
+            self.word = "restored"
+        if line.strip() and not (self.last and line.startswith("ERROR: failed to reproduce")):
+            self.last = line.strip()  # DVC's closing line says less than the stage's own
+
+
+def run_stage(stage: str, folder: Path, policy: Policy, children: Children) -> str:
+    """Bring one row up to date; its output goes to Prefect's log and to a file.
+
+    Returns:
+        ``done``, ``restored`` (from DVC's cache of runs) or ``unchanged``.
+
+    Raises:
+        GenasError: the stage said ``error: ...``, which trying again does not mend.
+        StageFailed: it crashed, or ran out of time.
+    """
+    report(stage, "running", f"attempt {runtime.task_run.run_count}" if runtime.task_run.run_count > 1 else "")
+    logger, path, output = get_run_logger(), log_file(folder, stage), Output(stage)
+    surroundings = environment.of_children(GENAS_PREFECT_RUN=str(runtime.flow_run.id))
+    with path.open("a", buffering=1) as log:
+
+        def tell(line: str) -> None:
+            output.read(line)
+            logger.info(line)
+            log.write(line + "\n")
+
+        command = [*DVC, "repro", "--single-item", stage]
+        try:
+            status = children.run(command, folder, surroundings, tell, policy.hours * 3600)
+        except TimeoutError as error:
+            raise StageFailed(f"{stage}: {error} (log: {path})") from None
+    if status and output.user_error:
+        raise GenasError(f"{stage}: {output.user_error}")
+    if status:
+        raise StageFailed(f"{stage}: {output.last or f'exit status {status}'} (log: {path})")
+    return output.word
+
+
+def can_be_retried(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
+    """Whether a failure may be gone next time: not the user's mistakes, and not while the run is being stopped."""
+    return not isinstance(state.data, GenasError | Stopped)
+
+
+def task_of(stage: str, policy: Policy) -> Task[..., str]:
+    """The Prefect task that runs ``stage``."""
+    return task(
+        run_stage,
+        name=kind(stage),
+        task_run_name=stage,
+        cache_policy=NO_CACHE,
+        retries=policy.retries,
+        retry_delay_seconds=policy.delay_seconds,
+        retry_condition_fn=can_be_retried,
+    )
+
+
+def urgency(graph: nx.DiGraph[str]) -> dict[str, int]:
+    """For each stage, how many stages the longest chain that begins with it has."""
+    chain: dict[str, int] = {}
+    for stage in reversed(list(nx.topological_sort(graph))):
+        chain[stage] = 1 + max((chain[below] for below in graph.successors(stage)), default=0)
+    return chain
+
+
+def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) -> dict[str, str]:
+    """Run every stage of ``graph`` as soon as those before it are done, ``jobs`` at once, longest chains first.
+
+    A stage that fails keeps only its dependants from running. Called inside a flow.
+
+    Returns:
+        How each stage ended (see :func:`run_stage`).
+
+    Raises:
+        GenasError: stages failed, by the user's mistake alone.
+        StageFailed: stages failed.
+    """
+    order = TopologicalSorter({stage: set(graph.predecessors(stage)) for stage in graph})
+    order.prepare()
+    chain = urgency(graph)
+    finished: SimpleQueue[PrefectFuture[str]] = SimpleQueue()
+    running: dict[Any, tuple[str, float]] = {}
+    futures: dict[str, PrefectFuture[str]] = {}
+    ended: dict[str, str] = {}
+    failed: dict[str, BaseException] = {}
+    ready: list[str] = []
+    while True:
+        ready = sorted([*ready, *order.get_ready()], key=lambda stage: (-chain[stage], stage))
+        while ready and len(running) < jobs:
+            stage = ready.pop(0)
+            policy, above = POLICIES.get(kind(stage), DEFAULT), [futures[name] for name in graph.predecessors(stage)]
+            future = task_of(stage, policy).submit(stage, folder, policy, children, wait_for=above)
+            futures[stage] = future
+            running[future.task_run_id] = stage, time.monotonic()
+            future.add_done_callback(finished.put)
+        if not running:
+            break
+        future = finished.get()
+        stage, started = running.pop(future.task_run_id)
+        result = future.result(raise_on_failure=False)
+        if isinstance(result, BaseException):
+            failed[stage] = result
+            report(stage, "failed", str(result).removeprefix(f"{stage}: "))
+        else:
+            ended[stage] = result
+            order.done(stage)
+            report(stage, result, f"{time.monotonic() - started:.0f} s")
+    if failed:
+        raise failure(failed, sorted(set(graph) - set(ended) - set(failed)))
+    return ended
+
+
+def failure(failed: dict[str, BaseException], left: Sequence[str]) -> Exception:
+    """One line for everything that went wrong; a user's error only if every failure is one."""
+    for stage in left:
+        report(stage, "not run")
+    rest = f"; not run because of it: {', '.join(left)}" if left else ""
+    mistake = all(isinstance(error, GenasError) for error in failed.values())
+    return (GenasError if mistake else StageFailed)("; ".join(map(str, failed.values())) + rest)
+
+
+def bring_up_to_date(folder: Path, targets: Sequence[str], jobs: int, stages: Sequence[str] | None) -> dict[str, str]:
+    """Plan and walk, inside a flow; whatever ends it, no child process is left.
+
+    Args:
+        folder: the profile's folder.
+        targets: see :func:`flows.graph.stage_graph`.
+        jobs: how many stages run at once.
+        stages: the stale stages, if :func:`flows.plan.plan` has found them already.
+
+    Raises:
+        GenasError, StageFailed: see :func:`walk`.
+    """
+    if jobs < 1:
+        raise GenasError(f"jobs must be at least 1, got {jobs}")
+    children = Children()
+    try:
+        graph = plan(folder, targets, children) if stages is None else stage_graph(folder, targets).subgraph(stages)
+        if not graph:
+            get_run_logger().info("everything is up to date")
+        return walk(graph, folder, jobs, children)
+    finally:
+        children.stop()
+
+
+@flow(name="reproduce", version=VERSION, flow_run_name="reproduce-{profile}")
+def reproduce(
+    profile: str = "demo", targets: tuple[str, ...] = (), jobs: int = JOBS, stages: tuple[str, ...] | None = None
+) -> dict[str, str]:
+    """Bring a profile, or the part of its graph that ``targets`` name, up to date.
+
+    Args:
+        profile: a profile's name or folder.
+        targets: stages or rows, taken with all that they depend on; none means everything.
+        jobs: how many stages run at once.
+        stages: the stale stages, where they are known already.
+    """
+    return bring_up_to_date(profile_folder(profile), targets, jobs, stages)

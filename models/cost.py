@@ -1,0 +1,51 @@
+"""Parameters and multiply-adds of a network, counted without running it on real memory."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from models.genotype import Genotype
+from models.network import GenasNetwork
+
+
+class Cost(NamedTuple):
+    """``params``: trainable numbers without the auxiliary head; ``macs``: multiply-adds for one image."""
+
+    params: int
+    macs: int
+
+
+def count_macs(model: nn.Module, size: tuple[int, int], in_chans: int = 3) -> int:
+    """Multiply-adds for one image of ``size`` (height, width); what papers call FLOPs.
+
+    A convolution counts one per weight and output pixel, a linear layer ``2 * in - 1`` per output (the convention of
+    the official counter, retrain_architecture/thop/count_hooks.py); BatchNorm, ReLU and pooling count nothing.
+    """
+    aten = torch.ops.aten
+    device = next(model.parameters()).device
+    training = model.training
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, in_chans, *size, device=device))
+    model.train(training)
+    flops = counter.get_flop_counts()["Global"]
+    linear = sum(flops.get(op, 0) for op in (aten.addmm, aten.mm))
+    outputs = sum(module.out_features for module in model.modules() if isinstance(module, nn.Linear)) if linear else 0
+    return flops.get(aten.convolution, 0) // 2 + (linear - outputs if linear else 0)
+
+
+def network_cost(genotype: Genotype, size: int = 224, **architecture: Any) -> Cost:
+    """The cost of a genotype's network at ``size`` pixels, built on the ``meta`` device.
+
+    Args:
+        genotype: the cells.
+        size: height and width of the image.
+        architecture: the arguments of :class:`~models.network.GenasNetwork`; an auxiliary head is not counted.
+    """
+    with torch.device("meta"):
+        network = GenasNetwork(genotype, **{**architecture, "auxiliary": False})
+        return Cost(sum(p.numel() for p in network.parameters()), count_macs(network, (size, size)))

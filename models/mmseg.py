@@ -1,0 +1,53 @@
+"""The network as a backbone of MMSegmentation: importing this module registers ``GenasBackbone``.
+
+Only the adapter is here; the maps come from :func:`models.checkpoint.load_backbone`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mmengine.model import BaseModule
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from models.checkpoint import load_backbone
+
+
+@MODELS.register_module()
+class GenasBackbone(BaseModule):
+    """Four maps of a trained network, for heads that say ``in_index``.
+
+    Args:
+        checkpoint: a network file with the ``imagenet`` stem.
+        output_stride: 8, 16 or 32; with 8 the maps have strides 4, 8, 8, 8, like MMSegmentation's ``r50-d8``.
+        norm_eval: keep BatchNorm's statistics as they were trained (as in MMSegmentation's ResNet).
+        with_cp: recompute activations in the backward pass to save memory (as in MMSegmentation's ResNet).
+
+    Raises:
+        GenasError: as :func:`models.checkpoint.load_backbone`.
+    """
+
+    def __init__(self, checkpoint: str, output_stride: int = 8, norm_eval: bool = False, with_cp: bool = False) -> None:
+        super().__init__()
+        self.body = load_backbone(Path(checkpoint), output_stride)
+        self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
+        self.norm_eval = norm_eval
+        if with_cp:
+            self.body.model.set_grad_checkpointing()
+
+    def init_weights(self) -> None:
+        """Nothing to do: the weights are those of the file."""
+
+    def train(self, mode: bool = True) -> GenasBackbone:
+        """Training mode, save for BatchNorm under ``norm_eval``."""
+        super().train(mode)
+        if mode and self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                    module.eval()
+        return self
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(N, 3, H, W), normalised, to the four maps, finest first."""
+        return tuple(self.body(x))

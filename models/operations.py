@@ -1,0 +1,149 @@
+"""The operations of the DARTS space, each a module from C channels to C channels.
+
+An operation is built for a ``stride`` of 1 or 2. For dense prediction a network can keep its resolution where it
+was trained to halve it ("atrous", as DeepLab does to reach output stride 8): the stride is then taken away and
+whatever works on the reduced map is spread apart instead. :class:`Grid` says which of the two an operation lives on.
+Weights are the same either way, and the atrous output holds the strided output at every second pixel, exactly.
+Outputs have ceil(size / stride) rows and columns for any input size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Grid(NamedTuple):
+    """The pixel grid an operation works on: ``rate`` is the spacing of the pixels it sees, ``atrous`` whether a
+    stride of 2 spreads what follows instead of dropping pixels."""
+
+    rate: int = 1
+    atrous: bool = False
+
+    def step(self, stride: int) -> int:
+        """The stride that is really taken."""
+        return 1 if self.atrous else stride
+
+    def after(self, stride: int) -> Grid:
+        """The grid behind an operation of this stride."""
+        return Grid(self.rate * stride if self.atrous else self.rate, self.atrous)
+
+
+DENSE = Grid()
+"""The ordinary grid: strides are taken."""
+
+
+class ReLUConvBN(nn.Sequential):
+    """ReLU, 1x1 convolution, BatchNorm: brings a cell's input to the cell's width."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.ReLU(),
+            nn.Conv2d(in_channels, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels),
+        )
+
+
+class FactorizedReduce(nn.Module):
+    """ReLU, two 1x1 convolutions of stride 2 side by side, on the even and on the odd pixels, BatchNorm."""
+
+    def __init__(self, in_channels: int, out_channels: int, grid: Grid = DENSE) -> None:
+        super().__init__()
+        self.shift = grid.rate
+        step = grid.step(2)
+        self.conv1 = nn.Conv2d(in_channels, out_channels // 2, 1, step, bias=False)
+        self.conv2 = nn.Conv2d(in_channels, out_channels - out_channels // 2, 1, step, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.relu(x)
+        shifted = F.pad(x, (0, self.shift, 0, self.shift))[:, :, self.shift :, self.shift :]
+        return self.bn(torch.cat([self.conv1(x), self.conv2(shifted)], 1))
+
+
+class AvgPool3x3(nn.Module):
+    """3x3 average over the pixels inside the image, spread by ``rate`` (torch has no dilated average pooling)."""
+
+    def __init__(self, stride: int, rate: int) -> None:
+        super().__init__()
+        self.stride, self.rate = stride, rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rate == 1:
+            return F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
+        window = x.new_ones(1, 1, 3, 3)
+        place = {"stride": self.stride, "padding": self.rate, "dilation": self.rate}
+        inside = F.conv2d(torch.ones_like(x[:1, :1]), window, **place)
+        total = F.conv2d(x, window.expand(x.shape[1], 1, 3, 3), groups=x.shape[1], **place)
+        return total / inside
+
+
+class MaxPool3x3(nn.Module):
+    """3x3 maximum, spread by ``rate`` (torch refuses more padding than half a kernel, so it is done beforehand)."""
+
+    def __init__(self, stride: int, rate: int) -> None:
+        super().__init__()
+        self.stride, self.rate = stride, rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.rate == 1:
+            return F.max_pool2d(x, 3, self.stride, padding=1)
+        return F.max_pool2d(F.pad(x, [self.rate] * 4, value=float("-inf")), 3, self.stride, dilation=self.rate)
+
+
+def _depthwise_separable(channels: int, kernel: int, stride: int, dilation: int) -> list[nn.Module]:
+    padding = dilation * (kernel // 2)
+    return [
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        nn.BatchNorm2d(channels),
+    ]
+
+
+def _max_pool(channels: int, stride: int, grid: Grid) -> nn.Module:
+    return MaxPool3x3(grid.step(stride), grid.rate)
+
+
+def _avg_pool(channels: int, stride: int, grid: Grid) -> nn.Module:
+    return AvgPool3x3(grid.step(stride), grid.rate)
+
+
+def _skip(channels: int, stride: int, grid: Grid) -> nn.Module:
+    return nn.Identity() if stride == 1 else FactorizedReduce(channels, channels, grid)
+
+
+Builder = Callable[[int, int, Grid], nn.Module]
+
+
+def _sep_conv(kernel: int) -> Builder:
+    def build(channels: int, stride: int, grid: Grid) -> nn.Module:
+        return nn.Sequential(
+            *_depthwise_separable(channels, kernel, grid.step(stride), grid.rate),
+            *_depthwise_separable(channels, kernel, 1, grid.after(stride).rate),
+        )
+
+    return build
+
+
+def _dil_conv(kernel: int) -> Builder:
+    def build(channels: int, stride: int, grid: Grid) -> nn.Module:
+        return nn.Sequential(*_depthwise_separable(channels, kernel, grid.step(stride), 2 * grid.rate))
+
+    return build
+
+
+OPERATIONS: dict[str, Builder] = {
+    "max_pool_3x3": _max_pool,
+    "avg_pool_3x3": _avg_pool,
+    "skip_connect": _skip,
+    "sep_conv_3x3": _sep_conv(3),
+    "sep_conv_5x5": _sep_conv(5),
+    "dil_conv_3x3": _dil_conv(3),
+    "dil_conv_5x5": _dil_conv(5),
+}
+"""``name -> build(channels, stride, grid)`` for every primitive except ``none``."""

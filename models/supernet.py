@@ -1,0 +1,85 @@
+"""The one-shot network: every operation on every edge, one path at a time (Section 3.1; Guo et al., SPOS, 2020)."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.cell import edge_stride, is_reduction, preprocess, run_cell
+from models.genotype import EDGES, PRIMITIVES, Edge, Genotype
+from models.operations import DENSE, OPERATIONS
+
+
+def _operation(name: str, channels: int, stride: int) -> nn.Module:
+    """An operation as the supernet holds it: pooling is followed by BatchNorm, unlike in the retrained network."""
+    operation = OPERATIONS[name](channels, stride, DENSE)
+    return nn.Sequential(operation, nn.BatchNorm2d(channels)) if "pool" in name else operation
+
+
+class SupernetCell(nn.Module):
+    """A cell that holds all seven operations of all 14 edges."""
+
+    def __init__(self, in0: int, in1: int, channels: int, reduction: bool, reduction_before: bool) -> None:
+        super().__init__()
+        self.reduction = reduction
+        self.preprocess0 = preprocess(in0, channels, reduction_before)
+        self.preprocess1 = preprocess(in1, channels, False)
+        self.edges = nn.ModuleDict(
+            {
+                f"{source}->{target}": nn.ModuleDict(
+                    {name: _operation(name, channels, edge_stride(reduction, source)) for name in PRIMITIVES[1:]}
+                )
+                for source, target in EDGES
+            }
+        )
+
+    def operation(self, edge: Edge) -> nn.Module:
+        """The module that ``edge`` selects."""
+        choices = self.edges[f"{edge.source}->{edge.target}"]
+        assert isinstance(choices, nn.ModuleDict)
+        return choices[edge.operation]
+
+    def forward(self, s0: Tensor, s1: Tensor, edges: tuple[Edge, ...]) -> Tensor:
+        return run_cell(
+            self.preprocess0(s0), self.preprocess1(s1), edges, lambda _, edge, x: self.operation(edge)(x)
+        )
+
+
+class Supernet(nn.Module):
+    """The weight-sharing network of the DARTS space for small images.
+
+    Args:
+        num_classes: outputs of the classifier.
+        channels: C of the first cell; the stem has 3 C, and C doubles at each reduction (official: 16).
+        layers: cells, with reductions at one third and two thirds (official: 8).
+        in_chans: channels of the images.
+    """
+
+    def __init__(self, num_classes: int, channels: int = 16, layers: int = 8, in_chans: int = 3) -> None:
+        super().__init__()
+        width = 3 * channels
+        self.stem = nn.Sequential(nn.Conv2d(in_chans, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        self.cells = nn.ModuleList()
+        before, last, reduction_before = width, width, False
+        for index in range(layers):
+            reduction = is_reduction(index, layers)
+            channels *= 2 if reduction else 1
+            self.cells.append(SupernetCell(before, last, channels, reduction, reduction_before))
+            before, last, reduction_before = last, 4 * channels, reduction
+        self.classifier = nn.Linear(last, num_classes)
+
+    def forward(self, x: Tensor, genotype: Genotype) -> Tensor:
+        """Logits (N, num_classes) of the path ``genotype`` for images (N, in_chans, H, W)."""
+        s0 = s1 = self.stem(x)
+        for cell in self.cells:
+            s0, s1 = s1, cell(s0, s1, genotype.cell(cell.reduction))  # type: ignore[arg-type]
+        return self.classifier(F.adaptive_avg_pool2d(s1, 1).flatten(1))
+
+    def path_modules(self, genotype: Genotype) -> list[nn.Module]:
+        """The modules that ``genotype`` runs through: stem, preprocessing, selected operations, classifier."""
+        modules: list[nn.Module] = [self.stem]
+        for cell in self.cells:
+            assert isinstance(cell, SupernetCell)
+            modules += [cell.preprocess0, cell.preprocess1]
+            modules += [cell.operation(edge) for edge in genotype.cell(cell.reduction)]
+        return [*modules, self.classifier]

@@ -1,0 +1,85 @@
+"""Run one row of one stage: ``python -m pipeline search dataset=cifar10 metric=flatness seed=0``.
+
+This is what ``dvc.yaml`` calls, in a profile's folder. Around the stage's own ``run(context)`` it validates the
+parameters, opens the tracking run, writes ``metrics.json`` and ``timing.json``, and turns user errors into one line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+from models.errors import GenasError
+from pipeline.config import load_params
+
+STAGES: dict[str, tuple[str, ...]] = {
+    "data": ("dataset",),
+    "supernet": ("dataset", "seed"),
+    "zoo": ("row",),
+    "search": ("dataset", "metric", "seed"),
+    "retrain": ("row",),
+    "shift": ("row",),
+    "detect": ("row",),
+    "segment": ("row",),
+    "report": (),
+}
+"""Every stage with its axes; the stage's module has its name."""
+
+
+def parse(arguments: list[str]) -> tuple[str, dict[str, str]]:
+    """``["search", "dataset=cifar10", ...]`` as a stage and its axes.
+
+    Raises:
+        GenasError: an unknown stage, or axes other than the stage's.
+    """
+    stage, *rest = arguments or [""]
+    if stage not in STAGES:
+        raise GenasError(f"unknown stage {stage!r}, expected one of {', '.join(STAGES)}")
+    axes = dict(part.split("=", 1) for part in rest if "=" in part)
+    if tuple(axes) != STAGES[stage] or len(axes) != len(rest):
+        raise GenasError(f"stage {stage} takes {' '.join(f'{a}=...' for a in STAGES[stage]) or 'no axes'}")
+    return stage, axes
+
+
+def run(stage: str, axes: dict[str, str], root: Path) -> None:
+    """Run one row in the profile folder ``root``, leaving what it made in ``out/<stage>/<row>``."""
+    params = load_params(root)
+    row = "-".join(axes.values())
+    if stage != "report" and row not in params.stage_rows()[stage]:
+        raise GenasError(f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(params.stage_rows()[stage])}")
+
+    from pipeline import tracking
+    from pipeline.context import Context
+
+    module = importlib.import_module(f"pipeline.{stage}")
+    with tracking.follow(stage, axes, params, root) as log:
+        context = Context(stage, axes, params, root, log)
+        context.out.mkdir(parents=True, exist_ok=True)
+        started = time.time()
+        metrics = module.run(context)
+        if metrics is not None:
+            (context.out / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+        if stage != "data":
+            timing = {"seconds": round(time.time() - started, 1), "device": str(context.device)}
+            (context.out / "timing.json").write_text(json.dumps(timing) + "\n")
+
+
+def main() -> int:
+    """The entry point; returns the exit status: 0, 2 for a user's error, 143 when stopped."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        run(*parse(sys.argv[1:]), Path.cwd())
+    except GenasError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,65 @@
+"""What a stage is given: its row, its parameters, where to read and write, and whom to tell about progress."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pipeline.config import Params
+
+if TYPE_CHECKING:
+    import torch
+
+
+class Log(Protocol):
+    """Receives live curves: ``log(step, {"name": value})``. A stage never reads from it."""
+
+    def __call__(self, step: int, values: Mapping[str, float]) -> None: ...
+
+
+def silent(step: int, values: Mapping[str, float]) -> None:
+    """The log that nobody reads."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """One row of one stage of one profile.
+
+    Attributes:
+        stage: name of the stage, as in ``dvc.yaml``.
+        axes: what distinguishes the row, in ``dvc.yaml``'s order, for example ``{"dataset": "cifar10", "seed": "0"}``.
+        params: the profile's parameters, validated.
+        root: the profile's folder, where ``params.yaml`` and ``out/`` are.
+        log: receives live curves.
+    """
+
+    stage: str
+    axes: Mapping[str, str]
+    params: Params
+    root: Path
+    log: Log = field(default=silent)
+
+    @property
+    def row(self) -> str:
+        """The row's name, the axes joined as DVC joins them: ``cifar10-0``."""
+        return "-".join(self.axes.values())
+
+    @property
+    def out(self) -> Path:
+        """Where this row writes, and nowhere else."""
+        return self.output_of(self.stage, self.row)
+
+    def output_of(self, stage: str, row: str) -> Path:
+        """Where another row wrote; reading it makes it a dependency in ``dvc.yaml``."""
+        return self.root / "out" / stage / row
+
+    @cached_property
+    def device(self) -> torch.device:
+        """``GENAS_DEVICE`` if set, else the GPU where there is one."""
+        import torch
+
+        return torch.device(os.environ.get("GENAS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))

@@ -1,0 +1,180 @@
+"""Stage ``detect``: a row's network as the backbone of Detectron2's RetinaNet (Table 4, COCO).
+
+Reads the retrained weights and a COCO data set; leaves the whole detector (``weights.safetensors``), the final
+configuration (``config.yaml``), the curves (``history.csv``) and a few validation images with their true and their
+predicted boxes (``detections.png``). Several processes (torchrun) share the images of a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import itertools
+import json
+import logging
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.data.detection_utils import read_image
+from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.utils import comm
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from models.cost import count_macs
+from pipeline.context import Context
+from pipeline.data import dataset_root
+from pipeline.detect_config import Setting, configure
+from pipeline.detect_data import Record, register, test_loader
+from pipeline.detect_loop import LOSSES, train
+from pipeline.scratch import Scratch
+
+SHOWN = 4
+"""Images in ``detections.png``."""
+SHOWN_SCORE = 0.3
+"""Least score of a box in ``detections.png``."""
+
+
+@contextlib.contextmanager
+def processes(device: torch.device) -> Iterator[torch.device]:
+    """Join the process group of torchrun, where it started this process; gives the device of this process."""
+    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
+        yield device
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
+        yield device
+    finally:
+        dist.destroy_process_group()
+
+
+def evaluate(cfg: CfgNode, model: nn.Module) -> dict[str, float]:
+    """COCO's average precisions in percent, by the official evaluation; empty on all processes but the first.
+
+    A detector that predicts nothing has precision 0.
+    """
+    evaluator = COCOEvaluator(cfg.DATASETS.TEST[0], tasks=("bbox",), use_fast_impl=False)
+    with contextlib.redirect_stdout(io.StringIO()):
+        results = inference_on_dataset(model, test_loader(cfg), evaluator)
+    if not comm.is_main_process():
+        return {}
+    found = {key.lower(): float(results["bbox"][key]) for key in ("AP", "AP50", "AP75")}
+    if math.isnan(found["ap"]):
+        logging.getLogger(__name__).warning("the detector predicts no box on %s: AP is 0", cfg.DATASETS.TEST[0])
+        return dict.fromkeys(found, 0.0)
+    return found
+
+
+class Dense(nn.Module):
+    """The part of a RetinaNet that is a function of pixels alone: backbone, pyramid and heads."""
+
+    def __init__(self, detector: nn.Module) -> None:
+        super().__init__()
+        self.detector = detector
+
+    def forward(self, x: Tensor) -> Any:
+        features = self.detector.backbone(x)
+        return self.detector.head([features[name] for name in self.detector.head_in_features])
+
+
+def detector_macs(model: nn.Module, sample: Record) -> int:
+    """Multiply-adds of backbone, pyramid and heads for one image as the network sees it.
+
+    Args:
+        model: the RetinaNet.
+        sample: a mapped image; its size is rounded up to multiples of the backbone's 32 pixels.
+    """
+    unit = model.backbone.size_divisibility
+    height, width = (math.ceil(side / unit) * unit for side in sample["image"].shape[-2:])
+    return count_macs(Dense(model), (height, width))
+
+
+def draw_boxes(axes: Axes, record: Record, boxes: list[list[float]], labels: list[str], color: str) -> None:
+    """An image with labelled boxes (x, y, width, height in pixels)."""
+    axes.imshow(read_image(record["file_name"], "RGB"))
+    for (x, y, width, height), label in zip(boxes, labels, strict=True):
+        axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=color))
+        axes.text(x, y, label, color="white", fontsize=7, va="bottom", bbox={"facecolor": color, "pad": 1, "lw": 0})
+    axes.set_axis_off()
+
+
+@torch.no_grad()
+def draw_detections(path: Path, cfg: CfgNode, model: nn.Module, classes: list[str]) -> None:
+    """The first validation images, above with their true boxes, below with the predicted ones."""
+    records = {record["image_id"]: record for record in DatasetCatalog.get(cfg.DATASETS.TEST[0])}
+    samples = [batch[0] for batch in itertools.islice(test_loader(cfg), SHOWN)]
+    model.eval()
+    figure = Figure(figsize=(3 * len(samples), 6), layout="constrained")
+    grid = figure.subplots(2, len(samples), squeeze=False)
+    for (above, below), sample in zip(grid.T, samples, strict=True):
+        record, found = records[sample["image_id"]], model([sample])[0]["instances"].to("cpu")
+        true = record["annotations"]
+        draw_boxes(above, record, [a["bbox"] for a in true], [classes[a["category_id"]] for a in true], "tab:green")
+        found = found[found.scores >= SHOWN_SCORE]
+        corners = found.pred_boxes.tensor
+        boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
+        labels = [f"{classes[c]} {s:.2f}" for c, s in zip(found.pred_classes.tolist(), found.scores.tolist(), strict=True)]
+        draw_boxes(below, record, boxes, labels, "tab:red")
+    figure.savefig(path, dpi=100)
+
+
+def write(context: Context, cfg: CfgNode, model: nn.Module, rows: list[list[float]], classes: list[str]) -> None:
+    """Leave the stage's outputs in ``context.out``; paths in ``config.yaml`` are relative to the profile."""
+    context.out.mkdir(parents=True, exist_ok=True)
+    portable = cfg.clone()
+    portable.defrost()
+    for node, key in ((portable.MODEL.GENAS, "CHECKPOINT"), (portable, "OUTPUT_DIR")):
+        node[key] = Path(node[key]).relative_to(context.root).as_posix()
+    (context.out / "config.yaml").write_text(portable.dump())
+    with (context.out / "history.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["iteration", *LOSSES, "lr"])
+        writer.writerows(rows)
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, str(context.out / "weights.safetensors"), metadata={"classes": json.dumps(classes)})
+    draw_detections(context.out / "detections.png", cfg, model, classes)
+
+
+def run(context: Context) -> dict[str, float] | None:
+    """Train and evaluate the row's detector.
+
+    Returns:
+        ``ap``, ``ap50``, ``ap75`` in percent on the validation split, ``params`` of the whole detector (frozen
+        BatchNorm has none) and ``macs`` of its dense part for the first validation image; None on all processes but
+        the first.
+
+    Raises:
+        GenasError: what is wrong with the parameters, the network file or the data.
+    """
+    params = context.params.detect
+    checkpoint = context.output_of("retrain", context.row) / "weights.safetensors"
+    train_name, val_name, classes = register(params.dataset, dataset_root(context, params.dataset))
+    with processes(context.device) as device:
+        cfg = configure(params, Setting(checkpoint, train_name, val_name, len(classes), context.out, device))
+        settings = {"detect": params.model_dump(mode="json"), "processes": comm.get_world_size()}
+        manifest = context.output_of("data", params.dataset) / "manifest.json"
+        scratch = Scratch(context, settings, [checkpoint, manifest])
+        model, rows = train(cfg, scratch, context.log)
+        metrics = evaluate(cfg, model)
+        if not comm.is_main_process():
+            return None
+        write(context, cfg, model, rows, classes)
+        metrics["params"] = sum(p.numel() for p in model.parameters())
+        metrics["macs"] = detector_macs(model, next(iter(test_loader(cfg)))[0])
+        scratch.close()
+    return metrics

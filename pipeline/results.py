@@ -1,0 +1,100 @@
+"""The numbers of a profile, from the files that its rows left: as a list, as a leaderboard, as tables on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipeline import records
+from pipeline.config import Params, load_params
+
+COLUMNS = {
+    "params": "params (M)",
+    "macs": "MACs (M)",
+    "top1": "top-1",
+    "top5": "top-5",
+    "v2_top1": "V2",
+    "a_top1": "A",
+    "o_aupr": "O AUPR",
+    "ap": "AP",
+    "miou": "mIoU",
+}
+"""What a retrained network is judged by, and how a table heads it."""
+
+
+def collect(root: Path) -> list[dict[str, Any]]:
+    """``{"stage", "row", "metrics"}`` of every row that has run, in the order of the chain.
+
+    Raises:
+        GenasError: ``params.yaml`` is missing or wrong.
+    """
+    keys = [
+        key for key in records.graph(load_params(root)) if (root / "out" / key[0] / key[1] / "metrics.json").exists()
+    ]
+    return [{"stage": stage, "row": row, "metrics": records.metrics(root, (stage, row))} for stage, row in keys]
+
+
+def leaderboard(params: Params, root: Path) -> dict[str, dict[str, float]]:
+    """Every retrained row with all that was measured along its chain: search, retraining, shift, AP, mIoU.
+
+    The search's own values are called ``search_score``, ``search_flatness`` ...; ``params`` and ``macs`` are those
+    of the retrained network.
+    """
+    board = {}
+    for row, settings in params.rows.items():
+        found = records.metrics(root, ("retrain", row))
+        if not found:
+            continue
+        stage, _, cell = settings.cell.partition("/")
+        if stage == "search":
+            searched = records.metrics(root, ("search", cell))
+            found |= {f"search_{name}": v for name, v in searched.items() if name not in ("params", "macs")}
+        for stage in ("shift", "detect", "segment"):
+            more = records.metrics(root, (stage, row))
+            # "top1" of shift is the same network on the same validation set; params and MACs of the others are
+            # the backbone's again or the whole detector's.
+            found |= {name: value for name, value in more.items() if name not in ("top1", "params", "macs")}
+        board[row] = found
+    return board
+
+
+def number(value: float | None, column: str) -> str:
+    """A value as a table shows it: counts in millions, the rest with two decimals, ``-`` for none."""
+    if value is None:
+        return "-"
+    return f"{value / 1e6:.3g}" if column in ("params", "macs") else f"{value:.2f}"
+
+
+def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print what :func:`collect` found: one line a retrained network, then supernets, searches and zoo cells."""
+    joined: dict[str, dict[str, float]] = {}
+    for one in rows:
+        if one["stage"] == "retrain":
+            joined[one["row"]] = dict(one["metrics"])
+        elif one["stage"] in ("shift", "detect", "segment") and one["row"] in joined:
+            joined[one["row"]] = {**one["metrics"], **joined[one["row"]]}
+    if not rows:
+        console.print("no row has run yet")
+        return
+    if joined:
+        _print(console, "retrained networks", joined, COLUMNS)
+    for stage in ("supernet", "search", "zoo"):
+        found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
+        if found:
+            names = list(dict.fromkeys(name for values in found.values() for name in values))
+            _print(console, stage, found, {name: COLUMNS.get(name, name) for name in names})
+
+
+def _print(console: Console, title: str, found: dict[str, dict[str, float]], columns: dict[str, str]) -> None:
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("row", overflow="fold")
+    for heading in columns.values():
+        table.add_column(heading, justify="right")
+    for row, values in found.items():
+        digits = [f"{values[n]:.4g}" if n in values and n not in COLUMNS else number(values.get(n), n) for n in columns]
+        table.add_row(row, *digits)
+    console.print(table)

@@ -1,0 +1,231 @@
+"""Semantic segmentation: MMSegmentation trains DeepLab-v3 on a retrained network's maps (paper: Table 4).
+
+The framework's Runner does the work. This stage adds what a pipeline needs: a configuration (pipeline/segment_config.py),
+data that depends on the iteration alone (pipeline/data/cityscapes.py), and a hook that keeps a resumable state. A
+killed run that is started again ends, on a CPU, with the same bytes as an unbroken one; on GPUs as far as cuDNN and
+the interpolation kernels repeat themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import mmengine.dist
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.utils import register_all_modules
+from PIL import Image
+from rich.console import Console
+from rich.progress import Progress, TaskID
+from safetensors.torch import save_file
+from torch import nn
+
+import models.mmseg  # noqa: F401  (registers the backbone)
+from models.cost import count_macs
+from models.errors import GenasError
+from pipeline.context import Context
+from pipeline.data import dataset_root
+from pipeline.data.cityscapes import CITYSCAPES_CLASSES, IGNORE, check_scenes, find_scenes, seed_of
+from pipeline.scratch import Scratch
+from pipeline.segment_config import Scenes, segmenter_config
+
+STATE = "state.pt"
+LOG_EVERY = 20
+"""Iterations over which a line of history.csv is averaged."""
+PICTURES = 4
+"""Validation images in segmentations.png."""
+
+
+class Keeper(Hook):
+    """Seeds every iteration, keeps history and resumable state, reports progress.
+
+    Attributes:
+        history: one dict every :data:`LOG_EVERY` iterations: ``iteration``, ``lr`` and the mean of every loss.
+        metrics: of the last validation, as MMSegmentation names them, in percent.
+    """
+
+    priority = "VERY_LOW"  # after the schedulers have stepped
+
+    def __init__(self, context: Context, scratch: Scratch, seed: int, bar: Progress) -> None:
+        self.context, self.scratch, self.seed, self.bar = context, scratch, seed, bar
+        self.period = context.params.segment.checkpoint_period
+        self.main = mmengine.dist.is_main_process()
+        self.history: list[dict[str, float]] = []
+        self.window: list[dict[str, float]] = []
+        self.metrics: dict[str, float] = {}
+        self.task: TaskID | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Go on where the scratch folder ends. The loop itself then advances the sampler."""
+        state = self.scratch.load(STATE)
+        if state is not None:
+            _bare(runner.model).load_state_dict(state["model"])
+            runner.optim_wrapper.load_state_dict(state["optimizer"])
+            for scheduler, saved in zip(runner.param_schedulers, state["schedulers"], strict=True):
+                scheduler.load_state_dict(saved)
+            self.history, self.window = state["history"], state["window"]
+            runner.train_loop._iter = state["iteration"]
+            runner.optim_wrapper.initialize_count_status(runner.model, state["iteration"], runner.max_iters)
+        self.task = self.bar.add_task("segment", total=runner.max_iters, completed=runner.iter)
+
+    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
+        """Dropout depends on the iteration and the process, not on what was drawn before."""
+        torch.manual_seed(seed_of(self.seed, batch_idx, mmengine.dist.get_rank()))
+
+    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
+        """Record losses and, every ``checkpoint_period`` iterations, the state (the last iteration's is not needed)."""
+        done = batch_idx + 1
+        self.window.append({name: float(value) for name, value in outputs.items()})
+        if not math.isfinite(self.window[-1]["loss"]):
+            raise GenasError(f"segment: the loss is {self.window[-1]['loss']} at iteration {done}, try a lower learning rate")
+        if done % LOG_EVERY == 0 or done == runner.max_iters:
+            means = {name: float(np.mean([row[name] for row in self.window])) for name in self.window[0]}
+            self.window.clear()
+            self.history.append({"iteration": done, "lr": float(runner.optim_wrapper.get_lr()["lr"][0]), **means})
+            if self.main:
+                self.context.log(done, {name: value for name, value in self.history[-1].items() if name != "iteration"})
+        assert self.task is not None
+        self.bar.update(self.task, completed=done, description=f"segment loss {float(outputs['loss']):.3f}")
+        if self.main and done % self.period == 0 and done < runner.max_iters:
+            self.scratch.save(STATE, self._state(runner, done))
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Note the validation's metrics, without numpy's types."""
+        self.metrics = {name: float(value) for name, value in (metrics or {}).items()}
+        if self.main:
+            self.context.log(runner.iter, {"miou": self.metrics["mIoU"]})
+
+    def _state(self, runner: Runner, done: int) -> dict[str, Any]:
+        return {
+            "iteration": done,
+            "model": _bare(runner.model).state_dict(),
+            "optimizer": runner.optim_wrapper.state_dict(),
+            "schedulers": [scheduler.state_dict() for scheduler in runner.param_schedulers],
+            "history": self.history,
+            "window": self.window,
+        }
+
+
+def _bare(model: nn.Module) -> nn.Module:
+    return model.module if mmengine.dist.is_distributed() else model
+
+
+def _scenes(context: Context) -> Scenes:
+    """The data set of the stage; classes as its manifest lists them, Cityscapes' own 19 where it lists none."""
+    name = context.params.segment.dataset
+    manifest = json.loads((context.output_of("data", name) / "manifest.json").read_text())
+    listed = [label for label in manifest.get("classes") or () if not label.lower().startswith("void")]
+    return Scenes(dataset_root(context, name), context.params.data[name].layout, tuple(listed or CITYSCAPES_CLASSES))
+
+
+def _launch(device: torch.device) -> bool:
+    """Whether torchrun started several processes; on CPUs joins them, as MMEngine does on GPUs only."""
+    if "LOCAL_RANK" not in os.environ:
+        if device.type == "cuda" and device.index is not None:
+            torch.cuda.set_device(device)
+        return False
+    if device.type == "cpu" and not torch.distributed.is_initialized():
+        torch.distributed.init_process_group("gloo")
+    return True
+
+
+def _train(cfg: Config, context: Context, scratch: Scratch) -> tuple[Runner, Keeper]:
+    """Train to the end, from where the scratch folder ends."""
+    register_all_modules(init_default_scope=False)
+    # The framework's global objects are looked up by this name: a fresh one keeps two runs in one process apart.
+    runner = Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": f"{context.row}-{time.monotonic_ns()}"}))
+    if not mmengine.dist.is_distributed():
+        runner.model.to(context.device)
+    with Progress(console=Console(stderr=True), disable=not (sys.stderr.isatty() and runner.rank == 0)) as bar:
+        keeper = Keeper(context, scratch, context.params.segment.seed, bar)
+        runner.register_hook(keeper)
+        runner.train()
+    return runner, keeper
+
+
+def draw_segmentations(runner: Runner, classes: int, path: Path) -> None:
+    """Evenly spaced validation images, each with its labels and its prediction; ignored pixels stay white."""
+    dataset = runner.val_dataloader.dataset
+    chosen = sorted({int(i) for i in np.linspace(0, len(dataset) - 1, PICTURES)})
+    model = _bare(runner.model).eval()
+    figure = Figure(figsize=(9, 0.5 + 2.6 * len(chosen)), layout="constrained")
+    grid = figure.subplots(len(chosen), 3, squeeze=False)
+    for row, index in zip(grid, chosen, strict=True):
+        with torch.no_grad():
+            sample = model.test_step(pseudo_collate([dataset[index]]))[0]
+        with Image.open(sample.img_path) as image:
+            row[0].imshow(image.convert("RGB"))
+        for axes, labels in zip(row[1:], (sample.gt_sem_seg, sample.pred_sem_seg), strict=True):
+            drawn = np.ma.masked_equal(labels.data.squeeze().cpu().numpy(), IGNORE)
+            axes.imshow(drawn, cmap="tab20", vmin=0, vmax=max(19, classes - 1), interpolation="nearest")
+        for axes, title in zip(row, ("image", "labels", "prediction"), strict=True):
+            axes.set_axis_off()
+            if index == chosen[0]:
+                axes.set_title(title)
+    figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+
+
+def _write(context: Context, cfg: Config, runner: Runner, keeper: Keeper, scenes: Scenes) -> None:
+    """The row's files. The configuration leaves out this machine's folders, so that it is the same everywhere."""
+    state = {name: value.cpu().contiguous() for name, value in _bare(runner.model).state_dict().items()}
+    save_file(state, str(context.out / "weights.safetensors"), metadata={"classes": json.dumps(scenes.classes)})
+    pd.DataFrame(keeper.history).to_csv(context.out / "history.csv", index=False)
+    draw_segmentations(runner, len(scenes.classes), context.out / "segmentations.png")
+    kept = Config({name: value for name, value in cfg.to_dict().items() if name != "work_dir"})
+    (context.out / "config.py").write_text(kept.pretty_text.replace(f"{context.root}{os.sep}", ""))
+
+
+def _cost(model: nn.Module, size: Sequence[int]) -> dict[str, float]:
+    """Parameters and multiply-adds at inference, without the auxiliary head, for one image of (height, width)."""
+    names = [name for name, _ in model.named_parameters() if not name.startswith("auxiliary_head.")]
+    params = dict(model.named_parameters())
+    height, width = size
+    return {"params": sum(params[name].numel() for name in names), "macs": count_macs(model, (height, width))}
+
+
+def run(context: Context) -> dict[str, float]:
+    """Train and evaluate the segmenter of a row.
+
+    Reads ``out/retrain/<row>/weights.safetensors`` and the data set's manifest; leaves ``weights.safetensors`` (the
+    whole segmenter), ``history.csv``, ``segmentations.png`` and ``config.py``.
+
+    Returns:
+        ``miou``, ``macc`` and ``aacc`` of the last iteration on the validation split, in percent; ``params`` and
+        ``macs`` of the segmenter (see :func:`_cost`) at the training crop's size.
+
+    Raises:
+        GenasError: an unknown base or override, a network file that is no backbone, a data set with missing, broken
+            or wrongly labelled files, a loss that is no longer finite.
+    """
+    section = context.params.segment
+    weights = context.output_of("retrain", context.row) / "weights.safetensors"
+    scenes = _scenes(context)
+    scratch = Scratch(context, section, [weights, context.output_of("data", section.dataset) / "manifest.json"])
+    distributed = _launch(context.device)
+    cfg = segmenter_config(section, scenes, weights, scratch.folder / "work", context.device, distributed)
+    if scratch.load(STATE) is None and int(os.environ.get("RANK", 0)) == 0:
+        for split in ("train", "val"):
+            check_scenes(find_scenes(scenes.root, scenes.layout, split), len(scenes.classes))
+
+    runner, keeper = _train(cfg, context, scratch)
+    metrics = {name: keeper.metrics[key] for name, key in (("miou", "mIoU"), ("macc", "mAcc"), ("aacc", "aAcc"))}
+    metrics |= _cost(_bare(runner.model), cfg.model.data_preprocessor.size)
+    if keeper.main:
+        _write(context, cfg, runner, keeper, scenes)
+    mmengine.dist.barrier()
+    if keeper.main:
+        scratch.close()
+    return metrics

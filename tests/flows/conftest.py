@@ -1,0 +1,160 @@
+"""A toy profile: a real DVC repository of ten small stages in the shape of the project's own graph."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows import environment
+from pipeline.config import PROFILES
+
+STAGE = '''
+"""One toy stage: stage.py NAME DEPENDENCY... leaves a number made of its dependencies' numbers."""
+import json, os, pathlib, subprocess, sys, time
+
+name, *dependencies = sys.argv[1:]
+root = pathlib.Path.cwd()
+runs = root / "runs"  # one file a process, for the tests
+runs.mkdir(exist_ok=True)
+note = runs / f"{name} {os.getpid()}"
+note.write_text(f"{time.time()} {time.time()}")
+fault = root / "faults" / name
+what = fault.read_text() if fault.exists() else ""
+if what == "crash once":
+    fault.unlink()
+    raise RuntimeError("injected")
+if what == "crash":
+    raise RuntimeError("injected")
+if what == "mistake":
+    print("error: params.yaml: sigma must increase", file=sys.stderr)
+    sys.exit(2)
+if what == "hang":
+    subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
+stage, _, row = name.partition("@")
+out = root / "out" / stage / row
+out.mkdir(parents=True, exist_ok=True)
+if stage == "data":
+    content = (root / "raw" / f"{row}.txt").read_text()
+    (out / "manifest.json").write_text(json.dumps({"digest": content.strip()}))
+else:
+    time.sleep(0.7)
+    found = [file for one in dependencies for file in sorted((root / one).rglob("*.json"))]
+    text = "".join(file.read_text() for file in found)
+    (out / "metrics.json").write_text(json.dumps({"value": sum(map(ord, text)) + len(name)}))
+started = note.read_text().split()[0]
+note.write_text(f"{started} {time.time()}")
+'''
+
+GRAPH = """
+stages:
+  data:
+    foreach: [a, b]
+    do:
+      cmd: python stage.py data@${item}
+      always_changed: true
+      outs:
+        - out/data/${item}: {persist: true}
+  supernet:
+    matrix: {dataset: [a, b], seed: [0]}
+    cmd: python stage.py supernet@${item.dataset}-${item.seed} out/data/${item.dataset}
+    deps: ["out/data/${item.dataset}"]
+    outs: ["out/supernet/${item.dataset}-${item.seed}"]
+  search:
+    matrix: {dataset: [a, b], metric: [flatness, angle], seed: [0]}
+    cmd: python stage.py search@${key} out/supernet/${item.dataset}-${item.seed}
+    deps: ["out/supernet/${item.dataset}-${item.seed}"]
+    outs: ["out/search/${key}"]
+  report:
+    cmd: python stage.py report out/search
+    deps: [out/search]
+    outs: [out/report]
+"""
+
+
+class Toy:
+    """The toy profile's folder, and what the tests ask of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def fault(self, stage: str, what: str) -> None:
+        """Let a stage go wrong: ``crash``, ``crash once``, ``mistake`` or ``hang``."""
+        (self.folder / "faults").mkdir(exist_ok=True)
+        (self.folder / "faults" / stage).write_text(what)
+
+    def runs(self, stage: str = "") -> list[tuple[str, float, float]]:
+        """Every process that a stage had so far: its name, start and end."""
+        notes = sorted((self.folder / "runs").glob(f"{stage}*"))
+        return [(note.name.split()[0], *map(float, note.read_text().split())) for note in notes]  # type: ignore[misc]
+
+    def forget(self) -> None:
+        """Empty what :meth:`runs` tells."""
+        for note in (self.folder / "runs").glob("*"):
+            note.unlink()
+
+    def outputs(self) -> dict[str, str]:
+        """Every file under ``out``."""
+        files = sorted(file for file in (self.folder / "out").rglob("*.json"))
+        return {str(file.relative_to(self.folder)): file.read_text() for file in files}
+
+    def call(self, *command: str) -> str:
+        """Run a command in the profile's folder."""
+        surroundings = environment.of_children()
+        return subprocess.run(
+            command, cwd=self.folder, env=surroundings, check=True, capture_output=True, text=True
+        ).stdout
+
+    def dvc(self, *arguments: str) -> str:
+        """Run dvc in the profile's folder."""
+        return self.call(sys.executable, "-m", "dvc", *arguments)
+
+    def write(self) -> None:
+        """Write the profile's files."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / "dvc.yaml").write_text(GRAPH)
+        (self.folder / "stage.py").write_text(STAGE)
+        (self.folder / "raw").mkdir()
+        for name in "ab":
+            (self.folder / "raw" / f"{name}.txt").write_text(name)
+        (self.folder / "params.yaml").write_text((PROFILES["demo"] / "params.yaml").read_text())
+
+
+@pytest.fixture
+def toy(tmp_path: Path) -> Toy:
+    """A fresh toy profile inside a repository whose root is a profile too."""
+    root = Toy(tmp_path / "repository")
+    root.write()
+    (root.folder / ".gitignore").write_text("out/\n.scratch/\nruns/\nfaults/\n")
+    root.call("git", "init", "--quiet", "--initial-branch=main")
+    root.dvc("init", "--quiet")
+    inner = Toy(root.folder / "profiles" / "toy")
+    inner.write()
+    return inner
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """A Prefect server with a database of its own, for the flows that run in this process."""
+    environment.apply(environment.QUIET, environment.PREFECT)
+    from prefect.testing.utilities import prefect_test_harness
+
+    with prefect_test_harness(server_startup_timeout=180):
+        yield
+
+
+def alive(pattern: Path) -> list[int]:
+    """The processes whose working folder is ``pattern``."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                if (entry / "cwd").readlink() == pattern and "\nState:\tZ" not in (entry / "status").read_text():
+                    found.append(int(entry.name))
+            except (OSError, PermissionError):
+                continue
+    return found
