@@ -45,6 +45,12 @@ class NetworkFile:
     classes: tuple[str, ...]
 
 
+def save_weights(path: Path, module: nn.Module, metadata: dict[str, str] | None = None) -> None:
+    """Write a module's state as safetensors, whatever its device and memory format; same state, same bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_file(state, str(path), metadata=metadata)
+
+
 def save_network(path: Path, network: GenasNetwork, preprocessing: Preprocessing, classes: list[str]) -> None:
     """Write weights and header; the bytes depend on nothing else."""
     header = {
@@ -60,8 +66,7 @@ def save_network(path: Path, network: GenasNetwork, preprocessing: Preprocessing
         "preprocessing": asdict(preprocessing),
         "classes": list(classes),
     }
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(state, str(path), metadata={_KEY: json.dumps(header, sort_keys=True)})
+    save_weights(path, network, {_KEY: json.dumps(header, sort_keys=True)})
 
 
 def read_header(path: Path) -> NetworkFile:
@@ -97,7 +102,9 @@ def load_state(module: nn.Module, state: dict[str, torch.Tensor], origin: Path) 
         if name not in own or name not in state:
             raise GenasError(f"{origin}: {name} is {'missing' if name not in state else 'not in the network'}")
         if own[name].shape != state[name].shape:
-            raise GenasError(f"{origin}: {name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}")
+            raise GenasError(
+                f"{origin}: {name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+            )
     module.load_state_dict(state)
 
 

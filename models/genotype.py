@@ -54,7 +54,9 @@ def _cell(edges: Iterable[Sequence[Any]], name: str) -> tuple[Edge, ...]:
             raise GenasError(f"{name} cell: {edge!r} is not an edge [operation, source, target]")
         operation, source, target = edge
         if operation not in PRIMITIVES[1:]:
-            raise GenasError(f"{name} cell: unknown operation {operation!r}, expected one of {', '.join(PRIMITIVES[1:])}")
+            raise GenasError(
+                f"{name} cell: unknown operation {operation!r}, expected one of {', '.join(PRIMITIVES[1:])}"
+            )
         if (source, target) not in EDGES:
             raise GenasError(f"{name} cell: no edge leads from node {source!r} to node {target!r}")
         cell.append(Edge(operation, source, target))
@@ -97,7 +99,9 @@ class Genotype:
             for node in NODES:
                 count = sum(edge.target == node for edge in cell)
                 if count != INPUTS_PER_NODE:
-                    raise GenasError(f"{name} cell: node {node} has {count} inputs, the search space has {INPUTS_PER_NODE}")
+                    raise GenasError(
+                        f"{name} cell: node {node} has {count} inputs, the search space has {INPUTS_PER_NODE}"
+                    )
         return self
 
     def encode(self) -> tuple[int, ...]:
@@ -116,7 +120,9 @@ class Genotype:
             GenasError: not 28 integers in 0..7.
         """
         if len(encoding) != 2 * len(EDGES) or not all(0 <= int(i) < len(PRIMITIVES) for i in encoding):
-            raise GenasError(f"an encoding is {2 * len(EDGES)} integers in 0..{len(PRIMITIVES) - 1}, got {list(encoding)!r}")
+            raise GenasError(
+                f"an encoding is {2 * len(EDGES)} integers in 0..{len(PRIMITIVES) - 1}, got {list(encoding)!r}"
+            )
         cells = [
             tuple(Edge(PRIMITIVES[int(i)], *pair) for i, pair in zip(half, EDGES, strict=True) if int(i))
             for half in (encoding[: len(EDGES)], encoding[len(EDGES) :])

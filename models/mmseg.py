@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -50,4 +51,6 @@ class GenasBackbone(BaseModule):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """(N, 3, H, W), normalised, to the four maps, finest first."""
+        if x.device.type == "cpu":  # pooling and separable convolutions run 1.5 times as fast
+            x = x.contiguous(memory_format=torch.channels_last)
         return tuple(self.body(x))

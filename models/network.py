@@ -158,7 +158,7 @@ class GenasNetwork(nn.Module):
         else:
             before = last = 3 * width
             self.stem0 = nn.Sequential(nn.Conv2d(in_chans, last, 3, padding=1, bias=False), nn.BatchNorm2d(last))
-            self.stem1 = nn.Identity()
+            self.stem1 = nn.Sequential()
             reduction_before, stride = False, 1
             self.feature_info = []
 
@@ -172,8 +172,15 @@ class GenasNetwork(nn.Module):
                 grid = grid._replace(atrous=stem == "imagenet" and stride > output_stride)
             self.cells.append(
                 Cell(
-                    genotype.cell(reduction), before, last, channels, reduction, reduction_before,
-                    grid, grid_before, drop_path_rate,
+                    genotype.cell(reduction),
+                    before,
+                    last,
+                    channels,
+                    reduction,
+                    reduction_before,
+                    grid,
+                    grid_before,
+                    drop_path_rate,
                 )  # fmt: skip
             )
             # The next cell's older input still lives on this cell's input grid.
@@ -300,6 +307,9 @@ def genas_network(pretrained: bool = False, *, genotype: Genotype, **kwargs: Any
         "genas_network",
         pretrained,
         genotype=genotype,
-        feature_cfg={"out_indices": tuple(range(4 if kwargs.get("stem", "imagenet") == "imagenet" else 3)), "feature_cls": "getter"},
+        feature_cfg={
+            "out_indices": tuple(range(4 if kwargs.get("stem", "imagenet") == "imagenet" else 3)),
+            "feature_cls": "getter",
+        },
         **kwargs,
     )

@@ -76,9 +76,9 @@ class AvgPool3x3(nn.Module):
         if self.rate == 1:
             return F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
         window = x.new_ones(1, 1, 3, 3)
-        place = {"stride": self.stride, "padding": self.rate, "dilation": self.rate}
-        inside = F.conv2d(torch.ones_like(x[:1, :1]), window, **place)
-        total = F.conv2d(x, window.expand(x.shape[1], 1, 3, 3), groups=x.shape[1], **place)
+        channels = x.shape[1]
+        inside = F.conv2d(torch.ones_like(x[:1, :1]), window, None, self.stride, self.rate, self.rate)
+        total = F.conv2d(x, window.expand(channels, 1, 3, 3), None, self.stride, self.rate, self.rate, channels)
         return total / inside
 
 

@@ -40,9 +40,7 @@ class SupernetCell(nn.Module):
         return choices[edge.operation]
 
     def forward(self, s0: Tensor, s1: Tensor, edges: tuple[Edge, ...]) -> Tensor:
-        return run_cell(
-            self.preprocess0(s0), self.preprocess1(s1), edges, lambda _, edge, x: self.operation(edge)(x)
-        )
+        return run_cell(self.preprocess0(s0), self.preprocess1(s1), edges, lambda _, edge, x: self.operation(edge)(x))
 
 
 class Supernet(nn.Module):

@@ -51,7 +51,9 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
     params = load_params(root)
     row = "-".join(axes.values())
     if stage != "report" and row not in params.stage_rows()[stage]:
-        raise GenasError(f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(params.stage_rows()[stage])}")
+        raise GenasError(
+            f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(params.stage_rows()[stage])}"
+        )
 
     from pipeline import tracking
     from pipeline.context import Context

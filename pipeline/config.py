@@ -27,6 +27,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 MEASURES = ("flatness", "angle", "accuracy")
+"""The measures that a metric can be made of, each a module of ``pipeline/measures``."""
 
 
 class Section(BaseModel):
@@ -52,6 +53,7 @@ class DataParams(Section):
     seed: int = 0
     images: Count | None = Field(None, description="how many scenes to compose for a derived coco or cityscapes set")
     digest: Literal["content", "listing"] = "content"
+    source: str = Field("", description="where a set that is missing can be had")
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
@@ -96,6 +98,7 @@ class SupernetParams(Section):
     unselected: Literal["decay", "freeze"]
     crop_padding: NotNegative
     flip: bool
+    validate_every: Count
     validate_paths: Count
     validate_images: Count
 
@@ -163,9 +166,15 @@ class RetrainParams(Section):
     flip: bool
     color_jitter: Fraction
     normalise: Literal["dataset", "none"]
+    crop_pct: Annotated[float, Field(gt=0, le=1)]
     amp: bool
-    channels_last: bool
     workers: NotNegative
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if self.schedule == "linear" and self.epochs <= 5:
+            raise ValueError("the linear schedule has a slope of its own in the last 5 epochs; epochs must exceed 5")
+        return self
 
 
 class Row(Section):
@@ -230,7 +239,9 @@ class Params(Section):
                     raise ValueError(f"metrics.{name}: unknown measure {term!r}, expected one of {', '.join(MEASURES)}")
         for name in self.matrix.search.metric:
             if name not in self.metrics:
-                raise ValueError(f"matrix.search.metric: unknown metric {name!r}, defined are {', '.join(self.metrics)}")
+                raise ValueError(
+                    f"matrix.search.metric: unknown metric {name!r}, defined are {', '.join(self.metrics)}"
+                )
         used = [("retrain", self.retrain.dataset), ("shift", self.shift.dataset)]
         used += [("detect", self.detect.dataset), ("segment", self.segment.dataset)]
         used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]

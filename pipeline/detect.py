@@ -128,7 +128,9 @@ def draw_detections(path: Path, cfg: CfgNode, model: nn.Module, classes: list[st
         found = found[found.scores >= SHOWN_SCORE]
         corners = found.pred_boxes.tensor
         boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
-        labels = [f"{classes[c]} {s:.2f}" for c, s in zip(found.pred_classes.tolist(), found.scores.tolist(), strict=True)]
+        labels = [
+            f"{classes[c]} {s:.2f}" for c, s in zip(found.pred_classes.tolist(), found.scores.tolist(), strict=True)
+        ]
         draw_boxes(below, record, boxes, labels, "tab:red")
     figure.savefig(path, dpi=100)
 

@@ -57,7 +57,9 @@ def base_config(base: str) -> CfgNode:
         cfg = model_zoo.get_config(base)
     except RuntimeError:
         example = "COCO-Detection/retinanet_R_50_FPN_1x.yaml"
-        raise GenasError(f"detect.base: {base!r} is not in Detectron2's model zoo, expected a name like {example}") from None
+        raise GenasError(
+            f"detect.base: {base!r} is not in Detectron2's model zoo, expected a name like {example}"
+        ) from None
     finally:
         reader.setLevel(level)
     if cfg.MODEL.META_ARCHITECTURE != "RetinaNet":

@@ -78,7 +78,9 @@ def check_instances(annotations: Path, images: Path) -> list[str]:
         for annotation in content["annotations"]:
             for key, known in (("image_id", described), ("category_id", categories)):
                 if annotation[key] not in known:
-                    raise GenasError(f"{annotations}: annotation {annotation['id']} has unknown {key} {annotation[key]!r}")
+                    raise GenasError(
+                        f"{annotations}: annotation {annotation['id']} has unknown {key} {annotation[key]!r}"
+                    )
             if annotation["id"] in seen:
                 raise GenasError(f"{annotations}: annotation id {annotation['id']} is given twice")
             seen.add(annotation["id"])

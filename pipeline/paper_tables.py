@@ -85,14 +85,18 @@ TABLE_3 = (
     _three("CIFAR-10", "SDARTS-RS", 5.5, 0.61, 75.5, 92.7, "", "sdarts_rs_c10"),
     _three("CIFAR-10", "SDARTS-ADV", 5.5, 0.62, 75.6, 92.4, "", "sdarts_adv_c10"),
     _three("CIFAR-10", "GeNAS (Flatness)", 5.6, 0.61, 76.0, 92.7, "Flatness", "genas_flatness_c10"),
-    _three("CIFAR-10", "GeNAS (Angle + Flatness)", 5.3, 0.59, 76.1, 92.8, "Angle + Flatness", "genas_angle_flatness_c10"),
+    _three(
+        "CIFAR-10", "GeNAS (Angle + Flatness)", 5.3, 0.59, 76.1, 92.8, "Angle + Flatness", "genas_angle_flatness_c10"
+    ),
     _three("CIFAR-100", "PC-DARTS", 5.3, 0.59, 74.8, 92.2, "", "pcdarts_c100_genas_research"),
     _three("CIFAR-100", "DropNAS", 5.1, 0.57, 75.1, 92.3, "", "dropnas_c100"),
     _three("CIFAR-100", "P-DARTS", 5.1, 0.58, 75.3, 92.5, "", ""),
     _three("CIFAR-100", "SPOS", 5.4, 0.60, 75.4, 92.2, "Accuracy", ""),
     _three("CIFAR-100", "RLNAS", 5.4, 0.61, 75.0, 92.3, "Angle", "genas_angle_c100"),
     _three("CIFAR-100", "GeNAS (Flatness)", 5.2, 0.58, 76.1, 92.6, "Flatness", "genas_flatness_c100"),
-    _three("CIFAR-100", "GeNAS (Angle + Flatness)", 5.4, 0.60, 75.7, 92.5, "Angle + Flatness", "genas_angle_flatness_c100"),
+    _three(
+        "CIFAR-100", "GeNAS (Angle + Flatness)", 5.4, 0.60, 75.7, 92.5, "Angle + Flatness", "genas_angle_flatness_c100"
+    ),
 )
 
 TABLE_4 = (
@@ -102,7 +106,16 @@ TABLE_4 = (
     _four("RLNAS", (5.4, 0.61), 62.95, 3.81, 35.98, 70.84, "Angle", "genas_angle_c100"),
     _four("SDARTS-ADV", (5.5, 0.62), 62.88, 4.24, 36.36, 71.77, "", "sdarts_adv_c10"),
     _four("GeNAS (Flatness)", (5.2, 0.58), 63.38, 5.65, 37.05, 72.58, "Flatness", "genas_flatness_c100"),
-    _four("GeNAS (Angle + Flatness)", (5.4, 0.60), 63.32, 4.37, 36.59, 72.05, "Angle + Flatness", "genas_angle_flatness_c100"),
+    _four(
+        "GeNAS (Angle + Flatness)",
+        (5.4, 0.60),
+        63.32,
+        4.37,
+        36.59,
+        72.05,
+        "Angle + Flatness",
+        "genas_angle_flatness_c100",
+    ),
 )
 
 

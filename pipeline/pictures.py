@@ -206,7 +206,7 @@ def draw_dag(columns: Mapping[str, Sequence[str]], edges: Iterable[tuple[str, st
     Args:
         columns: rows of each stage, ``{"supernet": ["cifar10-0"], ...}``; ``zoo`` is drawn below ``search`` and
             the three evaluations of a retrained network below each other, since neither reads the other.
-        edges: pairs of ``stage@row``, from what is read to what reads it.
+        edges: pairs of ``stage@row``, from what is read to what reads it; those that skip a stage are pale.
         path: the PNG to write.
     """
     shared = {"zoo": "search", "detect": "shift", "segment": "shift"}
@@ -214,20 +214,28 @@ def draw_dag(columns: Mapping[str, Sequence[str]], edges: Iterable[tuple[str, st
     for stage, rows in columns.items():
         stacks.setdefault(shared.get(stage, stage), []).extend((stage, row) for row in rows)
     tallest = max(len(stack) for stack in stacks.values())
-    width = 0.082 * max(len(row) for rows in columns.values() for row in rows) + 0.5
-    figure = Figure(figsize=((width + 1.3) * len(stacks), max(2.4, 0.52 * tallest + 0.6)), layout="constrained")
+    width = 0.075 * max(len(row) for rows in columns.values() for row in rows) + 0.3
+    pitch = width + 0.8
+    figure = Figure(figsize=(pitch * len(stacks), max(2.4, 0.5 * tallest + 0.4)), layout="constrained")
     axes = figure.subplots()
     at: dict[str, tuple[float, float]] = {}
     for i, stack in enumerate(stacks.values()):
         for j, (stage, row) in enumerate(stack):
-            at[f"{stage}@{row}"] = place = (i * (width + 1.3), -(j + 0.5) * tallest / len(stack))
-            _box(axes, *place, width, 0.78, f"{stage}\n{row}", STAGES.get(stage, "#ffffff"), 7.5)
+            at[f"{stage}@{row}"] = place = (i * pitch, -(j + 0.5) * tallest / len(stack))
+            _box(axes, *place, width, 0.78, f"{stage}\n{row}", STAGES.get(stage, "#ffffff"), 8)
     for source, target in edges:
         (x0, y0), (x1, y1) = at[source], at[target]
         bend = np.linspace(0, 1, 40)
         x = x0 + width / 2 + (x1 - x0 - width) * bend
-        axes.plot(x, y0 + (y1 - y0) * (3 * bend**2 - 2 * bend**3), color="#888888", lw=0.8, alpha=0.6, zorder=1)
-    axes.set_xlim(-width / 2 - 0.2, (len(stacks) - 1) * (width + 1.3) + width / 2 + 0.2)
+        axes.plot(
+            x,
+            y0 + (y1 - y0) * (3 * bend**2 - 2 * bend**3),
+            color="#666666",
+            lw=0.9,
+            alpha=0.7 if x1 - x0 < 1.5 * pitch else 0.2,
+            zorder=1,
+        )
+    axes.set_xlim(-width / 2 - 0.2, (len(stacks) - 1) * pitch + width / 2 + 0.2)
     axes.set_ylim(-tallest - 0.1, 0.1)
     axes.set_axis_off()
     _save(figure, path)

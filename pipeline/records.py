@@ -48,7 +48,7 @@ def graph(params: Params) -> dict[Key, Node]:
     m = params.matrix
     nodes: list[Node] = []
     for name, data in params.data.items():
-        derived = data.derive if data.derive in params.data else None
+        derived = data.derive if data.derive != "digits" and data.derive in params.data else None
         nodes.append(Node("data", name, {"dataset": name}, (("data", derived),) if derived else ()))
     for dataset in m.supernet.dataset:
         for seed in map(str, m.supernet.seed):
@@ -123,7 +123,7 @@ def table(root: Path, key: Key, name: str) -> pd.DataFrame | None:
     path = root / "out" / key[0] / key[1] / name
     if not path.exists():
         return None
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path, float_precision="round_trip")
+    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 
 
 def ancestors(nodes: Mapping[Key, Node], key: Key) -> Iterator[Key]:
@@ -157,7 +157,7 @@ class Record:
         tags: lineage: stage, row, axes, profile, fingerprint, digests of the data.
         digests: data set name to digest, of every data set that the row depends on.
         metrics: final values, ``search/score``.
-        curves: values by step, ``{"search curves/best": {0: 0.1, ...}}``.
+        curves: values by step, ``{"search_curves/best": {0: 0.1, ...}}``.
         files: what to attach, each with the folder to put it in.
     """
 
@@ -181,6 +181,7 @@ def head(params: Params, root: Path, key: Key) -> Record:
         "row": node.row,
         "axes": json.dumps(dict(node.axes)),
         "profile": params.profile,
+        "mlflow.source.name": f"pipeline/{node.stage}.py",
         "fingerprint": fingerprint(params, root, key, nodes),
         **{f"data.{name}": digest for name, digest in digests.items()},
     }
@@ -211,10 +212,10 @@ def full(params: Params, root: Path, key: Key) -> Record:
     return Record(
         record.name,
         record.settings,
-        {**record.tags, "device": str(timing(root, key).get("device", ""))},
+        {**record.tags, "device": str(timing(root, key).get("device", "none"))},
         record.digests,
         {f"{stage}/{name}": float(value) for name, value in values.items()},
-        {f"{stage} curves/{name}": points for name, points in curves.items()},
+        {f"{stage}_curves/{name}": points for name, points in curves.items()},
         files,
     )
 

@@ -34,10 +34,10 @@ ABOUT = {
 OWN = "a profile of your own: **its numbers are the paper's only where data and settings are**."
 
 STYLE = """
-body { font: 16px/1.55 system-ui, sans-serif; color: #222; max-width: 1080px; margin: 2rem auto; padding: 0 1.2rem; }
+body { font: 16px/1.55 system-ui, sans-serif; color: #222; max-width: 1200px; margin: 2rem auto; padding: 0 1.2rem; }
 h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.4rem; border-bottom: 1px solid #ddd; padding-bottom: .3rem; }
-table { border-collapse: collapse; font-size: 14px; margin: 1rem 0; display: block; overflow-x: auto; }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid #e4e4e4; text-align: left; white-space: nowrap; }
+table { border-collapse: collapse; font-size: 13px; margin: 1rem 0; display: block; overflow-x: auto; }
+th, td { padding: .25rem .5rem; border-bottom: 1px solid #e4e4e4; text-align: left; white-space: nowrap; }
 th { background: #f6f6f6; } tr:hover td { background: #fafafa; }
 img { max-width: 100%; } code { background: #f4f4f4; padding: .1rem .3rem; border-radius: 3px; }
 """
@@ -102,7 +102,10 @@ def _settings(params: Params) -> str:
         ("supernet", f"{s.layers} cells, {s.channels} channels, {s.epochs} epochs, batch {s.batch_size}"),
         ("search", f"{e.generations} generations of {e.population}, {m.images} images a candidate"),
         ("flatness", f"sigma {list(m.flatness.sigma)}, alpha {m.flatness.alpha:g}, {m.flatness.noise} noise"),
-        ("metrics", "; ".join(f"{n}: " + " + ".join(f"{w:g} {k}" for k, w in t.items()) for n, t in params.metrics.items())),
+        (
+            "metrics",
+            "; ".join(f"{n}: " + " + ".join(f"{w:g} {k}" for k, w in t.items()) for n, t in params.metrics.items()),
+        ),
         ("retraining", f"on {r.dataset}, {r.epochs} epochs, batch {r.batch_size}"),
         ("detection", f"on {params.detect.dataset}, {params.detect.base}"),
         ("segmentation", f"on {params.segment.dataset}, {params.segment.base}"),
@@ -124,7 +127,9 @@ def _data(params: Params, root: Path) -> str:
         found = records.manifest(root, name)
         counts = ", ".join(f"{split} {_count(content)}" for split, content in found.get("splits", {}).items())
         digest = f"`{str(found['digest'])[:16]}`" if found else "not run"
-        lines.append((name, settings.layout, digest, counts or "-", str(len(found.get("classes", []))) if found else "-"))
+        lines.append(
+            (name, settings.layout, digest, counts or "-", str(len(found.get("classes", []))) if found else "-")
+        )
     return "## Data\n\n" + table(("data set", "layout", "digest", "images", "classes"), lines)
 
 
@@ -139,7 +144,9 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
     board = results.leaderboard(params, root)
     named: set[str] = set()
     cost = ("params", "macs")
-    parts = ["## Results\n\nEvery number is *ours (the paper's)*; MACs are what the paper calls FLOPs; accuracies in %."]
+    parts = [
+        "## Results\n\nEvery number is *ours (the paper's)*; MACs are what the paper calls FLOPs; accuracies in %."
+    ]
     for title, lines, columns in (
         ("Table 2: search metrics", TABLE_2, (*cost, "top1", "top5")),
         ("Table 3: published cells and methods", TABLE_3, (*cost, "top1", "top5")),
@@ -147,14 +154,16 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
     ):
         compared = beside(params, lines)
         named |= {row for _, rows in compared for row in rows}
-        parts.append(f"### {title}\n\n" + _compare(compared, board, columns))
+        parts.append(f"### {title}\n\n" + _compare(params, compared, board, columns))
     others = {row: values for row, values in board.items() if row not in named}
     if others:
         headings = ("row", "cell", *COLUMNS.values())
         cells = [(row, params.rows[row].cell, *(number(v.get(c), c) for c in COLUMNS)) for row, v in others.items()]
         parts.append("### Rows that the paper does not have\n\n" + table(headings, cells))
     if board:
-        bars = {COLUMNS[c]: {row: v[c] for row, v in board.items() if c in v} for c in ("top1", "v2_top1", "ap", "miou")}
+        bars = {
+            COLUMNS[c]: {row: v[c] for row, v in board.items() if c in v} for c in ("top1", "v2_top1", "ap", "miou")
+        }
         bars = {name: panel for name, panel in bars.items() if panel}
         pictures.draw_bars(bars, folder / "pictures" / "results.png", "retrained networks")
         parts.append("![results](pictures/results.png)")
@@ -162,14 +171,14 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
 
 
 def _compare(
-    compared: list[tuple[Line, list[str]]], board: Mapping[str, Mapping[str, float]], columns: Sequence[str]
+    params: Params, compared: list[tuple[Line, list[str]]], board: results.Board, columns: Sequence[str]
 ) -> str:
     rows = []
     for line, matching in compared:
-        missing = "no row" if line.zoo or line.measure else "genotype not published"
-        for row in matching or [missing]:
+        absent = "not run" if line.zoo or line.measure else "not run, its cell is not published"
+        for row in matching or [""]:
             ours = board.get(row, {})
-            state = row if row in board else f"{row}: not run" if matching else f"not run ({missing})"
+            state = f"{row} from {params.rows[row].cell}" + ("" if ours else ", not run") if row else absent
             cells = [f"{number(ours.get(c), c)} ({number(line.values.get(c), c)})" for c in columns]
             rows.append((line.dataset, line.method, state, *cells))
     return table(("searched on", "in the paper", "our row", *(COLUMNS[c] for c in columns)), rows)
@@ -198,13 +207,13 @@ def _searches(root: Path, params: Params, folder: Path) -> str:
             continue
         terms = [f"{found[name]:.4g}" if name in found else "-" for name in ("score", "flatness", "angle", "accuracy")]
         lines.append((row, str(len(candidates)), *terms, number(found.get("macs"), "macs")))
-        parts.append(f"### {row}\n")
+        parts.append(f"### {row}")
         name = f"pictures/search-{row}"
         pictures.draw_search(history, folder / f"{name}.png", row)
         parts.append(f"![search {row}]({name}.png)")
         measured = [m for m in ("flatness", "accuracy", "angle", "loss_0", "params", "macs") if m in candidates]
-        pair = [*measured, "score"][:2] if len(measured) > 1 else ["generation", "score"]
-        pictures.draw_scatter(candidates, *pair, folder / f"{name}-candidates.png", f"{row}: every candidate")
+        x, y = measured[:2] if len(measured) > 1 else ("generation", "score")
+        pictures.draw_scatter(candidates, x, y, folder / f"{name}-candidates.png", f"{row}: every candidate")
         parts.append(f"![candidates {row}]({name}-candidates.png)")
         genotype = Genotype.load(root / "out" / "search" / row / "genotype.json")
         pictures.draw_genotype(genotype, folder / f"{name}-cell.png", row)

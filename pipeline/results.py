@@ -25,6 +25,9 @@ COLUMNS = {
 }
 """What a retrained network is judged by, and how a table heads it."""
 
+Board = dict[str, dict[str, float]]
+"""Values by retrained row and name."""
+
 
 def collect(root: Path) -> list[dict[str, Any]]:
     """``{"stage", "row", "metrics"}`` of every row that has run, in the order of the chain.
@@ -38,7 +41,7 @@ def collect(root: Path) -> list[dict[str, Any]]:
     return [{"stage": stage, "row": row, "metrics": records.metrics(root, (stage, row))} for stage, row in keys]
 
 
-def leaderboard(params: Params, root: Path) -> dict[str, dict[str, float]]:
+def leaderboard(params: Params, root: Path) -> Board:
     """Every retrained row with all that was measured along its chain: search, retraining, shift, AP, mIoU.
 
     The search's own values are called ``search_score``, ``search_flatness`` ...; ``params`` and ``macs`` are those

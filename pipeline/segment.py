@@ -1,6 +1,6 @@
 """Semantic segmentation: MMSegmentation trains DeepLab-v3 on a retrained network's maps (paper: Table 4).
 
-The framework's Runner does the work. This stage adds what a pipeline needs: a configuration (pipeline/segment_config.py),
+The framework's Runner does the work. This stage adds a configuration (pipeline/segment_config.py),
 data that depends on the iteration alone (pipeline/data/cityscapes.py), and a hook that keeps a resumable state. A
 killed run that is started again ends, on a CPU, with the same bytes as an unbroken one; on GPUs as far as cuDNN and
 the interpolation kernels repeat themselves.
@@ -37,7 +37,7 @@ import models.mmseg  # noqa: F401  (registers the backbone)
 from models.cost import count_macs
 from models.errors import GenasError
 from pipeline.context import Context
-from pipeline.data import dataset_root
+from pipeline.data import dataset_root, read_manifest
 from pipeline.data.cityscapes import CITYSCAPES_CLASSES, IGNORE, check_scenes, find_scenes, seed_of
 from pipeline.scratch import Scratch
 from pipeline.segment_config import Scenes, segmenter_config
@@ -88,9 +88,10 @@ class Keeper(Hook):
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Record losses and, every ``checkpoint_period`` iterations, the state (the last iteration's is not needed)."""
         done = batch_idx + 1
-        self.window.append({name: float(value) for name, value in outputs.items()})
-        if not math.isfinite(self.window[-1]["loss"]):
-            raise GenasError(f"segment: the loss is {self.window[-1]['loss']} at iteration {done}, try a lower learning rate")
+        values = {name: torch.as_tensor(value).item() for name, value in outputs.items()}
+        if not math.isfinite(values["loss"]):
+            raise GenasError(f"segment: the loss is {values['loss']} at iteration {done}, try a lower learning rate")
+        self.window.append(values)
         if done % LOG_EVERY == 0 or done == runner.max_iters:
             means = {name: float(np.mean([row[name] for row in self.window])) for name in self.window[0]}
             self.window.clear()
@@ -98,7 +99,7 @@ class Keeper(Hook):
             if self.main:
                 self.context.log(done, {name: value for name, value in self.history[-1].items() if name != "iteration"})
         assert self.task is not None
-        self.bar.update(self.task, completed=done, description=f"segment loss {float(outputs['loss']):.3f}")
+        self.bar.update(self.task, completed=done, description=f"segment loss {values['loss']:.3f}")
         if self.main and done % self.period == 0 and done < runner.max_iters:
             self.scratch.save(STATE, self._state(runner, done))
 
@@ -126,9 +127,8 @@ def _bare(model: nn.Module) -> nn.Module:
 def _scenes(context: Context) -> Scenes:
     """The data set of the stage; classes as its manifest lists them, Cityscapes' own 19 where it lists none."""
     name = context.params.segment.dataset
-    manifest = json.loads((context.output_of("data", name) / "manifest.json").read_text())
-    listed = [label for label in manifest.get("classes") or () if not label.lower().startswith("void")]
-    return Scenes(dataset_root(context, name), context.params.data[name].layout, tuple(listed or CITYSCAPES_CLASSES))
+    classes = read_manifest(context, name)["classes"] or CITYSCAPES_CLASSES
+    return Scenes(dataset_root(context, name), context.params.data[name].layout, tuple(classes))
 
 
 def _launch(device: torch.device) -> bool:

@@ -40,7 +40,9 @@ def framework_config(base: str) -> Config:
     """
     folder = Path(mmseg.__file__).parent / ".mim" / "configs"
     if not (folder / base).is_file():
-        raise GenasError(f"segment.base: the installed MMSegmentation {mmseg.__version__} has no configuration {base!r}")
+        raise GenasError(
+            f"segment.base: the installed MMSegmentation {mmseg.__version__} has no configuration {base!r}"
+        )
     return Config.fromfile(str(folder / base))
 
 
@@ -123,7 +125,12 @@ def _override(cfg: Config, overrides: Mapping[str, Any]) -> None:
 
 
 def segmenter_config(
-    params: SegmentParams, scenes: Scenes, weights: Path, work_dir: Path, device: torch.device, distributed: bool = False
+    params: SegmentParams,
+    scenes: Scenes,
+    weights: Path,
+    work_dir: Path,
+    device: torch.device,
+    distributed: bool = False,
 ) -> Config:
     """The configuration of a row.
 

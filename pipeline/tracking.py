@@ -3,7 +3,7 @@
 MLflow is a view. No stage reads from it, everything in it can be made again from the files under ``out/`` with
 :func:`rebuild`, and where it fails a stage goes on without it. A profile has two experiments: ``genas-<profile>`` with
 one run a row, and ``genas-<profile>-leaderboard`` with one run a retrained network. Metrics are grouped by stage:
-``search/score`` is final, ``search curves/best`` has a value per generation. What a stage logs live are the columns of
+``search/score`` is final, ``search_curves/best`` has a value per generation. What a stage logs live are the columns of
 its ``history.csv``, so the curves are the same when they are rebuilt.
 
 ``GENAS_MLFLOW=off`` switches it off; ``MLFLOW_TRACKING_URI`` says where it writes, by default ``mlflow.db`` and
@@ -90,7 +90,7 @@ class Experiment:
     def __init__(self, name: str) -> None:
         # Before the import: no notes on the terminal, no usage statistics, no minutes of waiting for a dead server.
         for variable, value in {
-            "MLFLOW_LOGGING_LEVEL": "ERROR",
+            "MLFLOW_LOGGING_LEVEL": "CRITICAL",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
             "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
@@ -105,7 +105,10 @@ class Experiment:
             if found is None:
                 local = Path(uri().removeprefix(SQLITE)).absolute().parent / "mlartifacts" / name
                 try:
-                    self.client.create_experiment(name, local.as_uri() if uri().startswith(SQLITE) else None)
+                    artifacts = local.as_uri() if uri().startswith(SQLITE) else None
+                    self.client.create_experiment(
+                        name, artifacts, {"mlflow.experimentKind": "custom_model_development"}
+                    )
                 except MlflowException as error:  # on a server, where another process was quicker
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
@@ -125,14 +128,12 @@ class Experiment:
         return [Run(self, entity) for entity in found]
 
     def start(self, record: Record, seconds: float = 0.0) -> Run:
-        """A new run that knows what is known before a row runs, and that began ``seconds`` ago."""
+        """A new and empty run with the record's name, which began ``seconds`` ago."""
         began = int((time.time() - seconds) * 1000)
-        run = Run(self, self.client.create_run(self.id, began, run_name=record.name))
-        run.describe(record)
-        return run
+        return Run(self, self.client.create_run(self.id, began, run_name=record.name))
 
     def resume(self, record: Record) -> Run:
-        """The row's run that was cut off, where all that it depends on is unchanged, else a new one.
+        """The row's run that was cut off, where all that it depends on is unchanged, else a new one; both described.
 
         A killed process cannot close its run, so any other open run of the row is marked as killed.
         """
@@ -145,7 +146,9 @@ class Experiment:
                 chosen.reopen()
             elif status == "RUNNING" and tags.get("dvc_exp") == record.tags.get("dvc_exp"):
                 run.end("KILLED")
-        return chosen or self.start(record)
+        chosen = chosen or self.start(record)
+        chosen.describe(record)
+        return chosen
 
 
 class Run:
@@ -195,8 +198,8 @@ class Run:
         self.written |= new
 
     def complete(self, record: Record) -> None:
-        """Write everything that a finished row left."""
-        _patiently(self.client.set_tag, self.id, "device", record.tags.get("device", ""))
+        """Write everything that a finished row left; what is known of it may be more than when it started."""
+        self.describe(record)
         self.log({**record.curves, **{name: {0: value} for name, value in record.metrics.items()}})
         for path, folder in record.files:
             self.client.log_artifact(self.id, str(path), folder or None)
@@ -228,7 +231,7 @@ class Live:
     def __call__(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             if math.isfinite(value):
-                self._values.put((f"{self._row[2][0]} curves/{name}", int(step), float(value)))
+                self._values.put((f"{self._row[2][0]}_curves/{name}", int(step), float(value)))
 
     def close(self, status: str) -> None:
         """Say how the stage ended, and wait until that is written or the time is up."""

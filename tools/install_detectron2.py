@@ -18,9 +18,7 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-REQUIREMENT = (
-    "sal-detectron2==0.7.2 --hash=sha256:491af0c7f79bdb2d178e46f6cb16a97c4ac968d45c41ea3f6b6435d59bbee561\n"
-)
+REQUIREMENT = "sal-detectron2==0.7.2 --hash=sha256:491af0c7f79bdb2d178e46f6cb16a97c4ac968d45c41ea3f6b6435d59bbee561\n"
 
 
 def main() -> None:

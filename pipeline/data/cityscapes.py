@@ -87,7 +87,9 @@ def find_scenes(root: Path, layout: str, split: str) -> list[Scene]:
                 scenes.append(Scene(image, label, changes))
                 break
         else:
-            raise GenasError(f"{image}: no label file, expected {stem.name}{' or '.join(where.labels)} in {stem.parent}")
+            raise GenasError(
+                f"{image}: no label file, expected {stem.name}{' or '.join(where.labels)} in {stem.parent}"
+            )
     if not scenes:
         raise GenasError(f"{images}: no *{where.image_ending} image in it")
     return scenes

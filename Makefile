@@ -1,0 +1,29 @@
+# Two commands for a fresh machine with Python 3.11 or newer: `make demo` and `make test`. Both set up what they need.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+.PHONY: demo test test-all lint setup
+
+demo: setup
+	$(BIN)/genas demo
+
+test: setup lint
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup lint
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+setup: .venv/.ready
+
+.venv/.ready: pyproject.toml constraints.txt tools/install_detectron2.py
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[detect,segment,dev]"
+	$(BIN)/python tools/install_detectron2.py
+	$(BIN)/dvc config --local core.check_update false
+	touch $@

@@ -1,0 +1,5 @@
+"""Data sets: where they lie, what is in them, and the stage that records both (``data``)."""
+
+from pipeline.data.manifest import check, dataset_root, read_manifest, run
+
+__all__ = ["check", "dataset_root", "read_manifest", "run"]

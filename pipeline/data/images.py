@@ -1,0 +1,180 @@
+"""Classification images: small ones resident in memory as arrays, large ones as a folder data set."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from models.errors import GenasError
+
+ENDINGS = (".jpg", ".jpeg", ".png")
+Transform = Callable[[Image.Image], Tensor]
+
+
+class Images(NamedTuple):
+    """``pixels``: uint8 (N, H, W, 3) RGB; ``labels``: int64 (N,)."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+def decode(data: bytes | Path, origin: str) -> Image.Image:
+    """An RGB image from bytes or a file.
+
+    Raises:
+        GenasError: the image is truncated or no image; the message names ``origin``.
+    """
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise GenasError(f"{origin}: not a readable image ({' '.join(str(error).split())})") from None
+
+
+def _parquet(root: Path, split: str) -> Images:
+    import pyarrow.parquet
+
+    names = {"train": ("train",), "val": ("test", "val")}[split]
+    path = next((p for p in (root / f"{name}.parquet" for name in names) if p.exists()), root / f"{names[0]}.parquet")
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["image", "label"])
+    except (pyarrow.ArrowInvalid, OSError, KeyError) as error:
+        raise GenasError(f"{path}: not a parquet file with image and label ({' '.join(str(error).split())})") from None
+    images = [np.asarray(decode(data.as_py(), f"{path} row {i}")) for i, data in enumerate(table["image"])]
+    if len({image.shape for image in images}) > 1:
+        raise GenasError(f"{path}: images of different sizes; small-image data sets have one size")
+    return Images(np.stack(images), np.array(table["label"].to_pylist(), dtype=np.int64))
+
+
+def _torchvision(root: Path, layout: str, split: str) -> Images:
+    from torchvision import datasets
+
+    kind = datasets.CIFAR10 if layout == "cifar10" else datasets.CIFAR100
+    try:
+        source = kind(str(root), train=split == "train")  # checks the published digest before it reads
+    except RuntimeError as error:
+        raise GenasError(f"{root}: {' '.join(str(error).split())}; GENAS_DOWNLOAD=1 allows the download") from None
+    return Images(np.asarray(source.data), np.array(source.targets, dtype=np.int64))
+
+
+def _shrunk(path: Path, size: int) -> np.ndarray:
+    image = decode(path, str(path))
+    scale = size / min(image.size)
+    image = image.resize(
+        (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BOX
+    )
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def load_images(root: Path, layout: str, split: str, folder_size: int = 32) -> Images:
+    """All images of a split (``train`` or ``val``) in memory.
+
+    Args:
+        root: folder of the data set.
+        layout: ``parquet``, ``cifar10``, ``cifar100``, or ``folder``, whose pictures are shrunk to ``folder_size``.
+        split: ``train`` or ``val`` (a parquet set's ``test`` is its ``val``).
+        folder_size: height and width for ``folder``.
+
+    Raises:
+        GenasError: an unreadable file, named.
+    """
+    if layout == "parquet":
+        return _parquet(root, split)
+    if layout in ("cifar10", "cifar100"):
+        return _torchvision(root, layout, split)
+    listed = list_folder(root / split)
+    return Images(np.stack([_shrunk(path, folder_size) for path, _ in listed]), np.array([i for _, i in listed]))
+
+
+def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path, int]]:
+    """Files and labels of a folder of class folders.
+
+    Args:
+        root: the folder.
+        classes: class names in label order; by default the folders' names in alphabetical order.
+
+    Raises:
+        GenasError: no such folder, or one whose name is no class.
+    """
+    if not root.is_dir():
+        raise GenasError(f"{root}: no such folder")
+    found = sorted(path.name for path in root.iterdir() if path.is_dir())
+    classes = found if classes is None else classes
+    for name in found:
+        if name not in classes:
+            raise GenasError(
+                f"{root / name}: folder is none of the {len(classes)} classes ({', '.join(classes[:3])}, ...)"
+            )
+    return [
+        (path, classes.index(name))
+        for name in found
+        for path in sorted((root / name).rglob("*"))
+        if path.suffix.lower() in ENDINGS
+    ]
+
+
+class Pictures(Dataset[tuple[Tensor, int]]):
+    """Images of a split with a transform from PIL image to tensor; arrays or files, whatever the layout gives."""
+
+    def __init__(self, source: Images | list[tuple[Path, int]], transform: Transform | None = None) -> None:
+        self.source, self.transform = source, transform
+
+    def __len__(self) -> int:
+        return len(self.source.labels) if isinstance(self.source, Images) else len(self.source)
+
+    def picture(self, index: int) -> Image.Image:
+        """The image itself."""
+        if isinstance(self.source, Images):
+            return Image.fromarray(self.source.pixels[index])
+        path = self.source[index][0]
+        return decode(path, str(path))
+
+    def label(self, index: int) -> int:
+        """Its class."""
+        return int(self.source.labels[index] if isinstance(self.source, Images) else self.source[index][1])
+
+    def __getitem__(self, index: int) -> Any:
+        assert self.transform is not None, "a transform is needed to read tensors"
+        return self.transform(self.picture(index)), self.label(index)
+
+
+def pictures(root: Path, layout: str, split: str, classes: list[str] | None = None) -> Pictures:
+    """A split as a map-style data set: folders stay on disk, small-image sets are resident.
+
+    Raises:
+        GenasError: as :func:`load_images` and :func:`list_folder`.
+    """
+    if layout == "folder":
+        return Pictures(list_folder(root / split, classes))
+    return Pictures(load_images(root, layout, split))
+
+
+def channel_statistics(
+    data: Pictures, limit: int = 2000
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of each channel in [0, 1] over at most ``limit`` evenly spaced images."""
+    chosen = np.linspace(0, len(data) - 1, min(limit, len(data)), dtype=int)
+    total, square, count = np.zeros(3), np.zeros(3), 0
+    for index in chosen:
+        pixels = np.asarray(data.picture(int(index)), dtype=np.float64).reshape(-1, 3) / 255
+        total, square, count = total + pixels.sum(0), square + (pixels**2).sum(0), count + len(pixels)
+    mean = total / count
+    std = np.sqrt(np.maximum(square / count - mean**2, 1e-8))
+    rounded = [tuple(round(float(v), 4) for v in values) for values in (mean, std)]
+    return rounded[0], rounded[1]  # type: ignore[return-value]
+
+
+def to_tensor(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 (N, H, W, 3) as normalised float32 (N, 3, H, W) in channels-last memory."""
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+    tensor = (tensor - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    return tensor.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,44 @@
+"""Evaluation of a classifier, shared by retraining and the shifted test sets: pixels in, logits and percentages out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from timm.data import create_transform
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from models.checkpoint import Preprocessing
+from pipeline.data.images import Pictures
+
+
+def evaluation_transform(preprocessing: Preprocessing) -> Any:
+    """Resize, centre crop and normalisation as the network was trained for."""
+    return create_transform(
+        (3, preprocessing.size, preprocessing.size),
+        is_training=False,
+        interpolation=preprocessing.interpolation,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        crop_pct=preprocessing.crop_pct,
+    )
+
+
+@torch.no_grad()
+def logits_of(network: nn.Module, data: Pictures, batch_size: int, workers: int = 0) -> tuple[Tensor, Tensor]:
+    """Logits (N, classes) and labels (N,) on the CPU, in the order of the data set; evaluation mode."""
+    device = next(network.parameters()).device
+    network.eval()
+    logits, labels = [], []
+    for images, targets in DataLoader(data, batch_size, num_workers=workers):
+        images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
+        logits.append(network(images).float().cpu())
+        labels.append(targets)
+    return torch.cat(logits), torch.cat(labels)
+
+
+def top_k(logits: Tensor, labels: Tensor, k: int) -> float:
+    """Percentage of images whose label is among the k largest logits (all of them where there are fewer classes)."""
+    best = logits.topk(min(k, logits.shape[1])).indices
+    return 100 * float((best == labels[:, None]).any(1).double().mean())

@@ -1,0 +1,47 @@
+"""The split that supernet training and search share: training images in two halves, normalised and resident.
+
+The paper trains the supernet on one half of CIFAR's training images and searches on the other; test images are never
+seen by either.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pipeline.context import Context
+from pipeline.data import dataset_root, read_manifest
+from pipeline.data.images import Pictures, channel_statistics, load_images, to_tensor
+
+
+class SearchData(NamedTuple):
+    """Images (N, 3, H, W) float32, normalised, channels-last, and labels (N,), of both halves."""
+
+    train_images: Tensor
+    train_labels: Tensor
+    held_images: Tensor
+    held_labels: Tensor
+    num_classes: int
+
+
+def load_search_data(context: Context) -> SearchData:
+    """The two halves for the row's data set and seed, on the row's device.
+
+    Raises:
+        GenasError: the data set is missing or unreadable.
+    """
+    name, seed = context.axes["dataset"], int(context.axes["seed"])
+    source = load_images(dataset_root(context, name), context.params.data[name].layout, "train")
+    mean, std = channel_statistics(Pictures(source))
+    order = np.random.default_rng([seed, 0]).permutation(len(source.labels))
+    cut = int(len(order) * context.params.supernet.train_share)
+    halves: list[Tensor] = []
+    for index in (order[:cut], order[cut:]):
+        halves += [to_tensor(source.pixels[index], mean, std), torch.from_numpy(source.labels[index])]
+    classes = read_manifest(context, name)["classes"]
+    num_classes = len(classes) or int(source.labels.max()) + 1
+    train_images, train_labels, held_images, held_labels = (half.to(context.device) for half in halves)
+    return SearchData(train_images, train_labels, held_images, held_labels, num_classes)

@@ -1,0 +1,164 @@
+"""The ``supernet`` stage: one network that holds every architecture, trained one random path at a time.
+
+Each step draws a path uniformly and trains it alone (Section 3.1; official train_supernet). The path stream, the data
+order and the augmentation of an epoch depend only on (seed, epoch), so a run that was killed goes on from its last
+epoch and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from models.checkpoint import load_state, save_weights
+from models.genotype import Genotype, random_genotype
+from models.supernet import Supernet
+from pipeline.config import SupernetParams
+from pipeline.context import Context
+from pipeline.probe import Probe
+from pipeline.scratch import Scratch
+from pipeline.search_data import SearchData, load_search_data
+
+INITIAL, TRAINED = "initial.safetensors", "trained.safetensors"
+
+
+def build_supernet(context: Context, num_classes: int) -> Supernet:
+    """The supernet of a row before training; its weights depend only on the seed."""
+    torch.manual_seed(int(context.axes["seed"]))
+    params = context.params.supernet
+    network = Supernet(num_classes, params.channels, params.layers)
+    return network.to(context.device).to(memory_format=torch.channels_last)
+
+
+def load_supernets(context: Context, num_classes: int) -> tuple[Supernet, Supernet]:
+    """The row's initial and trained supernet, for a stage that reads them.
+
+    Raises:
+        GenasError: the weights are of another shape than ``params.yaml`` says.
+    """
+    folder = context.output_of("supernet", f"{context.axes['dataset']}-{context.axes['seed']}")
+    pair = []
+    for name in (INITIAL, TRAINED):
+        network = build_supernet(context, num_classes)
+        load_state(network, load_file(str(folder / name)), folder / name)
+        pair.append(network)
+    return pair[0], pair[1]
+
+
+def cosine(epoch: int, params: SupernetParams) -> float:
+    """Learning rate of an epoch (from 0): cosine from ``learning_rate`` to ``learning_rate_min``.
+
+    The official loop steps its schedule at the start of each epoch, so the first epoch already stands at t = 1.
+    """
+    span = params.learning_rate - params.learning_rate_min
+    return params.learning_rate_min + span * (1 + math.cos(math.pi * (epoch + 1) / params.epochs)) / 2
+
+
+def augment(images: Tensor, generator: torch.Generator, padding: int, flip: bool) -> Tensor:
+    """Random crops after zero padding and random horizontal flips of a batch (N, C, H, W), each image its own."""
+    n, _, height, width = images.shape
+    if padding:
+        padded = F.pad(images, [padding] * 4)
+        top, left = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator).to(images.device)
+        rows = top + torch.arange(height, device=images.device)
+        columns = left + torch.arange(width, device=images.device)
+        index = torch.arange(n, device=images.device)[:, None, None]
+        images = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+    if flip:
+        mirror = (torch.rand(n, generator=generator) < 0.5).to(images.device)
+        images = torch.where(mirror[:, None, None, None], images.flip(3), images)
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def train_epoch(
+    network: Supernet, optimizer: torch.optim.Optimizer, data: SearchData, params: SupernetParams, seed: int, epoch: int
+) -> float:
+    """One epoch of single-path training; returns the mean training loss of its steps."""
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1, epoch]).generate_state(1)[0]))
+    paths = np.random.default_rng([seed, 2, epoch])
+    order = torch.randperm(len(data.train_labels), generator=generator)
+    total, steps = torch.zeros((), device=data.train_images.device), 0
+    network.train()
+    for index in order.split(params.batch_size):
+        if len(index) < 2:  # BatchNorm needs two images
+            continue
+        index = index.to(data.train_images.device)
+        images = augment(data.train_images[index], generator, params.crop_padding, params.flip)
+        # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay"),
+        # as they did on the PyTorch that the official code was written for.
+        optimizer.zero_grad(set_to_none=params.unselected == "freeze")
+        loss = F.cross_entropy(network(images, random_genotype(paths)), data.train_labels[index])
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm, foreach=True)
+        optimizer.step()
+        total, steps = total + loss.detach(), steps + 1
+    return float(total / steps)
+
+
+def validate(probe: Probe, paths: Sequence[Genotype]) -> dict[str, float]:
+    """Mean loss and top-1 (percent) of fixed architectures after BatchNorm recalibration."""
+    results = []
+    for path in paths:
+        probe.recalibrate(path)
+        results.append(probe.evaluate(path))
+    loss, accuracy = np.mean(results, axis=0)
+    return {"loss": float(loss), "top1": 100 * float(accuracy)}
+
+
+def run(context: Context) -> dict[str, float]:
+    """Train one supernet; leaves initial and trained weights and the history."""
+    params, seed = context.params.supernet, int(context.axes["seed"])
+    data = load_search_data(context)
+    network = build_supernet(context, data.num_classes)
+    save_weights(context.out / INITIAL, network)
+    optimizer = torch.optim.SGD(
+        network.parameters(),
+        params.learning_rate,
+        momentum=params.momentum,
+        weight_decay=params.weight_decay,
+        foreach=True,  # thousands of small tensors: one call for all of them
+    )
+    inputs = [context.output_of("data", context.axes["dataset"]) / "manifest.json"]
+    scratch = Scratch(context, {"supernet": params, "measures": context.params.measures}, inputs)
+    state = scratch.load("state.pt") or {"epoch": 0, "history": []}
+    if state["epoch"]:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    history: list[dict[str, float]] = state["history"]
+    held = data._replace(
+        held_images=data.held_images[: params.validate_images], held_labels=data.held_labels[: params.validate_images]
+    )
+    probe = Probe(network, held, context.params.measures, seed)
+    rng = np.random.default_rng([seed, 3])
+    paths = [random_genotype(rng) for _ in range(params.validate_paths)]
+
+    epochs = range(state["epoch"], params.epochs)
+    for epoch in tqdm(epochs, "supernet", params.epochs, initial=state["epoch"], unit="epoch", disable=None):
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(epoch, params)
+        values = {"train_loss": train_epoch(network, optimizer, data, params, seed, epoch), "lr": cosine(epoch, params)}
+        if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
+            values |= validate(probe, paths)
+        history.append({"epoch": epoch + 1, **values})
+        context.log(epoch + 1, values)
+        scratch.save(
+            "state.pt",
+            {
+                "epoch": epoch + 1,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "history": history,
+            },
+        )
+    save_weights(context.out / TRAINED, network)
+    pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
+    scratch.close()
+    return {name: history[-1][name] for name in ("loss", "top1", "train_loss")}

@@ -1,0 +1,193 @@
+"""A profile whose rows have all run: the real files of every stage, with made-up numbers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from models.genotype import random_genotype
+
+PARAMS: dict[str, Any] = {
+    "profile": "demo",
+    "code": "../..",
+    "data": {
+        "digits": {"layout": "parquet", "derive": "digits"},
+        "scenes": {"layout": "coco", "derive": "digits", "images": 8},
+    },
+    "matrix": {
+        "supernet": {"dataset": ["digits"], "seed": [0]},
+        "search": {"dataset": ["digits"], "metric": ["flatness", "angle_flatness"], "seed": [0]},
+        "zoo": {"row": ["darts_v2_c10"]},
+        "shift": {"row": ["flatness"]},
+        "detect": {"row": ["flatness", "darts"]},
+        "segment": {"row": ["flatness"]},
+    },
+    "rows": {
+        row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32}
+        for row, cell in {
+            "flatness": "search/digits-flatness-0",
+            "angle-flatness": "search/digits-angle_flatness-0",
+            "darts": "zoo/darts_v2_c10",
+        }.items()
+    },
+    "supernet": {
+        "channels": 8,
+        "layers": 5,
+        "train_share": 0.5,
+        "epochs": 3,
+        "batch_size": 64,
+        "learning_rate": 0.025,
+        "learning_rate_min": 0.001,
+        "momentum": 0.9,
+        "weight_decay": 0.0003,
+        "clip_norm": 5.0,
+        "unselected": "decay",
+        "crop_padding": 4,
+        "flip": False,
+        "validate_paths": 2,
+        "validate_images": 64,
+        "validate_every": 1,
+    },
+    "measures": {
+        "images": 64,
+        "batch_size": 64,
+        "recalibrate_images": 64,
+        "recalibrate": "exact",
+        "flatness": {"sigma": [0.001, 0.003, 0.006], "alpha": 1.0, "noise": "independent", "draws": 1},
+    },
+    "metrics": {"flatness": {"flatness": 1.0}, "angle_flatness": {"angle": 1.0, "flatness": 16.0}},
+    "search": {
+        "population": 6,
+        "generations": 4,
+        "parents": 2,
+        "mutated": 3,
+        "crossed": 3,
+        "mutation_probability": 0.1,
+        "mutate_cells": "normal",
+    },
+    "retrain": {
+        "dataset": "digits",
+        "seed": 0,
+        "epochs": 3,
+        "batch_size": 64,
+        "learning_rate": 0.1,
+        "schedule": "cosine",
+        "warmup_epochs": 1,
+        "momentum": 0.9,
+        "weight_decay": 0.00003,
+        "label_smoothing": 0.1,
+        "clip_norm": 5.0,
+        "auxiliary_weight": 0.4,
+        "drop_path": 0.0,
+        "crop_scale_min": 0.5,
+        "flip": False,
+        "color_jitter": 0.0,
+        "normalise": "dataset",
+        "crop_pct": 1.0,
+        "amp": False,
+        "workers": 0,
+    },
+    "shift": {"dataset": "digits", "batch_size": 64},
+    "detect": {
+        "dataset": "scenes",
+        "seed": 0,
+        "base": "COCO-Detection/retinanet_R_50_FPN_1x.yaml",
+        "overrides": {"SOLVER.MAX_ITER": 10},
+        "checkpoint_period": 5,
+    },
+    "segment": {
+        "dataset": "scenes",
+        "seed": 0,
+        "base": "deeplabv3_r50-d8",
+        "overrides": {"train_dataloader.dataset.pipeline[0]": 2},
+        "checkpoint_period": 5,
+    },
+}
+
+
+def leave(root: Path, stage: str, row: str, metrics: dict[str, float], history: pd.DataFrame | None = None) -> Path:
+    """Write what every stage leaves; returns the row's folder."""
+    folder = root / "out" / stage / row
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "timing.json").write_text(json.dumps({"seconds": 12.3, "device": "cpu"}))
+    if history is not None:
+        history.to_csv(folder / "history.csv", index=False)
+    return folder
+
+
+def leave_search(root: Path, row: str, seed: int) -> pd.DataFrame:
+    """A search of 4 generations by 6 candidates; returns its history."""
+    rng = np.random.default_rng(seed)
+    genotypes = [random_genotype(rng) for _ in range(24)]
+    table = pd.DataFrame(
+        {
+            "generation": np.repeat(range(4), 6),
+            "encoding": [" ".join(map(str, genotype.encode())) for genotype in genotypes],
+            "flatness": rng.uniform(0.5, 2, 24),
+            "accuracy": rng.uniform(0.2, 0.9, 24),
+            "loss_0": rng.uniform(1, 2, 24),
+        }
+    )
+    table["score"] = table["flatness"] * (16 if "angle" in row else 1)
+    score = table.groupby("generation")["score"]
+    history = pd.DataFrame(
+        {"generation": range(4), "best": score.max().cummax(), "median": score.median(), "worst": score.min()}
+    )
+    winner = table.iloc[int(table["score"].argmax())]
+    metrics = {"score": winner["score"], "flatness": winner["flatness"], "params": 5.2e6, "macs": 5.8e8}
+    folder = leave(root, "search", row, metrics, history)
+    table.to_parquet(folder / "candidates.parquet")
+    genotypes[int(table["score"].argmax())].save(folder / "genotype.json", score=winner["score"])
+    return history
+
+
+@pytest.fixture
+def profile(tmp_path: Path) -> Path:
+    """A profile's folder with its parameters alone."""
+    root = tmp_path / "profile"
+    root.mkdir()
+    (root / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False))
+    return root
+
+
+@pytest.fixture
+def finished(profile: Path) -> Path:
+    """A profile's folder in which every row has run but ``detect@darts``."""
+    for name, classes in {"digits": 10, "scenes": 3}.items():
+        folder = profile / "out" / "data" / name
+        folder.mkdir(parents=True)
+        splits = {"train": {"images": 1400, "digest": "t" * 64}, "test": {"images": 397, "digest": "e" * 64}}
+        content = {
+            "name": name,
+            "layout": "parquet",
+            "digest": f"{name:0<64}",
+            "splits": splits,
+            "classes": [""] * classes,
+        }
+        (folder / "manifest.json").write_text(json.dumps(content))
+    epochs = pd.DataFrame({"epoch": [0, 1, 2], "loss": [2.25, 1.1, 0.1 + 0.2], "top1": [20.0, float("nan"), 71.7]})
+    leave(profile, "supernet", "digits-0", {"top1": 70.5, "loss": 0.31}, epochs)
+    leave_search(profile, "digits-flatness-0", seed=1)
+    leave_search(profile, "digits-angle_flatness-0", seed=2)
+    leave(profile, "zoo", "darts_v2_c10", {"params": 4.7e6, "macs": 5.5e8})
+    for row, top1 in {"flatness": 81.5, "angle-flatness": 80.25, "darts": 79.0}.items():
+        metrics = {"top1": top1, "top5": 98.5, "best_top1": top1 + 1, "params": 5.2e6, "macs": 5.8e8}
+        leave(profile, "retrain", row, metrics, epochs)
+    leave(profile, "shift", "flatness", {"top1": 81.5, "v2_top1": 61.5, "a_top1": 5.65, "o_aupr": 20.1})
+    iterations = pd.DataFrame({"iteration": [5, 10], "loss": [1.5, 0.7]})
+    for stage, metrics in {
+        "detect": {"ap": 37.05, "ap50": 56.0, "ap75": 39.0, "params": 3.5e7, "macs": 2e11},
+        "segment": {"miou": 72.58, "macc": 80.0, "aacc": 95.0, "params": 3.9e7, "macs": 1.8e11},
+    }.items():
+        folder = leave(profile, stage, "flatness", metrics, iterations)
+        (folder / "pictures").mkdir()
+        Image.new("RGB", (32, 24), "teal").save(folder / "pictures" / "0.png")
+    return profile
