@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from flows.process import StageFailed
+from flows.process import StageError
 from models.errors import GenasError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int) -> None:
     """Bring ``targets`` up to date; Prefect is started only if something is to be done.
 
     Raises:
-        GenasError, StageFailed: one line that names what failed.
+        GenasError, StageError: one line that names what failed.
     """
     from flows.plan import plan
     from flows.process import Children
@@ -78,7 +78,7 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int) -> None:
     with shown(errors, stale):
         from flows import environment
 
-        environment.apply(environment.PREFECT, environment.CONSOLE)
+        environment.for_prefect(console=False)
         from flows.reproduce import reproduce
 
         ended = reproduce(str(folder) if name != profile else name, targets, jobs, tuple(stale))
@@ -144,7 +144,7 @@ def data_changed(names: list[str], profile: Profile = "demo", port: Port = 4200)
     """Announce changed data sets: a served profile then refreshes what depends on its data."""
     from flows import environment
 
-    environment.apply(environment.CONSOLE)
+    environment.for_prefect(console=False)
     from flows.serve import announce
 
     announce(profile, names, port)
@@ -161,7 +161,7 @@ def serve(
     """Serve every flow of a profile, and refresh it on a schedule or when its data changes."""
     from flows import environment
 
-    environment.apply(environment.PREFECT)
+    environment.for_prefect(console=True)
     from flows.serve import serve as serve_flows
 
     serve_flows(str(checked(profile)) if os.path.exists(profile) else profile, jobs, cron, port)
@@ -215,7 +215,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, stopped)
     try:
         app()
-    except (GenasError, StageFailed) as error:
+    except (GenasError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, GenasError) else 1
     return 0

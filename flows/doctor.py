@@ -49,9 +49,13 @@ def examine(folder: Path) -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Each requirement of pyproject.toml against what is installed; those of the extras are not essential."""
+    """Each requirement of pyproject.toml against what is installed; those of the extras are not essential.
+
+    An optional part that is missing shows again, as essential, in :func:`frameworks` where the profile needs it.
+    """
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    del groups["dev"]
     for group, requirements in groups.items():
         for requirement in map(Requirement, requirements):
             label = f"{requirement.name} [{group}]" if group else requirement.name

@@ -37,11 +37,19 @@ CONSOLE = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 """The command line prints its own progress; Prefect's log lines go to its server and to the log files."""
 
 
-def apply(*tables: Mapping[str, str]) -> None:
-    """Set what is not set. Prefect reads its settings when it is first imported, so this comes before that."""
-    for table in tables:
-        for name, value in table.items():
-            os.environ.setdefault(name, value)
+def apply(table: Mapping[str, str]) -> None:
+    """Set what is not set."""
+    for name, value in table.items():
+        os.environ.setdefault(name, value)
+
+
+def for_prefect(console: bool) -> None:
+    """Make ready for Prefect, which reads its settings when it is first imported: this comes before that.
+
+    Args:
+        console: whether Prefect's own log lines go to the terminal.
+    """
+    apply(PREFECT if console else PREFECT | CONSOLE)
     STATE.mkdir(exist_ok=True)
 
 

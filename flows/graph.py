@@ -36,12 +36,21 @@ def stage_graph(folder: Path, targets: Sequence[str] = ()) -> nx.DiGraph[str]:
             own = [s for s in graph if isinstance(s, PipelineStage) and Path(s.path).parent == folder]
             names = {stage: stage.name for stage in own}
             scans = {stage.name: bool(stage.always_changed) for stage in own}
-            stages = nx.relabel_nodes(graph.subgraph(own).reverse(), names)
+            stages = chained(nx.relabel_nodes(graph.subgraph(own).reverse(), names))
     except DvcException as error:
         raise GenasError(f"{folder / 'dvc.yaml'}: {' '.join(str(error).split())}") from None
     nx.set_node_attributes(stages, scans, "scan")
     wanted = resolve(targets, list(stages)) if targets else set(stages)
     return stages.subgraph(wanted.union(*(nx.ancestors(stages, name) for name in wanted))).copy()
+
+
+def chained(stages: nx.DiGraph[str]) -> nx.DiGraph[str]:
+    """The same graph with its nodes in the order of the chain, by name where that leaves a choice."""
+    ordered: nx.DiGraph[str] = nx.DiGraph()
+    for generation in nx.topological_generations(stages):
+        ordered.add_nodes_from(sorted(generation))
+    ordered.add_edges_from(stages.edges)
+    return ordered
 
 
 def resolve(targets: Sequence[str], stages: Sequence[str]) -> set[str]:

@@ -14,7 +14,7 @@ def phase(profile: str, targets: tuple[str, ...], jobs: int) -> dict[str, str]:
 
     Raises:
         GenasError: wrong parameters or a user's mistake in a stage.
-        StageFailed: a stage failed.
+        StageError: a stage failed.
     """
     folder = profile_folder(profile)
     load_params(folder)

@@ -7,17 +7,18 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 GRACE = 60.0
 """Seconds between SIGTERM, on which a stage saves what it has, and SIGKILL."""
 
 
-class Stopped(Exception):
+class StoppedError(Exception):
     """No further process is started: the run is being stopped."""
 
 
-class StageFailed(Exception):
+class StageError(Exception):
     """A stage ended badly and not by the user's mistake; the message names it, in one line."""
 
 
@@ -41,13 +42,18 @@ class Children:
         """Run ``command`` in ``folder``, hand each line of its output to ``tell``, return its exit status.
 
         Raises:
-            Stopped: after :meth:`stop`.
+            StoppedError: after :meth:`stop`.
             TimeoutError: it ran longer than ``timeout`` seconds, and was ended.
         """
         process = self._start(command, folder, environment)
         assert process.stdout is not None
         expired = threading.Event()
-        timer = threading.Timer(timeout or 0, lambda: (expired.set(), self._terminate(process)))
+
+        def expire() -> None:
+            expired.set()
+            self._terminate(process)
+
+        timer = threading.Timer(timeout or 0, expire)
         if timeout is not None:
             timer.start()
         try:
@@ -87,7 +93,7 @@ class Children:
     def _start(self, command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[str]:
         with self._changed:
             if self._stopping:
-                raise Stopped("the run is being stopped")
+                raise StoppedError("the run is being stopped")
             process = subprocess.Popen(
                 command,
                 cwd=folder,
@@ -116,7 +122,5 @@ class Children:
 
 
 def _signal(process: subprocess.Popen[str], number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):  # it has ended by itself
         os.killpg(process.pid, number)
-    except ProcessLookupError:
-        pass  # it has ended by itself

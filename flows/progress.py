@@ -37,7 +37,7 @@ class Board(logging.Handler):
 
     def __init__(self, stages: Iterable[str]) -> None:
         super().__init__()
-        self.rows = {stage: ("waiting", "") for stage in stages}
+        self.rows = dict.fromkeys(stages, ("waiting", ""))
         self.started: dict[str, float] = {}
 
     def emit(self, record: logging.LogRecord) -> None:

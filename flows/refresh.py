@@ -42,7 +42,7 @@ def refresh(profile: str = "paper", jobs: int = JOBS) -> str | None:
 
     Raises:
         GenasError: wrong parameters or a user's mistake in a stage.
-        StageFailed: a stage failed; the branch is not made.
+        StageError: a stage failed; the branch is not made.
     """
     folder = profile_folder(profile)
     name = load_params(folder).profile
@@ -95,20 +95,24 @@ def keep_lock(folder: Path, branch: str) -> str | None:
     """Commit ``dvc.lock`` on top of HEAD to a new branch, through an index of its own.
 
     Returns:
-        The branch, or None where there is nothing to keep: no git, no commit yet, no lock, or the lock of HEAD.
+        The branch, or an older one of :func:`refresh` that holds the same lock; None where there is nothing to keep:
+        no git, no commit yet, no lock, or the lock of HEAD.
     """
     if not (folder / "dvc.lock").exists() or git(folder, "rev-parse", "--verify", "HEAD") is None:
         return None
     head = required(folder, "rev-parse", "HEAD")
     lock = required(folder, "rev-parse", "--show-prefix") + "dvc.lock"
+    blob = required(folder, "hash-object", "-w", "dvc.lock")
+    if git(folder, "rev-parse", f"{head}:{lock}") == blob:
+        return None
+    for other in required(folder, "for-each-ref", "--format=%(refname:short)", "refs/heads/refresh").split():
+        if git(folder, "rev-parse", f"{other}:{lock}") == blob:
+            return other
     with tempfile.TemporaryDirectory() as scratch:
         index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
         required(folder, "read-tree", head, **index)
-        blob = required(folder, "hash-object", "-w", "dvc.lock")
         required(folder, "update-index", "--add", "--cacheinfo", f"100644,{blob},{lock}", **index)
         tree = required(folder, "write-tree", **index)
-    if tree == required(folder, "rev-parse", f"{head}^{{tree}}"):
-        return None
     commit = required(folder, "commit-tree", tree, "-p", head, "-m", f"Refresh {lock}", **AUTHOR)
     required(folder, "update-ref", f"refs/heads/{branch}", commit, "0" * len(commit))  # never over an existing one
     return branch

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from typing import Any
 
 import networkx as nx
-from prefect import Task, flow, runtime, task
+from prefect import Task, flow, runtime
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
@@ -24,7 +24,7 @@ from prefect.logging import get_run_logger
 from flows import environment
 from flows.graph import kind, stage_graph
 from flows.plan import DVC, log_file, plan
-from flows.process import Children, StageFailed, Stopped
+from flows.process import Children, StageError, StoppedError
 from flows.progress import report
 from flows.version import VERSION
 from models.errors import GenasError
@@ -86,7 +86,7 @@ def run_stage(stage: str, folder: Path, policy: Policy, children: Children) -> s
 
     Raises:
         GenasError: the stage said ``error: ...``, which trying again does not mend.
-        StageFailed: it crashed, or ran out of time.
+        StageError: it crashed, or ran out of time.
     """
     report(stage, "running", f"attempt {runtime.task_run.run_count}" if runtime.task_run.run_count > 1 else "")
     logger, path, output = get_run_logger(), log_file(folder, stage), Output(stage)
@@ -102,22 +102,22 @@ def run_stage(stage: str, folder: Path, policy: Policy, children: Children) -> s
         try:
             status = children.run(command, folder, surroundings, tell, policy.hours * 3600)
         except TimeoutError as error:
-            raise StageFailed(f"{stage}: {error} (log: {path})") from None
+            raise StageError(f"{stage}: {error} (log: {path})") from None
     if status and output.user_error:
         raise GenasError(f"{stage}: {output.user_error}")
     if status:
-        raise StageFailed(f"{stage}: {output.last or f'exit status {status}'} (log: {path})")
+        raise StageError(f"{stage}: {output.last or f'exit status {status}'} (log: {path})")
     return output.word
 
 
 def can_be_retried(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
     """Whether a failure may be gone next time: not the user's mistakes, and not while the run is being stopped."""
-    return not isinstance(state.data, GenasError | Stopped)
+    return not isinstance(state.data, GenasError | StoppedError)
 
 
 def task_of(stage: str, policy: Policy) -> Task[..., str]:
     """The Prefect task that runs ``stage``."""
-    return task(
+    return Task(
         run_stage,
         name=kind(stage),
         task_run_name=stage,
@@ -146,7 +146,7 @@ def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) ->
 
     Raises:
         GenasError: stages failed, by the user's mistake alone.
-        StageFailed: stages failed.
+        StageError: stages failed.
     """
     order = TopologicalSorter({stage: set(graph.predecessors(stage)) for stage in graph})
     order.prepare()
@@ -189,7 +189,7 @@ def failure(failed: dict[str, BaseException], left: Sequence[str]) -> Exception:
         report(stage, "not run")
     rest = f"; not run because of it: {', '.join(left)}" if left else ""
     mistake = all(isinstance(error, GenasError) for error in failed.values())
-    return (GenasError if mistake else StageFailed)("; ".join(map(str, failed.values())) + rest)
+    return (GenasError if mistake else StageError)("; ".join(map(str, failed.values())) + rest)
 
 
 def bring_up_to_date(folder: Path, targets: Sequence[str], jobs: int, stages: Sequence[str] | None) -> dict[str, str]:
@@ -202,7 +202,7 @@ def bring_up_to_date(folder: Path, targets: Sequence[str], jobs: int, stages: Se
         stages: the stale stages, if :func:`flows.plan.plan` has found them already.
 
     Raises:
-        GenasError, StageFailed: see :func:`walk`.
+        GenasError, StageError: see :func:`walk`.
     """
     if jobs < 1:
         raise GenasError(f"jobs must be at least 1, got {jobs}")

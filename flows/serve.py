@@ -45,8 +45,8 @@ def deployments(profile: str, jobs: int, cron: str | None) -> list[RunnerDeploym
     trigger = DeploymentEventTrigger(
         name=f"{EVENT} {name}", expect={EVENT}, match={"prefect.resource.id": resource(profile)}
     )
-    ready = [phase.to_deployment(name, parameters=parameters) for phase in PHASES]
-    return [*ready, refresh.to_deployment(name, parameters=parameters, cron=cron, triggers=[trigger])]
+    ready = [RunnerDeployment.from_flow(phase, name, parameters=parameters) for phase in PHASES]
+    return [*ready, RunnerDeployment.from_flow(refresh, name, parameters=parameters, cron=cron, triggers=[trigger])]
 
 
 def serve(profile: str, jobs: int, cron: str | None, port: int) -> None:

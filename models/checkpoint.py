@@ -78,17 +78,17 @@ def read_header(path: Path) -> NetworkFile:
     try:
         with safe_open(str(path), framework="pt") as file:
             header = json.loads((file.metadata() or {})[_KEY])
+        pre = header["preprocessing"]
+        return NetworkFile(
+            Genotype.from_dict(header["genotype"]),
+            header["architecture"],
+            Preprocessing(**{**pre, "mean": tuple(pre["mean"]), "std": tuple(pre["std"])}),
+            tuple(header["classes"]),
+        )
     except FileNotFoundError:
         raise GenasError(f"{path}: no such weights file") from None
-    except (SafetensorError, KeyError, json.JSONDecodeError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError, GenasError) as error:
         raise GenasError(f"{path}: not a network file of this project ({type(error).__name__})") from None
-    pre = header["preprocessing"]
-    return NetworkFile(
-        Genotype.from_dict(header["genotype"]),
-        header["architecture"],
-        Preprocessing(**{**pre, "mean": tuple(pre["mean"]), "std": tuple(pre["std"])}),
-        tuple(header["classes"]),
-    )
 
 
 def load_state(module: nn.Module, state: dict[str, torch.Tensor], origin: Path) -> None:

@@ -32,10 +32,11 @@ def count_macs(model: nn.Module, size: tuple[int, int], in_chans: int = 3) -> in
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, in_chans, *size, device=device))
     model.train(training)
-    flops = counter.get_flop_counts()["Global"]
+    counts = counter.get_flop_counts()
+    flops, root = counts["Global"], type(model).__name__
     linear = sum(flops.get(op, 0) for op in (aten.addmm, aten.mm))
-    outputs = sum(module.out_features for module in model.modules() if isinstance(module, nn.Linear)) if linear else 0
-    return flops.get(aten.convolution, 0) // 2 + (linear - outputs if linear else 0)
+    ran = (m for name, m in model.named_modules() if isinstance(m, nn.Linear) and f"{root}.{name}" in counts)
+    return flops.get(aten.convolution, 0) // 2 + linear - sum(module.out_features for module in ran)
 
 
 def network_cost(genotype: Genotype, size: int = 224, **architecture: Any) -> Cost:

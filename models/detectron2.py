@@ -50,7 +50,7 @@ def freeze(network: GenasNetwork, freeze_at: int) -> None:
         if info["module"] == "stem0":
             frozen.append(network.stem0)
             continue
-        end = int(info["module"].removeprefix("cells.")) + 1
+        end = int(str(info["module"]).removeprefix("cells.")) + 1
         frozen += [network.stem1, *network.cells[begin:end]]
         begin = end
     for module in frozen:

@@ -163,7 +163,7 @@ class Genotype:
             return cls.from_dict(json.loads(path.read_text()))
         except FileNotFoundError:
             raise GenasError(f"{path}: no such genotype file") from None
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise GenasError(f"{path}: not JSON ({error})") from None
         except GenasError as error:
             raise GenasError(f"{path}: {error}") from None

@@ -25,6 +25,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.data.detection_utils import read_image
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset
+from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.utils import comm
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ def processes(device: torch.device) -> Iterator[torch.device]:
         dist.destroy_process_group()
 
 
-def evaluate(cfg: CfgNode, model: nn.Module) -> dict[str, float]:
+def evaluate(cfg: CfgNode, model: RetinaNet) -> dict[str, float]:
     """COCO's average precisions in percent, by the official evaluation; empty on all processes but the first.
 
     A detector that predicts nothing has precision 0.
@@ -83,7 +84,7 @@ def evaluate(cfg: CfgNode, model: nn.Module) -> dict[str, float]:
 class Dense(nn.Module):
     """The part of a RetinaNet that is a function of pixels alone: backbone, pyramid and heads."""
 
-    def __init__(self, detector: nn.Module) -> None:
+    def __init__(self, detector: RetinaNet) -> None:
         super().__init__()
         self.detector = detector
 
@@ -92,7 +93,7 @@ class Dense(nn.Module):
         return self.detector.head([features[name] for name in self.detector.head_in_features])
 
 
-def detector_macs(model: nn.Module, sample: Record) -> int:
+def detector_macs(model: RetinaNet, sample: Record) -> int:
     """Multiply-adds of backbone, pyramid and heads for one image as the network sees it.
 
     Args:
@@ -114,7 +115,7 @@ def draw_boxes(axes: Axes, record: Record, boxes: list[list[float]], labels: lis
 
 
 @torch.no_grad()
-def draw_detections(path: Path, cfg: CfgNode, model: nn.Module, classes: list[str]) -> None:
+def draw_detections(path: Path, cfg: CfgNode, model: RetinaNet, classes: list[str]) -> None:
     """The first validation images, above with their true boxes, below with the predicted ones."""
     records = {record["image_id"]: record for record in DatasetCatalog.get(cfg.DATASETS.TEST[0])}
     samples = [batch[0] for batch in itertools.islice(test_loader(cfg), SHOWN)]
@@ -132,10 +133,10 @@ def draw_detections(path: Path, cfg: CfgNode, model: nn.Module, classes: list[st
             f"{classes[c]} {s:.2f}" for c, s in zip(found.pred_classes.tolist(), found.scores.tolist(), strict=True)
         ]
         draw_boxes(below, record, boxes, labels, "tab:red")
-    figure.savefig(path, dpi=100)
+    figure.savefig(path, dpi=80)
 
 
-def write(context: Context, cfg: CfgNode, model: nn.Module, rows: list[list[float]], classes: list[str]) -> None:
+def write(context: Context, cfg: CfgNode, model: RetinaNet, rows: list[list[float]], classes: list[str]) -> None:
     """Leave the stage's outputs in ``context.out``; paths in ``config.yaml`` are relative to the profile."""
     context.out.mkdir(parents=True, exist_ok=True)
     portable = cfg.clone()

@@ -14,9 +14,9 @@ import torch
 from detectron2.config import CfgNode
 from detectron2.engine import AMPTrainer, HookBase, SimpleTrainer, create_ddp_model, hooks
 from detectron2.modeling import build_model
+from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.solver import build_lr_scheduler, build_optimizer
 from detectron2.utils import comm
-from torch import nn
 from tqdm import tqdm
 
 from models.errors import GenasError
@@ -75,7 +75,7 @@ class Curves(HookBase):
 class Resume(HookBase):
     """Saves the half-done run every ``period`` iterations and at the end."""
 
-    def __init__(self, scratch: Scratch, model: nn.Module, period: int, seed: int) -> None:
+    def __init__(self, scratch: Scratch, model: RetinaNet, period: int, seed: int) -> None:
         self.scratch, self.model, self.period, self.seed = scratch, model, period, seed
 
     def before_step(self) -> None:
@@ -93,7 +93,7 @@ class Resume(HookBase):
             self.scratch.save(STATE, state)
 
 
-def restore(state: dict[str, Any], model: nn.Module, trainer: SimpleTrainer) -> None:
+def restore(state: dict[str, Any], model: RetinaNet, trainer: SimpleTrainer) -> None:
     """Put a saved state into a model and its trainer."""
     model.load_state_dict(state["model"])
     trainer.load_state_dict(state["trainer"])
@@ -102,7 +102,7 @@ def restore(state: dict[str, Any], model: nn.Module, trainer: SimpleTrainer) -> 
         model.loss_normalizer = normalizer
 
 
-def train(cfg: CfgNode, scratch: Scratch, log: Log) -> tuple[nn.Module, list[list[float]]]:
+def train(cfg: CfgNode, scratch: Scratch, log: Log) -> tuple[RetinaNet, list[list[float]]]:
     """Train ``cfg``'s detector to the end, from where the scratch folder says an earlier run was.
 
     Returns:

@@ -166,7 +166,7 @@ def draw_scatter(candidates: pd.DataFrame, x: str, y: str, path: Path, title: st
     """Every candidate of a search by two columns, coloured by generation, the best score marked by a star."""
     figure = Figure(figsize=(5.6, 4.2), layout="constrained")
     axes = figure.subplots()
-    known = candidates.dropna(subset=[x, y])
+    known = candidates.dropna(subset=[x, y, "score"])
     points = axes.scatter(known[x], known[y], c=known["generation"], cmap="viridis", s=18, alpha=0.75, lw=0)
     figure.colorbar(points, ax=axes, label="generation", ticks=MaxNLocator(integer=True))
     winner = known.iloc[int(np.argmax(known["score"]))]

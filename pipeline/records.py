@@ -206,7 +206,7 @@ def full(params: Params, root: Path, key: Key) -> Record:
         values["score_normalised"] = (values["score"] - middle) / spread
         curves["best_normalised"] = {step: (best - middle) / spread for step, best in curves["best"].items()}
     files = [(folder / name, "") for name in FILES if (folder / name).exists()]
-    if stage != "report":  # whose pictures are other rows', and inside its page
+    if stage not in ("data", "report"):  # pictures of the one are its data, of the other they are in its page
         pictures = sorted(folder.rglob("*.png"))
         files += [(path, str(path.parent.relative_to(folder)).removeprefix(".")) for path in pictures]
     return Record(

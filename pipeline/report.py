@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import markdown
@@ -24,12 +24,14 @@ from pipeline.results import COLUMNS, number
 SHOWN = 4
 """Pictures of detections or segmentations shown of one row."""
 
+DIFFERENT = (
+    "Data, sizes and lengths differ from the paper's, so **the numbers cannot be compared with the paper's**, "
+    "which stand beside them for orientation only."
+)
 ABOUT = {
     "paper": "the paper's own experiment: its data sets, its recipes.",
-    "mini": "the paper's chain on small real data. Data, sizes and lengths differ from the paper's, so **the numbers "
-    "cannot be compared with the paper's**, which stand beside them for orientation only.",
-    "demo": "the paper's chain in minutes, on data that come with the software. Data, sizes and lengths differ from "
-    "the paper's, so **the numbers cannot be compared with the paper's**, which stand beside them for orientation only.",
+    "mini": f"the paper's chain on small real data. {DIFFERENT}",
+    "demo": f"the paper's chain in minutes, on data that come with the software. {DIFFERENT}",
 }
 OWN = "a profile of your own: **its numbers are the paper's only where data and settings are**."
 
@@ -125,19 +127,12 @@ def _data(params: Params, root: Path) -> str:
     lines = []
     for name, settings in params.data.items():
         found = records.manifest(root, name)
-        counts = ", ".join(f"{split} {_count(content)}" for split, content in found.get("splits", {}).items())
+        counts = ", ".join(f"{split} {count}" for split, count in found.get("splits", {}).items())
         digest = f"`{str(found['digest'])[:16]}`" if found else "not run"
         lines.append(
             (name, settings.layout, digest, counts or "-", str(len(found.get("classes", []))) if found else "-")
         )
     return "## Data\n\n" + table(("data set", "layout", "digest", "images", "classes"), lines)
-
-
-def _count(content: object) -> str:
-    """The number of images of a split, which a manifest gives as a number or in a field."""
-    if isinstance(content, Mapping):
-        content = content.get("images", content.get("count"))
-    return str(len(content)) if isinstance(content, Sequence) and not isinstance(content, str) else str(content)
 
 
 def _tables(params: Params, root: Path, folder: Path) -> str:

@@ -106,8 +106,6 @@ class Keeper(Hook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Note the validation's metrics, without numpy's types."""
         self.metrics = {name: float(value) for name, value in (metrics or {}).items()}
-        if self.main:
-            self.context.log(runner.iter, {"miou": self.metrics["mIoU"]})
 
     def _state(self, runner: Runner, done: int) -> dict[str, Any]:
         return {

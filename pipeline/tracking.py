@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 FLUSH_SECONDS = 2.0
 """How long a live value waits to be written; the stage itself never waits for it."""
 
-CLOSE_SECONDS = {"FINISHED": 120.0, "FAILED": 20.0, "KILLED": 10.0}
+CLOSE_SECONDS = {"FINISHED": 120.0, "FAILED": 20.0, "KILLED": 20.0}
 """How long a stage that is done waits for the tracking server, by how it ended."""
 
 BATCH = 1000
@@ -79,7 +79,7 @@ def _patiently(write: Callable[..., object], *args: object, **named: object) -> 
         try:
             write(*args, **named)
             return
-        except Exception:  # noqa: BLE001  # whichever it is, the last attempt raises it
+        except Exception:  # whichever it is, the last attempt raises it
             time.sleep(seconds)
     write(*args, **named)
 
@@ -200,7 +200,7 @@ class Run:
     def complete(self, record: Record) -> None:
         """Write everything that a finished row left; what is known of it may be more than when it started."""
         self.describe(record)
-        self.log({**record.curves, **{name: {0: value} for name, value in record.metrics.items()}})
+        self.log({**{name: {0: value} for name, value in record.metrics.items()}, **record.curves})
         for path, folder in record.files:
             self.client.log_artifact(self.id, str(path), folder or None)
             if path.name == "candidates.parquet" and "mlflow.loggedArtifacts" not in self.entity.data.tags:
@@ -260,7 +260,7 @@ class Live:
                 if key[0] == "report":
                     leaderboard(root)
             run.end(self._status)
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with tracking, the stage goes on
+        except Exception as error:  # whatever is wrong with tracking, the stage goes on
             _warn(" ".join(str(error).split())[:300])
         finally:
             self._opened.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -42,7 +43,7 @@ if stage == "data":
     content = (root / "raw" / f"{row}.txt").read_text()
     (out / "manifest.json").write_text(json.dumps({"digest": content.strip()}))
 else:
-    time.sleep(0.7)
+    time.sleep(0.5 if stage == "search" else 0)
     found = [file for one in dependencies for file in sorted((root / one).rglob("*.json"))]
     text = "".join(file.read_text() for file in found)
     (out / "metrics.json").write_text(json.dumps({"value": sum(map(ord, text)) + len(name)}))
@@ -124,10 +125,9 @@ class Toy:
         (self.folder / "params.yaml").write_text((PROFILES["demo"] / "params.yaml").read_text())
 
 
-@pytest.fixture
-def toy(tmp_path: Path) -> Toy:
-    """A fresh toy profile inside a repository whose root is a profile too."""
-    root = Toy(tmp_path / "repository")
+def repository(folder: Path) -> Toy:
+    """A toy profile inside a repository whose root is a profile too."""
+    root = Toy(folder)
     root.write()
     (root.folder / ".gitignore").write_text("out/\n.scratch/\nruns/\nfaults/\n")
     root.call("git", "init", "--quiet", "--initial-branch=main")
@@ -138,9 +138,43 @@ def toy(tmp_path: Path) -> Toy:
 
 
 @pytest.fixture(scope="session")
+def fresh(tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """Made once: a toy of which nothing has run; not to be used, but copied."""
+    return repository(tmp_path_factory.mktemp("fresh") / "repository")
+
+
+@pytest.fixture(scope="session")
+def finished(fresh: Toy, tmp_path_factory: pytest.TempPathFactory) -> Toy:
+    """Made once: a toy that bare ``dvc repro`` has brought up to date; not to be used, but copied."""
+    toy = copied(fresh, tmp_path_factory.mktemp("finished"))
+    toy.dvc("repro", "--quiet")
+    return toy
+
+
+def copied(toy: Toy, folder: Path) -> Toy:
+    """The same repository elsewhere."""
+    shutil.copytree(toy.folder.parent.parent, folder / "repository", symlinks=True)
+    return Toy(folder / "repository" / "profiles" / "toy")
+
+
+@pytest.fixture
+def toy(fresh: Toy, tmp_path: Path) -> Toy:
+    """A toy profile of which nothing has run."""
+    return copied(fresh, tmp_path)
+
+
+@pytest.fixture
+def done(finished: Toy, tmp_path: Path) -> Toy:
+    """A toy profile that is up to date."""
+    toy = copied(finished, tmp_path)
+    toy.forget()
+    return toy
+
+
+@pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """A Prefect server with a database of its own, for the flows that run in this process."""
-    environment.apply(environment.QUIET, environment.PREFECT)
+    environment.apply(environment.QUIET | environment.PREFECT)
     from prefect.testing.utilities import prefect_test_harness
 
     with prefect_test_harness(server_startup_timeout=180):

@@ -8,7 +8,7 @@ import re
 import networkx as nx
 import pytest
 
-from flows.graph import kind, resolve, stage_graph
+from flows.graph import resolve, stage_graph
 from flows.plan import changed, plan
 from flows.process import Children
 from models.errors import GenasError
@@ -74,26 +74,25 @@ def test_a_broken_dvc_yaml_is_one_line(toy: Toy) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_the_plan_holds_what_is_stale_and_what_hangs_below(toy: Toy) -> None:
-    everything = set(stage_graph(toy.folder))
+def test_at_first_everything_but_the_scans_is_planned(toy: Toy) -> None:
     scans = {"data@a", "data@b"}
-    assert set(plan(toy.folder, (), Children())) == everything - scans
-    assert {kind(name) for name, *_ in toy.runs()} == {"data"}
-    toy.dvc("repro", "--quiet")
-    assert not plan(toy.folder, (), Children())
-    (toy.folder / "raw" / "a.txt").write_text("more")
+    assert set(plan(toy.folder, (), Children())) == set(stage_graph(toy.folder)) - scans
+    assert {name for name, *_ in toy.runs()} == scans
+
+
+def test_the_plan_holds_what_is_stale_and_what_hangs_below(done: Toy) -> None:
+    assert not plan(done.folder, (), Children())
+    (done.folder / "raw" / "a.txt").write_text("more")
     below = {"supernet@a-0", "search@a-flatness-0", "search@a-angle-0"}
-    assert set(plan(toy.folder, ("search",), Children())) == below
-    assert set(plan(toy.folder, (), Children())) == below | {"report"}
-    assert set(plan(toy.folder, ("supernet@b-0",), Children())) == set()
-    (toy.folder / "out" / "search" / "b-angle-0" / "metrics.json").unlink()
-    assert set(plan(toy.folder, (), Children())) == below | {"report", "search@b-angle-0"}
+    assert set(plan(done.folder, ("search",), Children())) == below
+    assert not plan(done.folder, ("supernet@b-0",), Children())
+    (done.folder / "out" / "search" / "b-angle-0" / "metrics.json").unlink()
+    assert set(plan(done.folder, (), Children())) == below | {"report", "search@b-angle-0"}
 
 
-def test_scans_that_fail_are_left_to_the_walk(toy: Toy) -> None:
-    toy.dvc("repro", "--quiet")
-    toy.fault("data@b", "crash once")
-    assert {"data@a", "data@b"} <= set(plan(toy.folder, (), Children()))
+def test_scans_that_fail_are_left_to_the_walk(done: Toy) -> None:
+    done.fault("data@b", "crash once")
+    assert {"data@a", "data@b"} <= set(plan(done.folder, (), Children()))
 
 
 def test_changes_are_those_of_dvc_status(toy: Toy) -> None:

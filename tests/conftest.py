@@ -1,0 +1,182 @@
+"""What all tests share: one torch thread, no tracking, and a tiny profile on a tiny data set of real digits."""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from pipeline.config import PROFILES, load_params
+from pipeline.context import Context, Log, silent
+
+TINY: dict[str, dict[str, Any]] = {
+    "data": {
+        "small": {"layout": "parquet", "path": "small"},
+        "small_shift": {"layout": "shift", "derive": "small"},
+    },
+    "matrix": {
+        "supernet": {"dataset": ["small"], "seed": [0, 1]},
+        "search": {"dataset": ["small"], "metric": ["flatness", "angle", "angle_flatness", "accuracy"], "seed": [0]},
+        "zoo": {"row": ["darts_v2_c10", "genas_flatness_c100"]},
+        "shift": {"row": ["found", "published"]},
+        "detect": {"row": ["found"]},
+        "segment": {"row": ["found"]},
+    },
+    "rows": {
+        "found": {"cell": "search/small-flatness-0", "width": 4, "layers": 3, "stem": "imagenet", "image_size": 32},
+        "published": {"cell": "zoo/darts_v2_c10", "width": 2, "layers": 3, "stem": "cifar", "image_size": 16},
+    },
+    "supernet": {
+        "channels": 2,
+        "layers": 3,
+        "train_share": 0.5,
+        "epochs": 3,
+        "batch_size": 20,
+        "crop_padding": 2,
+        "validate_every": 2,
+        "validate_paths": 2,
+        "validate_images": 32,
+    },
+    "measures": {"images": 32, "batch_size": 16, "recalibrate_images": 32},
+    "search": {"population": 4, "generations": 3, "parents": 2, "mutated": 2, "crossed": 1},
+    "retrain": {"dataset": "small", "epochs": 3, "batch_size": 16},
+    "shift": {"dataset": "small_shift", "batch_size": 16},
+}
+"""What the tiny profile changes in the demo's parameters."""
+
+SIZE = 16
+"""Height and width of an image of the data set ``small``."""
+
+
+def write_small(root: Path) -> None:
+    """Sixty training and thirty test images of the digits 0, 1 and 2, as a parquet data set."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(n_class=3, return_X_y=True)
+    root.mkdir(parents=True)
+    for name, part in (("train", slice(0, 60)), ("test", slice(60, 90))):
+        images = []
+        for flat in pixels[part]:
+            grey = Image.fromarray((flat.reshape(8, 8) * (255 / 16)).astype(np.uint8))
+            buffer = io.BytesIO()
+            grey.resize((SIZE, SIZE)).convert("RGB").save(buffer, "png")
+            images.append(buffer.getvalue())
+        table = pyarrow.table({"image": images, "label": labels[part].astype(np.int64)})
+        pyarrow.parquet.write_table(table, root / f"{name}.parquet")
+    (root / "classes.txt").write_text("zero\none\ntwo\n")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAS_MLFLOW", "off")
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root with the data set ``small``; read only."""
+    root = tmp_path_factory.mktemp("data_root")
+    write_small(root / "small")
+    return root
+
+
+def tiny_params() -> dict[str, Any]:
+    """The demo's parameters with tiny numbers, as a dictionary to change and write."""
+    params = yaml.safe_load((PROFILES["demo"] / "params.yaml").read_text())
+    params["profile"] = "tiny"
+    for section, values in TINY.items():
+        params[section] = {**params[section], **values}
+    params["rows"] = TINY["rows"]
+    return params
+
+
+class Tiny:
+    """The tiny profile's folder, and what the tests ask of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def change(self, section: str, **values: Any) -> None:
+        """Rewrite some values of a section of ``params.yaml``; ``a__b`` is the key b inside a."""
+        params = yaml.safe_load((self.root / "params.yaml").read_text())
+        for key, value in values.items():
+            *path, last = key.split("__")
+            place = params[section]
+            for part in path:
+                place = place[part]
+            place[last] = value
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params))
+
+    def context(self, stage: str, log: Log = silent, **axes: str) -> Context:
+        """A row's context, its output folder made."""
+        context = Context(stage, axes, load_params(self.root), self.root, log)
+        context.out.mkdir(parents=True, exist_ok=True)
+        return context
+
+    def bytes_of(self, stage: str, row: str, name: str) -> bytes:
+        """An output's content."""
+        return (self.root / "out" / stage / row / name).read_bytes()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """A fresh tiny profile whose data set ``small`` is recorded."""
+    from pipeline import data
+
+    monkeypatch.setenv("GENAS_DATA", str(small_data))
+    root = tmp_path / "tiny"
+    root.mkdir()
+    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params()))
+    profile = Tiny(root)
+    data.run(profile.context("data", dataset="small"))
+    return profile
+
+
+@pytest.fixture(scope="session")
+def trained_outputs(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Iterator[Path]:
+    """The ``out`` folder of a tiny profile whose supernet is trained."""
+    from pipeline import data, supernet
+
+    root = tmp_path_factory.mktemp("trained")
+    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENAS_DATA", str(small_data))
+        profile = Tiny(root)
+        data.run(profile.context("data", dataset="small"))
+        supernet.run(profile.context("supernet", dataset="small", seed="0"))
+        yield root / "out"
+
+
+@pytest.fixture
+def trained(tiny: Tiny, trained_outputs: Path) -> Tiny:
+    """A fresh tiny profile with a trained supernet."""
+    shutil.copytree(trained_outputs, tiny.root / "out", dirs_exist_ok=True)
+    return tiny
+
+
+class Killed(Exception):
+    """What a test's log raises in the place of a kill."""
+
+
+def kill_at(step: int) -> Callable[[int, Any], None]:
+    """A log that ends the stage when it hears of a step."""
+
+    def log(now: int, values: Any) -> None:
+        if now == step:
+            raise Killed
+
+    return log

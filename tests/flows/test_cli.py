@@ -1,0 +1,109 @@
+"""The command line: quick to start, clear when something is wrong, silent about what is fine."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from flows import environment
+from pipeline.config import REPOSITORY
+from tests.flows.conftest import Toy
+
+HEAVY = ("torch", "prefect", "dvc", "mlflow", "pydantic", "networkx", "pandas")
+
+
+def genas(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a process."""
+    command = [sys.executable, "-m", "flows.cli", *arguments]
+    surroundings = environment.of_children(**more)
+    return subprocess.run(command, cwd=REPOSITORY, env=surroundings, capture_output=True, text=True, check=False)
+
+
+def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:
+    code = f"import sys, flows.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    said = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert said.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("command", ["demo", "run", "results", "report", "serve", "doctor", "data", "track"])
+def test_the_help_names_every_command(command: str) -> None:
+    assert command in genas("--help", COLUMNS="200").stdout
+
+
+def test_up_to_date_is_said_without_prefect(done: Toy, tmp_path: Path) -> None:
+    database = tmp_path / "prefect.db"
+    url = f"sqlite+aiosqlite:///{database}"
+    said = genas("run", "--profile", str(done.folder), PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+    assert (said.returncode, said.stdout) == (0, "toy: everything is up to date\n")
+    assert not database.exists()
+    assert {name for name, *_ in done.runs()} == {"data@a", "data@b"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "serch"), "error: unknown target 'serch', did you mean search"),
+        (("run", "search@a-nothing-0"), "error: unknown target 'search@a-nothing-0', did you mean search@a-"),
+        (("serve", "--cron", "often"), "error: --cron 'often' is not a cron string"),
+        (("data", "changed", "nothing"), "error: unknown data set 'nothing'"),
+        (("data", "changed", "digits", "--port", "1"), "error: no Prefect server answers at http://127.0.0.1:1/api"),
+    ],
+)
+def test_users_errors_are_one_line(done: Toy, arguments: tuple[str, ...], message: str) -> None:
+    said = genas(*arguments, "--profile", str(done.folder))
+    assert said.returncode == 2
+    assert said.stderr.startswith(message)
+    assert said.stderr.count("\n") == 1
+
+
+def test_an_unknown_profile_is_one_line() -> None:
+    said = genas("results", "--profile", "nope")
+    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
+    assert said.stderr.startswith("error: unknown profile 'nope', expected demo, mini, paper or a folder")
+
+
+def test_wrong_parameters_stop_a_run_before_it_starts(done: Toy) -> None:
+    path = done.folder / "params.yaml"
+    path.write_text(path.read_text().replace("population:", "populaton:"))
+    said = genas("run", "--profile", str(done.folder))
+    assert said.returncode == 2
+    assert said.stderr.startswith(f"error: {path}: search.")
+    assert said.stderr.count("\n") == 1
+    assert not done.runs()
+
+
+@pytest.mark.parametrize("command", [("serve", "--profile", "demo"), ("track", "ui")])
+def test_a_port_in_use_is_one_line(command: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = genas(*command, "--port", str(port))
+    assert (said.returncode, said.stderr) == (2, f"error: port {port} is in use, choose another with --port\n")
+
+
+def test_results_are_machine_readable(done: Toy) -> None:
+    said = json.loads(genas("results", "--json", "--profile", str(done.folder)).stdout)
+    value = json.loads(done.outputs()["out/report/metrics.json"])  # the only toy row that the demo has, too
+    assert said == [{"stage": "report", "row": "", "metrics": value}]
+
+
+@pytest.mark.slow
+def test_a_stage_that_crashes_is_one_line(done: Toy, tmp_path: Path) -> None:
+    """Also the one run with a server that lives as long as the command, which leaves nothing behind."""
+    (done.folder / "raw" / "a.txt").write_text("more")
+    done.fault("supernet@a-0", "mistake")
+    url = f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}"
+    said = genas("run", "search@a-angle-0", "--profile", str(done.folder), PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+    assert said.returncode == 2
+    assert said.stderr.splitlines()[-1] == (
+        "error: supernet@a-0: params.yaml: sigma must increase; not run because of it: search@a-angle-0"
+    )
+    assert "Traceback" not in said.stderr
+    (done.folder / "faults" / "supernet@a-0").unlink()
+    said = genas("run", "search@a-angle-0", "--profile", str(done.folder), PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+    assert (said.returncode, said.stdout) == (0, "toy: 2 done\n")
+    assert f"{tmp_path}" not in subprocess.run(["ps", "axeww"], capture_output=True, text=True, check=True).stdout

@@ -1,0 +1,142 @@
+"""Prefect drives DVC: in parallel, with retries, and leaving what bare ``dvc repro`` leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import networkx as nx
+import pytest
+
+from flows import environment
+from flows.process import Children, StageError, StoppedError
+from models.errors import GenasError
+from pipeline.config import REPOSITORY
+from tests.flows.conftest import Toy, alive
+
+pytestmark = [
+    # DVC 3.67 reads a property that pygtrie is going to remove.
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
+    pytest.mark.usefixtures("prefect_server"),
+]
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once."""
+    from flows import reproduce
+
+    monkeypatch.setattr(reproduce, "POLICIES", {})
+    monkeypatch.setattr(reproduce, "DEFAULT", reproduce.Policy(hours=1, retries=1, delay_seconds=0))
+
+
+def reproduce(toy: Toy, *targets: str, jobs: int = 3) -> dict[str, str]:
+    from flows.reproduce import reproduce
+
+    return reproduce(str(toy.folder), targets, jobs)
+
+
+def test_three_at_once_with_a_failure_that_a_retry_mends(toy: Toy, finished: Toy) -> None:
+    toy.fault("search@a-angle-0", "crash once")
+    ended = reproduce(toy)
+    assert set(ended.values()) == {"done"}
+    assert len(ended) == 7
+    assert len(toy.runs("search@a-angle-0")) == 2
+    moments = [(start, end) for _, start, end in toy.runs("search")]
+    assert max(sum(a <= start < b for a, b in moments) for start, _ in moments) >= 2
+    assert "injected" in (toy.folder / ".scratch" / "logs" / "search@a-angle-0.log").read_text()
+    # The same files as DVC alone leaves, and nothing that DVC would do again.
+    assert toy.outputs() == finished.outputs()
+    assert set(toy.dvc("status", "dvc.yaml").replace("\talways changed", "").split()) == {"data@a:", "data@b:"}
+    toy.forget()
+    toy.dvc("repro")
+    assert {name for name, *_ in toy.runs()} == {"data@a", "data@b"}
+    toy.forget()
+    assert reproduce(toy) == {}
+    assert {name for name, *_ in toy.runs()} == {"data@a", "data@b"}
+
+
+def test_a_users_error_is_not_retried_and_stops_only_its_dependants(toy: Toy) -> None:
+    toy.fault("supernet@a-0", "mistake")
+    with pytest.raises(GenasError, match=r"^supernet@a-0: params\.yaml: sigma must increase; not run because of it: "):
+        reproduce(toy)
+    assert len(toy.runs("supernet@a-0")) == 1
+    assert {name for name, *_ in toy.runs("search")} == {"search@b-flatness-0", "search@b-angle-0"}
+    assert not toy.runs("report")
+
+
+def test_a_crash_is_retried_and_then_named(done: Toy) -> None:
+    (done.folder / "raw" / "a.txt").write_text("more")
+    done.fault("search@a-angle-0", "crash")
+    with pytest.raises(StageError, match=r"^search@a-angle-0: RuntimeError: injected \(log: .*\); not run .*: report$"):
+        reproduce(done)
+    assert len(done.runs("search@a-angle-0")) == 2
+    assert len(done.runs("search@a-flatness-0")) == 1
+
+
+def test_what_has_run_before_is_restored(done: Toy) -> None:
+    (done.folder / "out" / "search" / "a-angle-0" / "metrics.json").unlink()
+    assert reproduce(done) == {"search@a-angle-0": "restored", "report": "unchanged"}
+    assert not done.runs("search")
+
+
+def test_a_stage_that_hangs_is_ended(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    from flows import reproduce as module
+
+    monkeypatch.setattr(module, "DEFAULT", module.Policy(hours=4 / 3600, retries=0))
+    (done.folder / "raw" / "a.txt").write_text("more")
+    done.fault("supernet@a-0", "hang")
+    with pytest.raises(StageError, match="supernet@a-0: ran longer than 4 s"):
+        reproduce(done, "supernet@a-0")
+    assert not alive(done.folder)
+
+
+def test_long_chains_come_first() -> None:
+    from flows.reproduce import urgency
+
+    graph = nx.DiGraph([("a", "b"), ("b", "c"), ("a", "d")])
+    assert urgency(graph) == {"a": 3, "b": 2, "c": 1, "d": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_that_is_stopped_leaves_no_process(done: Toy, number: signal.Signals) -> None:
+    from prefect.settings import get_current_settings
+
+    (done.folder / "raw" / "a.txt").write_text("more")
+    done.fault("supernet@a-0", "hang")
+    command = [sys.executable, "-m", "flows.cli", "run", "supernet@a-0", "--profile", str(done.folder)]
+    surroundings = environment.of_children(PREFECT_API_URL=str(get_current_settings().api.url))
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=surroundings, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 90
+    while not done.runs("supernet@a-0") and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert alive(done.folder)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGTERM: 143, signal.SIGINT: 130}[number]
+    assert "Traceback" not in errors
+    assert not alive(done.folder)
+    (done.folder / "faults" / "supernet@a-0").unlink()
+    assert done.dvc("repro", "supernet@a-0")  # no lock is left behind
+
+
+def test_children_that_ignore_the_first_signal_are_killed(tmp_path: Path) -> None:
+    stubborn = (
+        "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(60)"
+    )
+    children = Children(grace=0.2)
+
+    def told(line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        children.run([sys.executable, "-c", stubborn], tmp_path, os.environ, told)
+    assert not alive(tmp_path)
+    children.stop()
+    with pytest.raises(StoppedError):
+        children.run(["true"], tmp_path, os.environ, told)

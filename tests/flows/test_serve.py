@@ -1,0 +1,105 @@
+"""The standing service: schedules and events make real runs. Loose bounds upstream have broken this twice."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from flows import environment
+from pipeline.config import REPOSITORY
+from tests.flows.conftest import Toy
+
+pytestmark = [
+    # DVC 3.67 reads a property that pygtrie is going to remove.
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
+]
+
+
+def test_prefects_server_can_be_made() -> None:
+    from prefect.server.api.server import create_app
+
+    assert create_app(ephemeral=True).routes
+
+
+def test_every_named_flow_is_deployed_and_only_the_refresh_by_itself(toy: Toy) -> None:
+    from flows.serve import EVENT, deployments
+    from flows.version import VERSION
+
+    ready = deployments(str(toy.folder), 1, "0 3 * * *")
+    names = ["supernet", "search", "retrain", "shift", "detect", "segment", "paper", "refresh"]
+    assert [one.flow_name for one in ready] == names
+    assert {one.version for one in ready} == {VERSION}
+    assert [bool(one.schedules) for one in ready] == [name == "refresh" for name in names]
+    assert [trigger.expect for trigger in ready[-1].triggers] == [{EVENT}]  # type: ignore[union-attr]
+
+
+def test_the_deployment_file_names_the_same_flows() -> None:
+    import importlib
+
+    from flows.phases import PHASES
+    from flows.refresh import refresh
+
+    written = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
+    found = []
+    for deployment in written:
+        path, name = deployment["entrypoint"].split(":")
+        found.append(getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name))
+    assert found == [*PHASES, refresh]
+
+
+def runs(port: int) -> list[dict[str, Any]]:
+    """The flow runs that the server on ``port`` knows."""
+    return httpx.post(f"http://127.0.0.1:{port}/api/flow_runs/filter", json={}, timeout=30).json()
+
+
+def completed(port: int, scheduled: bool, seconds: float) -> dict[str, Any]:
+    """The first completed run of one kind, waited for."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            for run in runs(port):
+                if run["state_type"] == "COMPLETED" and run["auto_scheduled"] == scheduled:
+                    return run
+        except httpx.TransportError:
+            pass  # the server is not up yet
+        time.sleep(1)
+    raise AssertionError(f"no such run within {seconds} s")
+
+
+@pytest.mark.slow
+def test_a_schedule_and_an_event_each_make_a_run(done: Toy, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    surroundings = environment.of_children(
+        PREFECT_SERVER_DATABASE_CONNECTION_URL=f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}",
+        PREFECT_HOME=str(tmp_path / "home"),
+    )
+    (done.folder / "raw" / "a.txt").write_text("more")
+    genas, where = [sys.executable, "-m", "flows.cli"], ["--profile", str(done.folder), "--port", str(port)]
+    with (tmp_path / "serve.log").open("w") as log:
+        serving = subprocess.Popen(
+            [*genas, "serve", "--cron", "* * * * *", *where], cwd=REPOSITORY, env=surroundings, stdout=log, stderr=log
+        )
+    try:
+        assert completed(port, scheduled=True, seconds=300)["name"] == f"refresh-{done.folder}"
+        assert {name for name, *_ in done.runs("search")} == {"search@a-angle-0", "search@a-flatness-0"}
+        done.forget()
+        said = subprocess.run(
+            [*genas, "data", "changed", "digits", *where], cwd=REPOSITORY, env=surroundings, check=True, text=True
+        )
+        assert said.returncode == 0
+        completed(port, scheduled=False, seconds=180)
+        assert done.runs("data")
+    finally:
+        serving.send_signal(signal.SIGTERM)
+        serving.wait(timeout=120)
+    socket.create_server(("127.0.0.1", port)).close()  # the server that it started is gone

@@ -1,0 +1,548 @@
+"""The search measures: equations on numbers worked by hand, noise that depends on nothing but its key, a probe that
+leaves no trace, and parity with the official evaluator."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from models.checkpoint import load_state
+from models.genotype import EDGES, NODES, PRIMITIVES, Edge, Genotype, random_genotype
+from models.supernet import Supernet
+from pipeline import measures
+from pipeline.config import FlatnessParams, MeasureParams, data_root
+from pipeline.data.images import decode, to_tensor
+from pipeline.measures import angle as angle_module
+from pipeline.measures import flatness as flatness_module
+from pipeline.measures.angle import angle, operation_weights, path_counts
+from pipeline.measures.flatness import flatness, perturbed_losses, standard_noise, steps
+from pipeline.probe import Probe
+from pipeline.search_data import SearchData
+
+PARAMS = MeasureParams(
+    images=24,
+    batch_size=10,
+    recalibrate_images=24,
+    recalibrate="exact",
+    flatness=FlatnessParams(sigma=(0.01, 0.03, 0.06), alpha=1.0, noise="independent", draws=1),
+)
+
+
+def params(**flat: Any) -> MeasureParams:
+    return PARAMS.model_copy(update={"flatness": PARAMS.flatness.model_copy(update=flat)})
+
+
+def search_data(count: int = 24) -> SearchData:
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randn(2, count, 3, 8, 8, generator=generator)
+    labels = torch.randint(0, 4, (2, count), generator=generator)
+    return SearchData(images[0], labels[0], images[1], labels[1], 4)
+
+
+def supernet(seed: int = 0) -> Supernet:
+    torch.manual_seed(seed)
+    return Supernet(num_classes=4, channels=2, layers=3)
+
+
+initial = functools.cache(supernet)  # for reading only
+
+
+def path(seed: int) -> Genotype:
+    return random_genotype(np.random.default_rng(seed))
+
+
+def probe(settings: MeasureParams = PARAMS, seed: int = 0) -> Probe:
+    return Probe(supernet(1), search_data(), settings, seed, initial(0))
+
+
+class Line(nn.Module):
+    """A stand-in supernet of one weight w: its loss is a function of w alone, known in closed form."""
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.line = nn.Linear(1, 1, bias=False)
+        nn.init.constant_(self.line.weight, weight)
+
+    def path_modules(self, genotype: Genotype) -> list[nn.Module]:
+        return [self.line]
+
+    def forward(self, x: Tensor, genotype: Genotype) -> Tensor:
+        return torch.cat([self.line.weight.expand(len(x), 1), torch.zeros(len(x), 1)], 1)
+
+
+# ---- Equation 4 -----------------------------------------------------------------------------------------------------
+
+
+def test_flatness_by_hand() -> None:
+    # slopes |2.1 - 2.0| / 0.1 = 1 and |1.9 - 2.1| / 0.2 = 1; depth 2.0 / 0.1 = 20
+    assert flatness([2.0, 2.1, 1.9], [0.1, 0.2, 0.4]) == pytest.approx(1 / (1 + 1 + 20 + 1e-5))
+    assert flatness([2.0, 2.1, 1.9], [0.1, 0.2, 0.4], alpha=0) == pytest.approx(1 / (2 + 1e-5))
+    assert flatness([2.0, 2.1, 1.9], [0.1, 0.2, 0.4], alpha=0.5) == pytest.approx(1 / (12 + 1e-5))
+
+
+def test_a_perfectly_flat_bottom_is_finite() -> None:
+    assert flatness([1.0, 1.0], [0.1, 0.2], alpha=0) == pytest.approx(1e5)
+    assert flatness([0.0, 0.0], [0.1, 0.2]) == pytest.approx(1e5)
+
+
+def test_flatter_and_deeper_are_better() -> None:
+    sigma = [0.1, 0.2, 0.3]
+    assert flatness([1.0, 1.0, 1.0], sigma) > flatness([1.0, 1.5, 2.0], sigma)
+    assert flatness([0.5, 0.5, 0.5], sigma) > flatness([1.0, 1.0, 1.0], sigma)
+
+
+def test_the_steps_of_both_kinds_of_noise() -> None:
+    assert steps(params().flatness) == [0.01, 0.03, 0.06]
+    assert steps(params(noise="cumulative").flatness) == pytest.approx([0.01, 0.02, 0.03])
+
+
+def test_the_scale_of_eq_5() -> None:
+    assert measures.get("flatness").scale(PARAMS) == pytest.approx(100)
+    assert measures.get("angle").scale(PARAMS) == pytest.approx(1 / math.pi)
+    assert measures.get("accuracy").scale(PARAMS) == 1
+
+
+def test_a_combined_score_by_hand() -> None:
+    values = {"angle": math.pi / 4, "flatness": 0.002, "accuracy": 0.5, "loss": 3.0}
+    assert measures.combine(values, {"angle": 1, "flatness": 16}, PARAMS) == pytest.approx(0.25 + 16 * 0.2)
+    assert measures.combine(values, {"accuracy": 2}, PARAMS) == pytest.approx(1.0)
+
+
+# ---- noise ----------------------------------------------------------------------------------------------------------
+
+
+def test_noise_is_a_pure_function_of_its_key() -> None:
+    shape = torch.Size([3, 4])
+    first = standard_noise(shape, 0, 0, "stem.weight", 1)
+    torch.manual_seed(123)
+    assert torch.equal(standard_noise(shape, 0, 0, "stem.weight", 1), first)
+    for other in [(1, 0, "stem.weight", 1), (0, 1, "stem.weight", 1), (0, 0, "stem.bias", 1), (0, 0, "stem.weight", 2)]:
+        assert not torch.equal(standard_noise(shape, *other), first)
+    assert first.dtype == torch.float32
+
+
+def test_noise_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    standard_noise(torch.Size([5]), 0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_noise_is_standard_normal() -> None:
+    sample = standard_noise(torch.Size([100_000]), "key")
+    assert float(sample.mean()) == pytest.approx(0, abs=0.015)
+    assert float(sample.std()) == pytest.approx(1, abs=0.015)
+    assert float((sample.abs() < 1).float().mean()) == pytest.approx(0.6827, abs=0.01)
+
+
+@pytest.mark.parametrize("noise", ["independent", "cumulative"])
+def test_perturbed_losses_of_a_known_loss(noise: str) -> None:
+    """One weight w, logits (w, 0), label 0: the loss is log(1 + exp(-w)) at w plus the drawn noise."""
+    data = SearchData(*[torch.zeros(6, 1), torch.zeros(6, dtype=torch.long)] * 2, 2)
+    line = Line(0.7)
+    one = Probe(line, data, params(sigma=(0.1, 0.5), noise=noise), seed=3)  # type: ignore[arg-type]
+    z = [float(standard_noise(torch.Size([1, 1]), 3, 0, "line.weight", step)) for step in (0, 1)]
+    offsets = [0.1 * z[0], 0.5 * z[1]] if noise == "independent" else [0.1 * z[0], 0.1 * z[0] + 0.4 * z[1]]
+    expected = [math.log(1 + math.exp(-(0.7 + offset))) for offset in offsets]
+    assert perturbed_losses(one, path(0), draw=0) == pytest.approx(expected, rel=1e-5)
+    assert float(line.line.weight.detach()) == pytest.approx(0.7)
+    slope = abs(expected[1] - expected[0]) / 0.4
+    taken = flatness_module.measure(one, path(0))
+    assert taken["flatness"] == pytest.approx(1 / (slope + expected[0] / 0.1 + 1e-5), rel=1e-4)
+    assert [taken["loss_0"], taken["loss_1"]] == pytest.approx(expected, rel=1e-5)
+
+
+def test_several_draws_are_averaged_with_their_standard_error() -> None:
+    one = probe(params(draws=3))
+    taken = flatness_module.measure(one, path(0))
+    losses = [perturbed_losses(one, path(0), draw) for draw in range(3)]
+    values = [flatness(drawn, (0.01, 0.03, 0.06)) for drawn in losses]
+    assert len(set(values)) == 3
+    assert taken["flatness"] == pytest.approx(sum(values) / 3)
+    spread = math.sqrt(sum((value - sum(values) / 3) ** 2 for value in values) / 2)
+    assert taken["flatness_error"] == pytest.approx(spread / math.sqrt(3))
+    assert taken["loss_2"] == pytest.approx(sum(drawn[2] for drawn in losses) / 3)
+    assert "flatness_error" not in flatness_module.measure(probe(), path(0))
+
+
+def test_noise_off_the_path_cannot_act() -> None:
+    """The same noise on all parameters gives the losses of noise on the path's."""
+    one = probe()
+    one.recalibrate(path(2))
+    on_path = perturbed_losses(one, path(2), draw=0)
+    everywhere = dict(one.network.named_parameters())
+    assert len(everywhere) > len(one.path_parameters(path(2)))
+    losses = []
+    for step, deviation in enumerate(steps(PARAMS.flatness)):
+        noise = {n: deviation * standard_noise(p.shape, one.seed, 0, n, step) for n, p in everywhere.items()}
+        with one.perturbed(everywhere, noise):
+            losses.append(one.evaluate(path(2))[0])
+    assert losses == on_path
+
+
+@pytest.mark.parametrize(
+    ("terms", "recalibrate"),
+    [({"flatness": 1}, "exact"), ({"accuracy": 1}, "official"), ({"angle": 1, "flatness": 16}, "official")],
+)
+def test_a_score_does_not_depend_on_what_was_scored_before(terms: dict[str, float], recalibrate: str) -> None:
+    settings = PARAMS.model_copy(update={"recalibrate": recalibrate})
+    forward, backward = probe(settings), probe(settings)
+    first = [measures.take(forward, path(seed), terms) for seed in (0, 1)]
+    second = [measures.take(backward, path(seed), terms) for seed in (1, 0)]
+    assert first == second[::-1]
+    assert first[0] == measures.take(forward, path(0), terms)
+    assert first[0] != first[1]
+
+
+def test_another_seed_draws_other_noise() -> None:
+    one = probe(seed=0)
+    taken = flatness_module.measure(one, path(0))
+    one.seed = 1
+    assert flatness_module.measure(one, path(0)) != taken
+
+
+# ---- the probe ------------------------------------------------------------------------------------------------------
+
+
+def test_weights_come_back_bit_for_bit() -> None:
+    one = probe()
+    before = {name: parameter.detach().clone() for name, parameter in one.network.named_parameters()}
+    flatness_module.measure(one, path(0))
+    for name, parameter in one.network.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+    with pytest.raises(ZeroDivisionError), one.perturbed(one.path_parameters(path(0)), _ones(one, path(0))):
+        assert not torch.equal(one.network.stem[0].weight, before["stem.0.weight"])
+        raise ZeroDivisionError
+    for name, parameter in one.network.named_parameters():
+        assert torch.equal(parameter, before[name]), name
+
+
+def _ones(one: Probe, genotype: Genotype) -> dict[str, Tensor]:
+    return {name: torch.ones_like(parameter) for name, parameter in one.path_parameters(genotype).items()}
+
+
+def test_exact_recalibration_averages_over_the_batches() -> None:
+    one = probe()
+    one.recalibrate(path(0))
+    norm = one.network.stem[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    with torch.no_grad():
+        batches = [one.network.stem[0](images) for images in search_data().train_images.split(10)]
+    means = torch.stack([batch.mean((0, 2, 3)) for batch in batches])
+    variances = torch.stack([batch.transpose(0, 1).flatten(1).var(1) for batch in batches])
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    torch.testing.assert_close(norm.running_mean, means.mean(0))
+    torch.testing.assert_close(norm.running_var, variances.mean(0))
+
+
+def test_official_recalibration_keeps_a_part_of_the_reset_value() -> None:
+    one = probe(PARAMS.model_copy(update={"recalibrate": "official"}))
+    one.recalibrate(path(0))
+    norm = one.network.stem[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.running_mean is not None
+    expected = torch.zeros(6)
+    with torch.no_grad():
+        for images in search_data().train_images.split(10):
+            expected = 0.9 * expected + 0.1 * one.network.stem[0](images).mean((0, 2, 3))
+    torch.testing.assert_close(norm.running_mean, expected)
+
+
+def test_statistics_off_the_path_stay() -> None:
+    one = probe()
+    inside = {id(m) for module in one.network.path_modules(path(0)) for m in module.modules()}
+    before = {
+        name: module.running_mean.clone()
+        for name, module in one.network.named_modules()
+        if isinstance(module, nn.BatchNorm2d) and id(module) not in inside and module.running_mean is not None
+    }
+    one.recalibrate(path(0))
+    modules = dict(one.network.named_modules())
+    assert before
+    assert all(torch.equal(modules[name].running_mean, mean) for name, mean in before.items())  # type: ignore[arg-type]
+
+
+def test_evaluation_is_the_mean_over_images_whatever_the_batches() -> None:
+    one = probe()
+    one.recalibrate(path(0))
+    data = search_data()
+    with torch.no_grad():
+        logits = one.network.eval()(data.held_images, path(0))
+    loss, accuracy = one.evaluate(path(0))
+    assert loss == pytest.approx(float(F.cross_entropy(logits, data.held_labels)), rel=1e-5)
+    assert accuracy == float((logits.argmax(1) == data.held_labels).double().mean())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_accuracy_is_a_share(seed: int) -> None:
+    taken = measures.take(probe(), path(seed), {"accuracy": 1})
+    assert 0 <= taken["accuracy"] <= 1
+    assert taken["accuracy"] * 24 == pytest.approx(round(taken["accuracy"] * 24))
+    assert taken["loss"] > 0
+
+
+def test_every_measure_of_the_parameters_is_a_module_with_both_functions() -> None:
+    from pipeline.config import MEASURES
+
+    one = probe()
+    for name in MEASURES:
+        assert name in measures.take(one, path(0), {name: 1.0})
+        assert measures.get(name).scale(PARAMS) > 0
+    files = {file.stem for file in Path(angle_module.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == set(MEASURES)
+
+
+# ---- the angle ------------------------------------------------------------------------------------------------------
+
+PATHS = [
+    [start, *rest]
+    for ends in (
+        ([2, 3, 4, 5], [2, 3, 5], [2, 4, 5], [2, 5], [3, 4, 5], [3, 5], [4, 5], [5]),
+        ([2, 3, 4], [2, 4], [3, 4], [4]),
+        ([2, 3], [3]),
+        ([2],),
+    )
+    for start in (0, 1)
+    for rest in ends
+]
+"""The 30 node paths of the official evaluator, in its order (cand_evaluator.py:240-529)."""
+
+
+def by_enumeration(edges: tuple[Edge, ...]) -> list[int]:
+    """How often each edge occurs in the paths all of whose edges are there."""
+    present = {(edge.source, edge.target) for edge in edges}
+    walked = [list(zip(nodes, nodes[1:], strict=False)) for nodes in PATHS]
+    whole = [walk for walk in walked if set(walk) <= present]
+    return [sum(walk.count((edge.source, edge.target)) for walk in whole) for edge in edges]
+
+
+def test_there_are_thirty_paths() -> None:
+    assert len({tuple(nodes) for nodes in PATHS}) == len(PATHS) == 30
+    full = tuple(Edge("skip_connect", *pair) for pair in EDGES)
+    assert path_counts(full) == by_enumeration(full)
+    assert sum(path_counts(full)) == sum(len(nodes) - 1 for nodes in PATHS)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_path_counts_are_those_of_the_enumerated_paths(seed: int) -> None:
+    genotype = path(seed)
+    for cell in (genotype.normal, genotype.reduce):
+        assert path_counts(cell) == by_enumeration(cell)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_path_counts_of_cells_with_any_in_degree(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    edges = tuple(
+        Edge("skip_connect", source, node)
+        for node in NODES
+        for source in sorted(rng.choice(node, rng.integers(1, node + 1), replace=False).tolist())
+    )
+    assert path_counts(edges) == by_enumeration(edges)
+
+
+def test_the_angle_of_two_weights_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces (count, weights): 1 x [3] and 2 x [4] against 1 x [4] and 2 x [-3]."""
+    vectors = {0: [(1, [3.0]), (2, [4.0])], 1: [(1, [4.0]), (2, [-3.0])]}
+
+    def pieces(network: int, genotype: Genotype) -> Iterator[tuple[int, Tensor]]:
+        for count, weights in vectors[network]:
+            yield count, torch.tensor(weights, dtype=torch.float64)
+
+    monkeypatch.setattr(angle_module, "weighted_vectors", pieces)
+    dot, first, second = 3 * 4 + 2 * 4 * -3, 9 + 2 * 16, 16 + 2 * 9
+    assert angle(0, 1, path(0)) == pytest.approx(math.acos(dot / math.sqrt(first * second)))  # type: ignore[arg-type]
+
+
+def test_an_untrained_network_has_no_angle() -> None:
+    assert angle(initial(0), initial(0), path(0)) == pytest.approx(0, abs=1e-7)
+    doubled = supernet(0)
+    with torch.no_grad():
+        doubled.stem[0].weight.mul_(2)
+    assert angle(initial(0), doubled, path(0)) > 0.01
+
+
+def written_out(network: Supernet, genotype: Genotype, slip: bool = False) -> Tensor:
+    """The weight vector itself, float32, path by path in the official order.
+
+    Args:
+        slip: repeat a dilated convolution's BatchNorm weight in the place of its bias, as the official code does.
+    """
+    parts = []
+    for cell in network.cells:
+        edges = {(edge.source, edge.target): edge for edge in genotype.cell(cell.reduction)}  # type: ignore[arg-type]
+        channels = cell.preprocess1[1].out_channels  # type: ignore[index,union-attr]
+        walks = [list(zip(nodes, nodes[1:], strict=False)) for nodes in PATHS]
+        for edge in [edges[pair] for walk in walks if set(walk) <= set(edges) for pair in walk]:
+            operation = cell.operation(edge)  # type: ignore[operator]
+            weights = list(operation.parameters())
+            if edge.operation.startswith("sep"):  # all convolutions come before the two BatchNorms
+                weights = [weights[i] for i in (0, 1, 4, 5, 2, 3, 6, 7)]
+            if edge.operation.startswith("dil") and slip:
+                weights[-1] = weights[-2]
+            if "pool" in edge.operation:
+                weights.insert(0, torch.full((channels, 3, 3), 1 / 9))
+            parts += weights or [torch.eye(channels)]
+    parts += list(network.stem.parameters())
+    for cell in network.cells:
+        parts += [*cell.preprocess0.parameters(), *cell.preprocess1.parameters()]  # type: ignore[union-attr]
+    return torch.cat([part.detach().flatten() for part in [*parts, network.classifier.weight]])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_angle_is_that_of_the_vector_written_out(seed: int) -> None:
+    first, second = (written_out(initial(i), path(seed)).double() for i in (0, 1))
+    expected = math.acos(float(F.cosine_similarity(first, second, dim=0)))
+    assert angle(initial(0), initial(1), path(seed)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_what_operations_without_weights_contribute() -> None:
+    assert operation_weights(nn.Identity(), "skip_connect", 3)[0].tolist() == torch.eye(3).flatten().tolist()
+    kernel, weight, bias = operation_weights(nn.Sequential(nn.AvgPool2d(3), nn.BatchNorm2d(2)), "avg_pool_3x3", 2)
+    assert kernel.tolist() == pytest.approx([1 / 9] * 18)
+    assert (weight.tolist(), bias.tolist()) == ([1, 1], [0, 0])
+
+
+# ---- parity with the official evaluator -----------------------------------------------------------------------------
+
+PARITY = data_root().parent / "reference" / "official_parity"
+CASES: list[dict[str, Any]] = json.loads((PARITY / "cases.json").read_text())["cases"] if PARITY.is_dir() else []
+needs_parity = pytest.mark.skipif(not CASES, reason=f"the official evaluator's numbers are not at hand in {PARITY}")
+
+
+def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The official supernet's parameter names as ours: edges and operations by number there, by name here."""
+    factorized = {"conv_1": "conv1", "conv_2": "conv2", "bn": "bn"}
+    result = {}
+    for name, value in state.items():
+        parts = name.split(".")
+        if parts[0] == "cells" and parts[2] == "_ops":
+            source, target = EDGES[int(parts[3])]
+            primitive = PRIMITIVES[int(parts[5])]
+            rest = parts[6:]
+            rest = rest[1:] if rest[0] == "op" else [factorized.get(rest[0], rest[0]), *rest[1:]]
+            parts = [*parts[:2], "edges", f"{source}->{target}", primitive, *rest]
+        elif parts[0] == "cells":
+            rest = parts[3:]
+            parts = [*parts[:3], *(rest[1:] if rest[0] == "op" else [factorized[rest[0]], *rest[1:]])]
+        result[".".join(parts)] = value
+    return result
+
+
+@pytest.fixture(scope="module")
+def official() -> dict[str, Any]:
+    """The official supernet before and after training in ours, and the images of the cases."""
+    about = json.loads((PARITY / "cases.json").read_text())
+    networks = {}
+    for name in ("init", "final"):
+        networks[name] = Supernet(about["num_classes"], about["channels"], about["cells"])
+        file = PARITY / f"{name}.safetensors"
+        load_state(networks[name], translated(load_file(str(file))), file)
+    mean, std = (tuple(about["data"]["normalise"][key]) for key in ("mean", "std"))
+
+    def take(what: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        table = pyarrow.parquet.read_table(data_root() / "cifar10" / f"{what['split']}.parquet")
+        part = table.slice(what["first"], what["count"])
+        pixels = np.stack([np.asarray(decode(image.as_py(), "cifar10")) for image in part["image"]])
+        return to_tensor(pixels, mean, std), torch.tensor(part["label"].to_pylist())
+
+    sets = {key: take(about["data"][key]) for key in ("bn_recalibration", "validation", "logits")}
+    return {**networks, **sets, "about": about}
+
+
+@needs_parity
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["noise_seed"]))
+def test_logits_are_those_of_the_official_supernet(official: dict[str, Any], case: dict[str, Any]) -> None:
+    with torch.no_grad():
+        logits = official["final"].eval()(official["logits"][0], Genotype.decode(case["encoding"]))
+    torch.testing.assert_close(logits, torch.tensor(case["logits"]), rtol=1e-4, atol=1e-4)
+
+
+@needs_parity
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=str(case["noise_seed"]), marks=[pytest.mark.slow] if i else []) for i, case in enumerate(CASES)],
+)
+def test_losses_and_flatness_are_those_of_the_official_evaluator(
+    official: dict[str, Any], case: dict[str, Any]
+) -> None:
+    """The official procedure with our probe: its recalibration, its one stream of noise over all parameters."""
+    about, genotype = official["about"], Genotype.decode(case["encoding"])
+    recalibration = about["data"]["bn_recalibration"]
+    settings = MeasureParams(
+        images=recalibration["count"],
+        batch_size=recalibration["batch_size"],
+        recalibrate_images=recalibration["count"],
+        recalibrate="official",
+        flatness=FlatnessParams(sigma=about["sigma"], alpha=1.0, noise="cumulative", draws=1),
+    )
+    network = Supernet(about["num_classes"], about["channels"], about["cells"])
+    network.load_state_dict(official["final"].state_dict())
+    data = SearchData(*official["bn_recalibration"], *official["validation"], about["num_classes"])
+    one = Probe(network, data, settings, seed=0)
+    one.images, one.labels = (tensor.split(64) for tensor in official["validation"])
+    one.recalibrate(genotype)
+    _, accuracy = one.evaluate(genotype)
+    assert accuracy == pytest.approx(case["top1"])
+
+    def mean_of_batch_means() -> float:
+        network.eval()
+        with torch.no_grad():
+            pairs = zip(one.images, one.labels, strict=True)
+            return float(np.mean([float(F.cross_entropy(network(x, genotype), y)) for x, y in pairs]))
+
+    assert mean_of_batch_means() == pytest.approx(case["loss_unperturbed"], rel=1e-4)
+    state = load_file(str(PARITY / "init.safetensors"))
+    ours = dict(zip(state, translated(state), strict=True))
+    parameters = dict(network.named_parameters())
+    generator = torch.Generator().manual_seed(case["noise_seed"])
+
+    def pass_over_a_loader() -> None:
+        """A DataLoader draws a seed for its workers from the same stream: for the recalibration and each evaluation."""
+        torch.empty((), dtype=torch.int64).random_(generator=generator)
+
+    pass_over_a_loader()
+    losses = []
+    for deviation in steps(settings.flatness):
+        pass_over_a_loader()
+        with torch.no_grad():
+            for name in about["parameter_order"]:
+                parameter = parameters[ours[name]]
+                parameter.add_(torch.normal(0.0, deviation, parameter.shape, generator=generator))
+        losses.append(mean_of_batch_means())
+    assert losses == pytest.approx(case["losses"], rel=1e-5)
+    assert flatness(losses, about["sigma"]) == pytest.approx(case["flatness"], rel=1e-4)
+
+
+@needs_parity
+@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["noise_seed"]))
+def test_the_angle_is_the_official_one_but_for_its_slip_and_its_rounding(
+    official: dict[str, Any], case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The official vector holds a dilated convolution's BatchNorm weight twice, and is summed up in float32."""
+    genotype = Genotype.decode(case["encoding"])
+    vectors = [written_out(official[name], genotype, slip=True) for name in ("init", "final")]
+    assert float(torch.acos(F.cosine_similarity(*vectors, dim=0))) == pytest.approx(case["angle"], abs=1e-6)
+    corrected = angle(official["init"], official["final"], genotype)
+    assert corrected == pytest.approx(case["angle"], abs=0.03)
+
+    def with_the_slip(operation: nn.Module, name: str, channels: int) -> list[Tensor]:
+        weights = operation_weights(operation, name, channels)
+        return [*weights[:-1], weights[-2]] if name.startswith("dil") else weights
+
+    monkeypatch.setattr(angle_module, "operation_weights", with_the_slip)
+    slipped = angle(official["init"], official["final"], genotype)
+    assert slipped == pytest.approx(case["angle"], abs=1e-4)  # float32 against double over up to 87,076 products
+    assert abs(corrected - slipped) > 1e-3

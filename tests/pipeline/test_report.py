@@ -1,0 +1,130 @@
+"""The report: ours beside the paper's, whatever has run, and the same bytes for the same inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from models.errors import GenasError
+from pipeline import paper_tables, report
+from pipeline.config import load_params
+from pipeline.context import Context
+
+
+def lines(root: Path) -> list[str]:
+    return (root / "out" / "report" / "report.md").read_text().splitlines()
+
+
+def test_ours_stands_beside_the_paper(finished: Path) -> None:
+    page = report.build(finished)
+    assert page == finished / "out" / "report" / "report.html"
+    found = lines(finished)
+    ours = "flatness from search/digits-flatness-0"
+    assert f"| CIFAR-10 | Flatness | {ours} | 5.2 (5.6) | 580 (610) | 81.50 (75.95) | 98.50 (92.74) |" in found
+    assert "| ImageNet | Angle | not run | - (5.4) | - (600) | - (75.09) | - (92.30) |" in found
+    assert (
+        "| CIFAR-10 | DARTS | darts from zoo/darts_v2_c10 | 5.2 (4.7) | 580 (570) | 79.00 (73.30) | 98.50 (91.30) |"
+        in found
+    )
+    assert any(line.startswith("| CIFAR-10 | SANAS | not run, its cell is not published |") for line in found)
+    four = f"| CIFAR-100 | GeNAS (Flatness) | {ours} | 5.2 (5.2) | 580 (580) | 61.50 (63.38)"
+    assert f"{four} | 5.65 (5.65) | 20.10 (-) | 37.05 (37.05) | 72.58 (72.58) |" in found
+    assert any("cannot be compared with the paper's" in line for line in found)
+
+
+def test_the_page_holds_its_pictures(finished: Path) -> None:
+    page = report.build(finished).read_text()
+    named = re.findall(r"\]\((pictures/[^)]+)\)", "\n".join(lines(finished)))
+    assert len(named) == len(set(named)) == 14
+    assert all((finished / "out/report" / name).exists() for name in named)
+    assert page.count('src="data:image/png;base64,') == 14
+    assert "pictures/" not in page
+    assert page.count("<table>") == 7
+    assert "<title>GeNAS, profile demo</title>" in page
+
+
+def test_data_and_times(finished: Path) -> None:
+    report.build(finished)
+    assert "| digits | parquet | `digits0000000000` | train 1400, test 397 | 10 |" in lines(finished)
+    assert "| search@digits-flatness-0 | 12.3 | cpu |" in lines(finished)
+    assert not any("detect@darts" in line for line in lines(finished))
+
+
+def test_same_inputs_same_bytes(finished: Path) -> None:
+    def digests() -> dict[str, str]:
+        report.run(Context("report", {}, load_params(finished), finished))
+        files = sorted(path for path in (finished / "out" / "report").rglob("*") if path.is_file())
+        return {str(path.relative_to(finished)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    first = digests()
+    (finished / "out/report/pictures/stale.png").write_bytes(b"")
+    assert digests() == first
+
+
+def test_nothing_has_run(profile: Path) -> None:
+    report.build(profile)
+    text = "\n".join(lines(profile))
+    assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, not run | - (5.6) |" in text
+    assert text.count("\nnot run") == 4
+    assert "| digits | parquet | not run | - | - |" in text
+
+
+def test_half_of_it_has_run(finished: Path) -> None:
+    for folder in ("search/digits-flatness-0", "detect/flatness", "retrain/darts"):
+        shutil.rmtree(finished / "out" / folder)
+    report.build(finished)
+    text = "\n".join(lines(finished))
+    assert "| digits-flatness-0 | not run |" in text
+    assert "darts from zoo/darts_v2_c10, not run" in text
+
+
+def test_a_row_of_ones_own(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["matrix"]["zoo"]["row"].append("mine")
+    params["rows"]["darts"]["cell"] = "zoo/mine"
+    (finished / "params.yaml").write_text(yaml.safe_dump({**params, "profile": "trial"}, sort_keys=False))
+    report.build(finished)
+    assert "### Rows that the paper does not have" in lines(finished)
+    assert any(line.startswith("| darts | zoo/mine | 5.2 | 580 | 79.00 |") for line in lines(finished))
+    assert any("a profile of your own" in line for line in lines(finished))
+
+
+def test_a_broken_genotype_is_named(finished: Path) -> None:
+    (finished / "out/search/digits-flatness-0/genotype.json").write_text("{}")
+    with pytest.raises(GenasError, match=r"genotype\.json"):
+        report.build(finished)
+
+
+def test_searches_on_the_papers_data_find_their_own_line(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text().replace("digits-", "cifar100-"))
+    params["data"]["cifar100"] = {"layout": "cifar100", "path": "cifar100"}
+    params["matrix"]["supernet"]["dataset"] = params["matrix"]["search"]["dataset"] = ["cifar100"]
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    beside = paper_tables.beside(load_params(finished), paper_tables.TABLE_2)
+    assert {(line.dataset, line.method): rows for line, rows in beside if rows} == {
+        ("CIFAR-100", "Flatness"): ["flatness"],
+        ("CIFAR-100", "Angle + Flatness"): ["angle-flatness"],
+    }
+
+
+def test_the_tables_are_the_papers() -> None:
+    """Sums over the columns of the printed tables catch a digit that was typed wrongly."""
+    cost = ("params", "macs")
+    sums = {
+        name: {column: round(sum(line.values.get(column, 0) for line in table), 3) for column in columns}
+        for name, table, columns in (
+            ("2", paper_tables.TABLE_2, (*cost, "top1", "top5")),
+            ("3", paper_tables.TABLE_3, (*cost, "top1", "top5")),
+            ("4", paper_tables.TABLE_4, (*cost, "v2_top1", "a_top1", "ap", "miou")),
+        )
+    }
+    assert sums == {
+        "2": {"params": 80.8e6, "macs": 8.95e9, "top1": 1133.09, "top5": 1386.95},
+        "3": {"params": 109.5e6, "macs": 12.28e9, "top1": 1582.7, "top5": 1755.0},
+        "4": {"params": 37.3e6, "macs": 4.17e9, "v2_top1": 441.04, "a_top1": 30.11, "ap": 253.97, "miou": 500.78},
+    }

@@ -1,0 +1,177 @@
+"""The supernet stage: reproducible, resumable, and its schedule, augmentation and decay as documented."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from models.errors import GenasError
+from models.genotype import random_genotype
+from pipeline import supernet
+from pipeline.config import SupernetParams
+from pipeline.search_data import load_search_data
+from pipeline.supernet import INITIAL, TRAINED, augment, build_supernet, cosine, load_supernets, train_epoch
+from tests.conftest import Killed, Tiny, kill_at, tiny_params
+
+ROW = {"dataset": "small", "seed": "0"}
+
+
+def settings(**changed: Any) -> SupernetParams:
+    return SupernetParams.model_validate({**tiny_params()["supernet"], **changed})
+
+
+def test_a_run_leaves_weights_history_and_metrics(tiny: Tiny) -> None:
+    logged: list[tuple[int, dict[str, float]]] = []
+    context = tiny.context("supernet", lambda step, values: logged.append((step, dict(values))), **ROW)
+    metrics = supernet.run(context)
+    history = pd.read_csv(context.out / "history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["lr"].tolist() == pytest.approx([cosine(epoch, context.params.supernet) for epoch in range(3)])
+    assert history["top1"].notna().tolist() == [False, True, True]  # validated every second epoch and at the end
+    last = history.iloc[-1]
+    assert metrics == pytest.approx({name: last[name] for name in ("loss", "top1", "train_loss")})
+    assert [step for step, _ in logged] == [1, 2, 3]
+    assert logged[-1][1]["top1"] == metrics["top1"]
+    before, after = (load_file(str(context.out / name)) for name in (INITIAL, TRAINED))
+    assert before.keys() == after.keys()
+    assert not torch.equal(before["classifier.weight"], after["classifier.weight"])
+    assert json.loads(json.dumps(metrics)) == metrics
+    assert not list((tiny.root / ".scratch").iterdir())
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny: Tiny, trained_outputs: Any) -> None:
+    supernet.run(tiny.context("supernet", **ROW))
+    for name in (INITIAL, TRAINED, "history.csv"):
+        assert tiny.bytes_of("supernet", "small-0", name) == (trained_outputs / "supernet/small-0" / name).read_bytes()
+    tiny.change("supernet", epochs=1)
+    supernet.run(tiny.context("supernet", dataset="small", seed="1"))
+    assert tiny.bytes_of("supernet", "small-1", INITIAL) != tiny.bytes_of("supernet", "small-0", INITIAL)
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
+    tiny: Tiny, trained_outputs: Any, epoch: int
+) -> None:
+    with pytest.raises(Killed):
+        supernet.run(tiny.context("supernet", kill_at(epoch), **ROW))
+    assert not (tiny.root / "out/supernet/small-0" / TRAINED).exists()
+    resumed: list[int] = []
+    supernet.run(tiny.context("supernet", lambda step, _: resumed.append(step), **ROW))
+    assert resumed == list(range(epoch, 4))
+    for name in (INITIAL, TRAINED, "history.csv"):
+        assert tiny.bytes_of("supernet", "small-0", name) == (trained_outputs / "supernet/small-0" / name).read_bytes()
+
+
+def test_a_killed_run_under_other_parameters_starts_afresh(tiny: Tiny) -> None:
+    with pytest.raises(Killed):
+        supernet.run(tiny.context("supernet", kill_at(3), **ROW))
+    tiny.change("supernet", learning_rate=0.01)
+    seen: list[int] = []
+    supernet.run(tiny.context("supernet", lambda step, _: seen.append(step), **ROW))
+    assert seen == [1, 2, 3]
+
+
+def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
+    """After an epoch of two steps most operations were never on a path."""
+    context = tiny.context("supernet", **ROW)
+    data = load_search_data(context)
+    states = {}
+    for unselected in ("decay", "freeze"):
+        params = settings(unselected=unselected, weight_decay=0.1, learning_rate=0.1, momentum=0.0)
+        network = build_supernet(context, data.num_classes)
+        start = {name: p.detach().clone() for name, p in network.named_parameters()}
+        optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.0, weight_decay=0.1)
+        train_epoch(network, optimizer, data, params, seed=0, epoch=0)
+        states[unselected] = {name: p.detach() for name, p in network.named_parameters()}
+    paths = np.random.default_rng([0, 2, 0])
+    steps = math.ceil(len(data.train_labels) / 20)
+    ran = [random_genotype(paths) for _ in range(steps)]
+    touched = {id(p) for genotype in ran for module in network.path_modules(genotype) for p in module.parameters()}
+    idle = [name for name, p in network.named_parameters() if id(p) not in touched]
+    assert len(idle) > 100
+    for name in idle:
+        assert torch.equal(states["freeze"][name], start[name])
+        torch.testing.assert_close(states["decay"][name], start[name] * (1 - 0.1 * 0.1) ** steps)
+    assert not torch.equal(states["freeze"]["stem.0.weight"], start["stem.0.weight"])
+
+
+def test_the_cosine_by_hand() -> None:
+    params = settings(epochs=4, learning_rate=0.025, learning_rate_min=0.001)
+    # the official loop steps first, so the first epoch stands at t = 1 and the last at the minimum
+    half = math.sqrt(0.5)
+    expected = [0.001 + 0.024 * (1 + c) / 2 for c in (half, 0, -half, -1)]
+    assert [cosine(epoch, params) for epoch in range(4)] == pytest.approx(expected)
+
+
+def numbered(n: int = 4, size: int = 6) -> torch.Tensor:
+    return torch.arange(1.0, n * 3 * size * size + 1).view(n, 3, size, size)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("padding", [0, 1, 4])
+def test_augmentation_keeps_shapes_and_depends_on_its_generator_alone(padding: int, flip: bool) -> None:
+    images = numbered()
+    kept = images.clone()
+    first = augment(images, torch.Generator().manual_seed(0), padding, flip)
+    torch.manual_seed(7)
+    assert torch.equal(augment(images, torch.Generator().manual_seed(0), padding, flip), first)
+    assert first.shape == images.shape
+    assert first.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(images, kept)
+    assert torch.equal(first, images) == (padding == 0 and not flip)
+
+
+def test_a_crop_is_a_window_of_the_padded_image() -> None:
+    images = numbered(16)
+    out = augment(images, torch.Generator().manual_seed(0), 2, False)
+    padded = torch.nn.functional.pad(images, [2] * 4)
+    offsets = set()
+    for before, after in zip(padded, out, strict=True):
+        found = [
+            (y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 6, x : x + 6], after)
+        ]
+        assert len(found) == 1
+        offsets.add(found[0])
+    assert len(offsets) > 5  # each image has its own
+
+
+def test_a_flip_mirrors_some_images_and_not_others() -> None:
+    images = numbered(20)
+    out = augment(images, torch.Generator().manual_seed(0), 0, True)
+    mirrored = [torch.equal(after, before.flip(2)) for before, after in zip(images, out, strict=True)]
+    assert all(m or torch.equal(after, before) for m, before, after in zip(mirrored, images, out, strict=True))
+    assert 4 < sum(mirrored) < 16
+
+
+def test_the_two_halves_share_no_image_and_leave_none_out(tiny: Tiny) -> None:
+    data = load_search_data(tiny.context("supernet", **ROW))
+    assert (len(data.train_labels), len(data.held_labels)) == (30, 30)
+    assert data.num_classes == 3
+    rows = [tuple(image.flatten().tolist()) for image in (*data.train_images, *data.held_images)]
+    assert len(set(rows)) == 60
+    again = load_search_data(tiny.context("search", dataset="small", metric="angle", seed="0"))
+    assert torch.equal(again.held_images, data.held_images)
+    other = load_search_data(tiny.context("supernet", dataset="small", seed="1"))
+    assert not torch.equal(other.held_images, data.held_images)
+    everything = torch.cat([data.train_images, data.held_images])
+    assert float(everything.mean()) == pytest.approx(0, abs=1e-2)
+    assert float(everything.std()) == pytest.approx(1, abs=2e-2)
+
+
+def test_supernets_are_read_back_and_a_wrong_shape_is_named(trained: Tiny) -> None:
+    context = trained.context("search", dataset="small", metric="angle", seed="0")
+    initial, final = load_supernets(context, 3)
+    assert torch.equal(initial.stem[0].weight, build_supernet(context, 3).stem[0].weight)
+    assert not torch.equal(initial.stem[0].weight, final.stem[0].weight)
+    with pytest.raises(GenasError, match=r"initial\.safetensors: classifier\.bias has shape \(3,\), expected \(5,\)"):
+        load_supernets(context, 5)
+    trained.change("supernet", channels=4)
+    with pytest.raises(GenasError, match=r"initial\.safetensors: cells\.0\.\S+ has shape"):
+        load_supernets(trained.context("search", dataset="small", metric="angle", seed="0"), 3)
