@@ -80,8 +80,10 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int) -> None:
 
         environment.for_prefect(console=False)
         from flows.reproduce import reproduce
+        from flows.server import server
 
-        ended = reproduce(str(folder) if name != profile else name, targets, jobs, tuple(stale))
+        with server():
+            ended = reproduce(str(folder) if name != profile else name, targets, jobs, tuple(stale))
     words = ", ".join(f"{list(ended.values()).count(word)} {word}" for word in sorted(set(ended.values())))
     typer.echo(f"{name}: {words}")
 

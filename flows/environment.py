@@ -26,12 +26,11 @@ QUIET = {
 """No telemetry, no network."""
 
 PREFECT = {
-    "PREFECT_SERVER_EPHEMERAL_ENABLED": "true",
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # the default of 20 is too short on a busy machine
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
     "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{STATE / 'prefect.db'}",
 }
-"""A server that lives as long as the command, used unless ``PREFECT_API_URL`` or a Prefect profile names another."""
+"""For :mod:`flows.server`, used unless ``PREFECT_API_URL`` or a Prefect profile names a server."""
 
 CONSOLE = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 """The command line prints its own progress; Prefect's log lines go to its server and to the log files."""

@@ -42,7 +42,9 @@ def scanned(folder: Path, scans: Sequence[str], children: Children) -> bool:
     report("data", "scanning", detail=f"{len(scans)} sets")
     with log_file(folder, "scan").open("w") as log:
         command = [*DVC, "repro", "--keep-going", *scans]
-        return children.run(command, folder, environment.of_children(), lambda line: print(line, file=log)) == 0
+        # Looking at what has not changed is no news for the tracking database.
+        surroundings = environment.of_children(GENAS_MLFLOW="off")
+        return children.run(command, folder, surroundings, lambda line: print(line, file=log)) == 0
 
 
 def changed(folder: Path, children: Children) -> set[str]:

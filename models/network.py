@@ -170,19 +170,9 @@ class GenasNetwork(nn.Module):
                 channels *= 2
                 stride *= 2
                 grid = grid._replace(atrous=stem == "imagenet" and stride > output_stride)
-            self.cells.append(
-                Cell(
-                    genotype.cell(reduction),
-                    before,
-                    last,
-                    channels,
-                    reduction,
-                    reduction_before,
-                    grid,
-                    grid_before,
-                    drop_path_rate,
-                )  # fmt: skip
-            )
+            edges = genotype.cell(reduction)
+            cell = Cell(edges, before, last, channels, reduction, reduction_before, grid, grid_before, drop_path_rate)
+            self.cells.append(cell)
             # The next cell's older input still lives on this cell's input grid.
             grid_before = grid
             grid = grid.after(2) if reduction else grid

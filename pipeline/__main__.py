@@ -78,7 +78,8 @@ def main() -> int:
     try:
         run(*parse(sys.argv[1:]), Path.cwd())
     except GenasError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A loader's worker process hands its error over with a traceback before the message.
+        print(f"error: {str(error).strip().rpartition('GenasError: ')[2]}", file=sys.stderr)
         return 2
     return 0
 

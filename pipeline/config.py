@@ -249,6 +249,11 @@ class Params(Section):
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
+        rows = self.stage_rows()
+        for name, one in self.rows.items():
+            stage, _, row = one.cell.partition("/")
+            if stage not in ("search", "zoo") or row not in rows[stage]:
+                raise ValueError(f"rows.{name}.cell: {one.cell!r} is no row of search or zoo in matrix")
         for stage in ("shift", "detect", "segment"):
             for row in getattr(self.matrix, stage).row:
                 if row not in self.rows:
@@ -294,7 +299,7 @@ def load_params(folder: Path) -> Params:
         content = yaml.safe_load(path.read_text())
     except FileNotFoundError:
         raise GenasError(f"{path}: no such file; a profile is a folder with a params.yaml") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise GenasError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
     try:
         return Params.model_validate(content)

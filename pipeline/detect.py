@@ -15,6 +15,7 @@ import json
 import logging
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ from models.cost import count_macs
 from pipeline.context import Context
 from pipeline.data import dataset_root
 from pipeline.detect_config import Setting, configure
-from pipeline.detect_data import Record, register, test_loader
+from pipeline.detect_data import Record, register, val_loader
 from pipeline.detect_loop import LOSSES, train
 from pipeline.scratch import Scratch
 
@@ -45,6 +46,14 @@ SHOWN = 4
 """Images in ``detections.png``."""
 SHOWN_SCORE = 0.3
 """Least score of a box in ``detections.png``."""
+
+
+def quiet() -> None:
+    """Keep off the screen what Detectron2 says that no user can act on."""
+    # Every exception that the trainer passes on, a user's error included, it also prints with its traceback.
+    logging.getLogger("detectron2.engine.train_loop").setLevel(logging.CRITICAL)
+    # Its anchors call torch.meshgrid without the argument that torch will want some day.
+    warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
 
 
 @contextlib.contextmanager
@@ -71,7 +80,7 @@ def evaluate(cfg: CfgNode, model: RetinaNet) -> dict[str, float]:
     """
     evaluator = COCOEvaluator(cfg.DATASETS.TEST[0], tasks=("bbox",), use_fast_impl=False)
     with contextlib.redirect_stdout(io.StringIO()):
-        results = inference_on_dataset(model, test_loader(cfg), evaluator)
+        results = inference_on_dataset(model, val_loader(cfg), evaluator)
     if not comm.is_main_process():
         return {}
     found = {key.lower(): float(results["bbox"][key]) for key in ("AP", "AP50", "AP75")}
@@ -118,7 +127,7 @@ def draw_boxes(axes: Axes, record: Record, boxes: list[list[float]], labels: lis
 def draw_detections(path: Path, cfg: CfgNode, model: RetinaNet, classes: list[str]) -> None:
     """The first validation images, above with their true boxes, below with the predicted ones."""
     records = {record["image_id"]: record for record in DatasetCatalog.get(cfg.DATASETS.TEST[0])}
-    samples = [batch[0] for batch in itertools.islice(test_loader(cfg), SHOWN)]
+    samples = [batch[0] for batch in itertools.islice(val_loader(cfg), SHOWN)]
     model.eval()
     figure = Figure(figsize=(3 * len(samples), 6), layout="constrained")
     grid = figure.subplots(2, len(samples), squeeze=False)
@@ -164,6 +173,7 @@ def run(context: Context) -> dict[str, float] | None:
     Raises:
         GenasError: what is wrong with the parameters, the network file or the data.
     """
+    quiet()
     params = context.params.detect
     checkpoint = context.output_of("retrain", context.row) / "weights.safetensors"
     train_name, val_name, classes = register(params.dataset, dataset_root(context, params.dataset))
@@ -178,6 +188,6 @@ def run(context: Context) -> dict[str, float] | None:
             return None
         write(context, cfg, model, rows, classes)
         metrics["params"] = sum(p.numel() for p in model.parameters())
-        metrics["macs"] = detector_macs(model, next(iter(test_loader(cfg)))[0])
+        metrics["macs"] = detector_macs(model, next(iter(val_loader(cfg)))[0])
         scratch.close()
     return metrics

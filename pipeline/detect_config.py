@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from detectron2 import model_zoo
 from detectron2.config import CfgNode
 
 from models.checkpoint import read_header
 from models.detectron2 import BUILDER, add_genas_config
 from models.errors import GenasError
 from pipeline.config import DetectParams
+
+with warnings.catch_warnings():
+    # It imports pkg_resources, which warns of its own end; the project pins the setuptools that still has it.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+    from detectron2 import model_zoo
 
 UNREAD = (
     "MODEL.META_ARCHITECTURE",

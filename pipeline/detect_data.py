@@ -229,6 +229,6 @@ def train_loader(cfg: CfgNode, start: int) -> Checked:
     )
 
 
-def test_loader(cfg: CfgNode) -> Checked:
+def val_loader(cfg: CfgNode) -> Checked:
     """This process's share of the validation images, one in a batch."""
     return Checked(build_detection_test_loader(cfg, cfg.DATASETS.TEST[0], mapper=Guard(DatasetMapper(cfg, False))))

@@ -7,7 +7,6 @@ curves so far. It is kept in the stage's scratch folder instead of the framework
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import torch
@@ -111,8 +110,6 @@ def train(cfg: CfgNode, scratch: Scratch, log: Log) -> tuple[RetinaNet, list[lis
     Raises:
         GenasError: an image that cannot be read, a loss that is no longer finite.
     """
-    # Every exception that the trainer passes on, a user's error included, it also prints with its traceback.
-    logging.getLogger("detectron2.engine.train_loop").setLevel(logging.CRITICAL)
     torch.manual_seed(cfg.SEED)
     model = build_model(cfg)
     optimizer = build_optimizer(cfg, model)
@@ -131,7 +128,10 @@ def train(cfg: CfgNode, scratch: Scratch, log: Log) -> tuple[RetinaNet, list[lis
         restore(state, model, trainer)
     if start < end:
         try:
-            trainer.train(start, end)
+            # RetinaNet's focal loss is TorchScript, whose executor rewrites it after watching its first calls in a
+            # process, which changes the last bits: a run taken up by another process would not end the same.
+            with torch.jit.optimized_execution(False):
+                trainer.train(start, end)
         except FloatingPointError:
             advice = "lower SOLVER.BASE_LR or set SOLVER.CLIP_GRADIENTS.ENABLED in detect.overrides"
             raise GenasError(f"the loss is no longer finite at iteration {trainer.iter}: {advice}") from None

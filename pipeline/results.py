@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from pipeline import records
@@ -27,6 +28,10 @@ COLUMNS = {
 
 Board = dict[str, dict[str, float]]
 """Values by retrained row and name."""
+
+
+DETAILS = {"candidates", "quarantined", "loss", "flatness_error", *(f"loss_{i}" for i in range(10))}
+"""What a search measures beside its score; in the JSON, not in the table."""
 
 
 def collect(root: Path) -> list[dict[str, Any]]:
@@ -88,13 +93,13 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
     for stage in ("supernet", "search", "zoo"):
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
-            names = list(dict.fromkeys(name for values in found.values() for name in values))
+            names = list(dict.fromkeys(name for values in found.values() for name in values if name not in DETAILS))
             _print(console, stage, found, {name: COLUMNS.get(name, name) for name in names})
 
 
 def _print(console: Console, title: str, found: dict[str, dict[str, float]], columns: dict[str, str]) -> None:
-    table = Table(title=title, title_justify="left", header_style="bold")
-    table.add_column("row", overflow="fold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("row", no_wrap=True)
     for heading in columns.values():
         table.add_column(heading, justify="right")
     for row, values in found.items():

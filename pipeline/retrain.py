@@ -29,7 +29,8 @@ from pipeline import pictures
 from pipeline.config import RetrainParams
 from pipeline.context import Context
 from pipeline.data import dataset_root, read_manifest
-from pipeline.data.images import Pictures, channel_statistics, pictures as read_pictures
+from pipeline.data.images import Pictures, channel_statistics
+from pipeline.data.images import pictures as read_pictures
 from pipeline.evaluation import evaluation_transform, logits_of, top_k
 from pipeline.scratch import Scratch
 

@@ -87,6 +87,9 @@ def train_epoch(
     order = torch.randperm(len(data.train_labels), generator=generator)
     total, steps = torch.zeros((), device=data.train_images.device), 0
     network.train()
+    if params.unselected == "decay":  # from the first step on, so that a resumed run is no different from a whole one
+        for parameter in network.parameters():
+            parameter.grad = torch.zeros_like(parameter)
     for index in order.split(params.batch_size):
         if len(index) < 2:  # BatchNorm needs two images
             continue

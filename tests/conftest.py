@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 import yaml
 from PIL import Image
 
+from pipeline import data
 from pipeline.config import PROFILES, load_params
 from pipeline.context import Context, Log, silent
 
@@ -98,9 +100,10 @@ def tiny_params() -> dict[str, Any]:
     """The demo's parameters with tiny numbers, as a dictionary to change and write."""
     params = yaml.safe_load((PROFILES["demo"] / "params.yaml").read_text())
     params["profile"] = "tiny"
-    for section, values in TINY.items():
-        params[section] = {**params[section], **values}
-    params["rows"] = TINY["rows"]
+    changes = copy.deepcopy(TINY)
+    params["rows"] = {}
+    for section, values in changes.items():
+        params[section] |= values
     return params
 
 
@@ -119,7 +122,7 @@ class Tiny:
             for part in path:
                 place = place[part]
             place[last] = value
-        (self.root / "params.yaml").write_text(yaml.safe_dump(params))
+        (self.root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
     def context(self, stage: str, log: Log = silent, **axes: str) -> Context:
         """A row's context, its output folder made."""
@@ -132,33 +135,33 @@ class Tiny:
         return (self.root / "out" / stage / row / name).read_bytes()
 
 
-@pytest.fixture
-def tiny(tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
-    """A fresh tiny profile whose data set ``small`` is recorded."""
-    from pipeline import data
-
-    monkeypatch.setenv("GENAS_DATA", str(small_data))
-    root = tmp_path / "tiny"
-    root.mkdir()
-    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params()))
+def make_tiny(root: Path) -> Tiny:
+    """A tiny profile in an empty folder, its data set ``small`` recorded."""
+    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params(), sort_keys=False))
     profile = Tiny(root)
     data.run(profile.context("data", dataset="small"))
     return profile
 
 
-@pytest.fixture(scope="session")
-def trained_outputs(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Iterator[Path]:
-    """The ``out`` folder of a tiny profile whose supernet is trained."""
-    from pipeline import data, supernet
+@pytest.fixture
+def tiny(tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """A fresh tiny profile."""
+    monkeypatch.setenv("GENAS_DATA", str(small_data))
+    root = tmp_path / "tiny"
+    root.mkdir()
+    return make_tiny(root)
 
-    root = tmp_path_factory.mktemp("trained")
-    (root / "params.yaml").write_text(yaml.safe_dump(tiny_params()))
+
+@pytest.fixture(scope="session")
+def trained_outputs(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Path:
+    """The ``out`` folder of a tiny profile whose supernet is trained."""
+    from pipeline import supernet
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENAS_DATA", str(small_data))
-        profile = Tiny(root)
-        data.run(profile.context("data", dataset="small"))
+        profile = make_tiny(tmp_path_factory.mktemp("trained"))
         supernet.run(profile.context("supernet", dataset="small", seed="0"))
-        yield root / "out"
+    return profile.root / "out"
 
 
 @pytest.fixture
@@ -168,7 +171,7 @@ def trained(tiny: Tiny, trained_outputs: Path) -> Tiny:
     return tiny
 
 
-class Killed(Exception):
+class Killed(Exception):  # noqa: N818
     """What a test's log raises in the place of a kill."""
 
 

@@ -62,20 +62,44 @@ HARD = {
 }
 
 
-def _digits(seed: int) -> dict[str, Images]:
-    """Train and held-out digits as 32x32 RGB."""
+def _ink(seed: int) -> dict[str, Images]:
+    """Train and held-out digits as 32x32 ink, 0 to 255: ``pixels`` is (N, 32, 32) here."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
     raw, labels = load_digits(return_X_y=True)
     grey = np.round(raw.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
-    grown = [np.asarray(Image.fromarray(image).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for image in grey]
-    pixels = np.repeat(np.stack(grown)[..., None], 3, axis=3)
+    grown = np.stack([np.asarray(Image.fromarray(one).resize((SIZE, SIZE), Image.Resampling.BICUBIC)) for one in grey])
     train, held = train_test_split(np.arange(len(labels)), test_size=HELD_OUT, stratify=labels, random_state=seed)
     return {
-        split: Images(pixels[index], labels[index].astype(np.int64))
+        split: Images(grown[index], labels[index].astype(np.int64))
         for split, index in (("train", np.sort(train)), ("val", np.sort(held)))
     }
+
+
+def _paint(ink: np.ndarray, ground: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Ink (H, W) in [0, 1] in a random bright colour on a ground (H, W, 3)."""
+    return ground + (rng.uniform(0.6, 1.0, (1, 1, 3)) - ground) * ink[..., None]
+
+
+def _ground(size: int, rng: np.random.Generator) -> np.ndarray:
+    """A plain ground (size, size, 3) in a random dark colour."""
+    return np.broadcast_to(rng.uniform(0, 0.35, (1, 1, 3)), (size, size, 3))
+
+
+def _grain(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A picture in [0, 1] with the noise of a camera, as uint8."""
+    return ((picture + rng.normal(0, 0.05, picture.shape)).clip(0, 1) * 255).astype(np.uint8)
+
+
+def _digits(seed: int) -> dict[str, Images]:
+    """Train and held-out digits as 32x32 RGB, each in colours of its own."""
+    painted = {}
+    for split, digits in _ink(seed).items():
+        rng = np.random.default_rng([seed, 4 + (split == "train")])
+        pixels = [_grain(_paint(ink / 255, _ground(SIZE, rng), rng), rng) for ink in digits.pixels]
+        painted[split] = Images(np.stack(pixels), digits.labels)
+    return painted
 
 
 def _png(pixels: np.ndarray) -> bytes:
@@ -151,35 +175,34 @@ def _scene(
     mask of the whole picture (its filled strokes) and its box (x, y, width, height)."""
     from scipy import ndimage
 
-    canvas = rng.uniform(0, 0.35, (1, 1, 3)) + np.zeros((SCENE, SCENE, 3))
+    canvas = _ground(SCENE, rng).copy()
     taken = np.zeros((SCENE, SCENE), dtype=bool)
     things = []
     for _ in range(int(rng.integers(2, 5))):
-        index, side = int(rng.integers(len(digits.labels))), int(rng.integers(36, 61))
+        index, side = int(rng.integers(len(digits.labels))), int(rng.integers(44, 65))
         x, y = (int(v) for v in rng.integers(0, SCENE - side, 2))
         place = (slice(y, y + side), slice(x, x + side))
         if taken[place].any():
             continue
         taken[place] = True
-        glyph = Image.fromarray(digits.pixels[index][..., 0]).resize((side, side), Image.Resampling.BICUBIC)
-        ink = np.asarray(glyph, dtype=np.float64)[..., None] / 255
-        canvas[place] = canvas[place] * (1 - ink) + ink * rng.uniform(0.6, 1.0, (1, 1, 3))
+        glyph = Image.fromarray(digits.pixels[index]).resize((side, side), Image.Resampling.BICUBIC)
+        ink = np.asarray(glyph, dtype=np.float64) / 255
+        canvas[place] = _paint(ink, canvas[place], rng)
         margin = side // 4
-        stroke = np.pad(ink[..., 0] > 0.3, margin)
+        stroke = np.pad(ink > 0.3, margin)
         body = ndimage.binary_fill_holes(ndimage.binary_closing(stroke, iterations=side // 8))
         mask = np.zeros_like(taken)
         mask[place] = body[margin:-margin, margin:-margin]
         rows, columns = np.nonzero(mask)
         box = (int(columns.min()), int(rows.min()), int(np.ptp(columns)) + 1, int(np.ptp(rows)) + 1)
         things.append((int(digits.labels[index]), mask, box))
-    canvas += rng.normal(0, 0.05, canvas.shape)
-    return (canvas.clip(0, 1) * 255).astype(np.uint8), things
+    return _grain(canvas, rng), things
 
 
 def write_coco(root: Path, spec: DataParams) -> None:
     """Digit scenes in COCO's layout: ``train2017``, ``val2017`` (a quarter as many), ``annotations``."""
     (root / "annotations").mkdir(parents=True)
-    for split, digits in _digits(spec.seed).items():
+    for split, digits in _ink(spec.seed).items():
         rng = np.random.default_rng([spec.seed, split == "train"])
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
@@ -207,7 +230,7 @@ def write_coco(root: Path, spec: DataParams) -> None:
 
 def write_cityscapes(root: Path, spec: DataParams) -> None:
     """Digit scenes in Cityscapes' layout with train ids: 0 background, 1 to 10 the digits."""
-    for split, digits in _digits(spec.seed).items():
+    for split, digits in _ink(spec.seed).items():
         rng = np.random.default_rng([spec.seed, 2 + (split == "train")])
         pictures_at, labels_at = (root / kind / split / "digits" for kind in ("leftImg8bit", "gtFine"))
         pictures_at.mkdir(parents=True)

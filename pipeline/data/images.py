@@ -35,7 +35,7 @@ def decode(data: bytes | Path, origin: str) -> Image.Image:
     try:
         with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
             return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise GenasError(f"{origin}: not a readable image ({' '.join(str(error).split())})") from None
 
 

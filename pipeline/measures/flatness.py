@@ -39,8 +39,8 @@ def flatness(losses: Sequence[float], sigma: Sequence[float], alpha: float = 1.0
 def steps(params: FlatnessParams) -> list[float]:
     """Standard deviation of the noise that each step draws.
 
-    ``independent`` draws N(0, sigma_i) afresh for each i (Eq. 3); ``cumulative`` adds N(0, sigma_i - sigma_{i-1}) to the
-    noise already there, as the official code does.
+    ``independent`` draws N(0, sigma_i) afresh for each i (Eq. 3); ``cumulative`` adds N(0, sigma_i - sigma_{i-1}) to
+    the noise already there, as the official code does.
     """
     if params.noise == "independent":
         return list(params.sigma)

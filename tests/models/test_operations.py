@@ -87,7 +87,7 @@ def test_factorized_reduce_reads_even_and_odd_pixels() -> None:
     with torch.no_grad():
         reduce.conv1.weight.fill_(1.0)
         reduce.conv2.weight.fill_(1.0)
-    reduce.bn = nn.Identity()  # type: ignore[assignment]
+    reduce.bn = nn.Identity()
     x = torch.arange(16.0).view(1, 1, 4, 4)
     expected = torch.tensor([[[0.0, 2.0], [8.0, 10.0]], [[5.0, 7.0], [13.0, 15.0]]])[None]
     torch.testing.assert_close(reduce(x), expected)

@@ -35,7 +35,7 @@ def test_it_holds_all_operations_on_all_edges(supernet: Supernet) -> None:
         for source, target in EDGES:
             for name in PRIMITIVES[1:]:
                 operation = cell.operation(Edge(name, source, target))
-                channels = cell.preprocess1[1].out_channels  # type: ignore[index]
+                channels = cell.preprocess1[1].out_channels
                 out = operation(torch.randn(2, channels, 8, 8))
                 assert out.shape[2] == (4 if cell.reduction and source < 2 else 8)
                 # Pooling is followed by BatchNorm in the supernet.
@@ -105,5 +105,5 @@ def test_the_official_size() -> None:
     with torch.device("meta"):
         supernet = Supernet(num_classes=10)
     assert supernet.classifier.in_features == 256
-    assert [cell.preprocess1[1].out_channels for cell in supernet.cells] == [16, 16, 32, 32, 32, 64, 64, 64]  # type: ignore[index,union-attr]
+    assert [cell.preprocess1[1].out_channels for cell in supernet.cells] == [16, 16, 32, 32, 32, 64, 64, 64]
     assert supernet.stem[0].out_channels == 48

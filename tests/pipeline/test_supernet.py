@@ -134,9 +134,7 @@ def test_a_crop_is_a_window_of_the_padded_image() -> None:
     padded = torch.nn.functional.pad(images, [2] * 4)
     offsets = set()
     for before, after in zip(padded, out, strict=True):
-        found = [
-            (y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 6, x : x + 6], after)
-        ]
+        found = [(y, x) for y in range(5) for x in range(5) if torch.equal(before[:, y : y + 6, x : x + 6], after)]
         assert len(found) == 1
         offsets.add(found[0])
     assert len(offsets) > 5  # each image has its own

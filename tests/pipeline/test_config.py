@@ -1,0 +1,187 @@
+"""Parameters: the profiles are valid, and every mistake is one line that names the file and the key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from pydantic import ValidationError
+
+from models.errors import GenasError
+from pipeline.config import PROFILES, REPOSITORY, DataParams, Params, data_root, load_params, profile_folder
+from tests.conftest import tiny_params
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """The tiny parameters with one value changed; ``...`` removes the key."""
+    params = tiny_params()
+    *keys, last = path.split(".")
+    place = params
+    for key in keys:
+        place = place[key]
+    if value is ...:
+        del place[last]
+    else:
+        place[last] = value
+    return params
+
+
+def write(folder: Path, params: dict[str, Any]) -> Path:
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    return folder
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_is_valid(profile: str) -> None:
+    params = load_params(PROFILES[profile])
+    assert params.profile == profile
+    assert (PROFILES[profile] / params.code).resolve() == REPOSITORY
+    assert all(rows for rows in params.stage_rows().values())
+    assert set(params.metrics) >= {"flatness", "angle", "accuracy", "angle_flatness", "accuracy_flatness"}
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_profile_reads_the_one_graph(profile: str) -> None:
+    assert (PROFILES[profile] / "dvc.yaml").resolve() == REPOSITORY / "dvc.yaml"
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_retrained_row_takes_its_cell_from_a_row_that_exists(profile: str) -> None:
+    params = load_params(PROFILES[profile])
+    known = {f"{stage}/{row}" for stage in ("search", "zoo") for row in params.stage_rows()[stage]}
+    assert {row.cell for row in params.rows.values()} <= known
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_dense_prediction_reads_rows_with_the_imagenet_stem(profile: str) -> None:
+    params = load_params(PROFILES[profile])
+    for row in (*params.matrix.detect.row, *params.matrix.segment.row):
+        assert params.rows[row].stem == "imagenet", row
+
+
+def test_the_papers_numbers() -> None:
+    """Section 4 and the official code, whose numbers the root profile holds."""
+    params = load_params(PROFILES["paper"])
+    assert (params.supernet.channels, params.supernet.layers, params.supernet.epochs) == (16, 8, 250)
+    assert (params.supernet.learning_rate, params.supernet.learning_rate_min) == (0.025, 0.001)
+    assert params.measures.flatness.sigma == (1e-3, 3e-3, 6e-3)
+    assert params.measures.flatness.alpha == 1
+    assert params.metrics["angle_flatness"] == {"angle": 1, "flatness": 16}
+    assert params.search.population * params.search.generations == 1000
+    assert (params.search.parents, params.search.mutated, params.search.crossed) == (10, 25, 25)
+    assert (params.retrain.epochs, params.retrain.batch_size, params.retrain.learning_rate) == (250, 1024, 0.5)
+    assert (params.retrain.schedule, params.retrain.label_smoothing) == ("linear", 0.1)
+    assert params.retrain.normalise == "none"
+    assert {row.layers for row in params.rows.values()} == {14}
+
+
+def test_the_rows_are_named_as_dvc_names_them() -> None:
+    rows = Params.model_validate(tiny_params()).stage_rows()
+    assert rows["supernet"] == ["small-0", "small-1"]
+    assert rows["search"] == ["small-flatness-0", "small-angle-0", "small-angle_flatness-0", "small-accuracy-0"]
+    assert rows["retrain"] == ["found", "published"]
+    assert list(rows) == ["data", "supernet", "search", "zoo", "retrain", "shift", "detect", "segment"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("supernet.chanels", 4, "supernet.chanels: unknown key"),
+        ("supernet.channels", ..., "supernet.channels: Field required"),
+        ("supernet.channels", "many", "supernet.channels: .* valid integer.*, got 'many'"),
+        ("supernet.channels", 0, "supernet.channels: .*greater than or equal to 1, got 0"),
+        ("supernet.layers", 2, "supernet.layers: .*greater than or equal to 3, got 2"),
+        ("supernet.unselected", "keep", "supernet.unselected: .*'decay' or 'freeze', got 'keep'"),
+        ("supernet.train_share", 1.0, "supernet.train_share: .*less than 1, got 1.0"),
+        ("supernet.learning_rate", -0.1, "supernet.learning_rate: .*greater than 0, got -0.1"),
+        ("measures.flatness.sigma", [0.1, 0.1], r"measures.flatness: sigma must increase, got \[0.1, 0.1\]"),
+        ("measures.flatness.sigma", [0.2, 0.1, 0.3], "measures.flatness: sigma must increase"),
+        ("measures.flatness.sigma", [0.1], "measures.flatness.sigma: .*at least 2 items"),
+        ("measures.flatness.sigma", [0.0, 0.1], "measures.flatness.sigma.0: .*greater than 0, got 0.0"),
+        ("measures.flatness.noise", "uniform", "measures.flatness.noise: .*'independent' or 'cumulative'"),
+        (
+            "metrics.mine",
+            {"sharpness": 1},
+            "metrics.mine: unknown measure 'sharpness', expected one of flatness, angle",
+        ),
+        (
+            "matrix.search.metric",
+            ["speed"],
+            "matrix.search.metric: unknown metric 'speed', defined are flatness, angle",
+        ),
+        ("matrix.search.dataset", ["cifar"], "matrix.search: unknown data set 'cifar', defined are digits|small"),
+        ("retrain.dataset", "imagenet", "retrain: unknown data set 'imagenet'"),
+        ("matrix.shift.row", ["lost"], "matrix.shift.row: unknown row 'lost', defined are found, published"),
+        ("search.mutated", 9, "search: mutated \\+ crossed exceeds population"),
+        ("retrain.schedule", "linear", "retrain: the linear schedule .* epochs must exceed 5"),
+        ("retrain.drop_path", 1.5, "retrain.drop_path: .*less than or equal to 1, got 1.5"),
+        ("rows.found.stem", "resnet", "rows.found.stem: .*'imagenet' or 'cifar', got 'resnet'"),
+        ("rows.found.cell", "flatness", "rows.found.cell: .*'flatness'"),
+        ("rows.found.cell", "search/small-lost-0", "rows.found.cell: .*'search/small-lost-0'"),
+        ("data.small.path", ..., "data.small: exactly one of path and derive is given"),
+        ("data.small.derive", "digits", "data.small: exactly one of path and derive is given"),
+        ("data.small.layout", "zip", "data.small.layout: .*got 'zip'"),
+        ("detect", ..., "detect: Field required"),
+    ],
+)
+def test_a_mistake_is_one_line_with_file_and_key(tmp_path: Path, path: str, value: Any, message: str) -> None:
+    with pytest.raises(GenasError, match=message) as caught:
+        load_params(write(tmp_path, changed(path, value)))
+    assert str(caught.value).startswith(f"{tmp_path / 'params.yaml'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_more_mistakes_are_counted(tmp_path: Path) -> None:
+    params = changed("supernet.channels", 0)
+    params["retrain"]["batch_size"] = "big"
+    with pytest.raises(GenasError, match=r"supernet.channels: .* \(and 1 more\)$"):
+        load_params(write(tmp_path, params))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "no such file; a profile is a folder with a params.yaml"),
+        (b"profile: [", "not YAML"),
+        (b"", "valid dictionary"),
+        (b"just words", "valid dictionary"),
+        (b"\xff\xfe\xfa", "not YAML"),
+    ],
+)
+def test_a_file_that_holds_no_parameters(tmp_path: Path, content: bytes | None, message: str) -> None:
+    if content is not None:
+        (tmp_path / "params.yaml").write_bytes(content)
+    with pytest.raises(GenasError, match=message) as caught:
+        load_params(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path / 'params.yaml'}: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_parameters_cannot_be_changed() -> None:
+    params = Params.model_validate(tiny_params())
+    with pytest.raises(ValidationError, match="frozen"):
+        params.supernet.epochs = 3
+
+
+def test_profiles_by_name_and_by_path(tmp_path: Path) -> None:
+    assert profile_folder("demo") == PROFILES["demo"].resolve()
+    assert profile_folder("paper") == REPOSITORY
+    assert profile_folder(str(write(tmp_path, tiny_params()))) == tmp_path.resolve()
+    with pytest.raises(GenasError, match="unknown profile 'dmeo', expected demo, mini, paper or a folder"):
+        profile_folder("dmeo")
+
+
+def test_the_data_root_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("GENAS_DATA", str(tmp_path))
+    assert data_root() == tmp_path
+    monkeypatch.setenv("GENAS_DATA", "~/sets")
+    assert data_root() == Path.home() / "sets"
+    monkeypatch.delenv("GENAS_DATA")
+    assert data_root() in (REPOSITORY.parent / "shared" / "data", REPOSITORY / "data")
+
+
+def test_a_data_set_says_by_itself_how_it_is_digested() -> None:
+    assert DataParams(layout="folder", path="x").digest == "content"
+    assert load_params(PROFILES["paper"]).data["imagenet"].digest == "listing"
