@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from prefect import serve as serve_deployments
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import CronSchedule
@@ -20,7 +19,6 @@ from models.errors import GenasError
 from pipeline.config import load_params, profile_folder
 
 EVENT = "genas.data.changed"
-PORT = 4200
 
 
 def resource(profile: str) -> str:

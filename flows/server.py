@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows import environment
@@ -56,7 +58,11 @@ def server(port: int | None = None) -> Iterator[None]:
             raise GenasError(f"Prefect's server did not come up at {url} ({error}), see {log}") from None
         os.environ["PREFECT_API_URL"] = url  # for the processes in which served runs take place
         with temporary_settings({PREFECT_API_URL: url}):
-            yield
+            try:
+                yield
+            finally:
+                APILogWorker.instance().drain()  # both send in the background, and complain when nobody answers
+                EventsWorker.drain_all()
     finally:
         os.environ.pop("PREFECT_API_URL", None)
         stop(process)

@@ -11,6 +11,7 @@ import timm
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from timm.models._features import FeatureGetterNet
 from torch import nn
 
 from models.errors import GenasError
@@ -131,7 +132,7 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> GenasNetwork
     return network.to(device).eval()
 
 
-def load_backbone(path: Path, output_stride: int = 32) -> nn.Module:
+def load_backbone(path: Path, output_stride: int = 32) -> FeatureGetterNet:
     """The same network as a feature extractor: a call gives the maps at strides 4, 8, 16 and 32 (or at most
     ``output_stride``); ``.feature_info`` has ``channels()`` and ``reduction()``.
 

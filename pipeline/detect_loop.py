@@ -130,7 +130,7 @@ def train(cfg: CfgNode, scratch: Scratch, log: Log) -> tuple[RetinaNet, list[lis
         try:
             # RetinaNet's focal loss is TorchScript, whose executor rewrites it after watching its first calls in a
             # process, which changes the last bits: a run taken up by another process would not end the same.
-            with torch.jit.optimized_execution(False):
+            with torch.jit.optimized_execution(False):  # type: ignore[attr-defined]  # exported, not declared so
                 trainer.train(start, end)
         except FloatingPointError:
             advice = "lower SOLVER.BASE_LR or set SOLVER.CLIP_GRADIENTS.ENABLED in detect.overrides"

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ def scoring(context: Context) -> Iterator[Callable[[Iterable[Genotype]], Iterabl
         yield lambda genotypes: map(score, genotypes)
         return
     silent = Context(context.stage, dict(context.axes), context.params, context.root)
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(silent,)) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), initializer=_start_worker, initargs=(silent,)) as pool:
         yield lambda genotypes: pool.map(_score_in_worker, genotypes)
 
 

@@ -13,6 +13,7 @@ import math
 import os
 import sys
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -119,7 +120,8 @@ class Keeper(Hook):
 
 
 def _bare(model: nn.Module) -> nn.Module:
-    return model.module if mmengine.dist.is_distributed() else model
+    wrapped: Any = model  # DistributedDataParallel, whose attributes torch does not type
+    return wrapped.module if mmengine.dist.is_distributed() else model
 
 
 def _scenes(context: Context) -> Scenes:
@@ -140,11 +142,18 @@ def _launch(device: torch.device) -> bool:
     return True
 
 
+def _build(cfg: Config, row: str) -> Runner:
+    """The framework's runner, its objects under a name of this run's own, which keeps two runs in one process apart."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Fail to import", UserWarning)  # MMCV without compiled operations
+        warnings.filterwarnings("ignore", "Default ``avg_non_ignore``", UserWarning)  # a default that stays as it is
+        register_all_modules(init_default_scope=False)
+        return Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": f"{row}-{time.monotonic_ns()}"}))
+
+
 def _train(cfg: Config, context: Context, scratch: Scratch) -> tuple[Runner, Keeper]:
     """Train to the end, from where the scratch folder ends."""
-    register_all_modules(init_default_scope=False)
-    # The framework's global objects are looked up by this name: a fresh one keeps two runs in one process apart.
-    runner = Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": f"{context.row}-{time.monotonic_ns()}"}))
+    runner = _build(cfg, context.row)
     if not mmengine.dist.is_distributed():
         runner.model.to(context.device)
     with Progress(console=Console(stderr=True), disable=not (sys.stderr.isatty() and runner.rank == 0)) as bar:
@@ -158,7 +167,7 @@ def draw_segmentations(runner: Runner, classes: int, path: Path) -> None:
     """Evenly spaced validation images, each with its labels and its prediction; ignored pixels stay white."""
     dataset = runner.val_dataloader.dataset
     chosen = sorted({int(i) for i in np.linspace(0, len(dataset) - 1, PICTURES)})
-    model = _bare(runner.model).eval()
+    model: Any = _bare(runner.model).eval()
     figure = Figure(figsize=(9, 0.5 + 2.6 * len(chosen)), layout="constrained")
     grid = figure.subplots(len(chosen), 3, squeeze=False)
     for row, index in zip(grid, chosen, strict=True):
@@ -188,10 +197,9 @@ def _write(context: Context, cfg: Config, runner: Runner, keeper: Keeper, scenes
 
 def _cost(model: nn.Module, size: Sequence[int]) -> dict[str, float]:
     """Parameters and multiply-adds at inference, without the auxiliary head, for one image of (height, width)."""
-    names = [name for name, _ in model.named_parameters() if not name.startswith("auxiliary_head.")]
-    params = dict(model.named_parameters())
+    params = sum(p.numel() for name, p in model.named_parameters() if not name.startswith("auxiliary_head."))
     height, width = size
-    return {"params": sum(params[name].numel() for name in names), "macs": count_macs(model, (height, width))}
+    return {"params": params, "macs": count_macs(model, (height, width))}
 
 
 def run(context: Context) -> dict[str, float]:

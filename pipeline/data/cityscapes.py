@@ -7,6 +7,8 @@ what an unbroken run would have seen there, whatever the number of worker proces
 
 from __future__ import annotations
 
+import contextlib
+import io
 import itertools
 import os
 import random
@@ -18,18 +20,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from mmengine.dist import get_dist_info
-from mmseg.datasets import BaseSegDataset
-from mmseg.datasets import CityscapesDataset as _Published
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from PIL import Image
 from torch.utils.data import Sampler
 
 from models.errors import GenasError
 
+with contextlib.redirect_stdout(io.StringIO()):  # the fork prints that an optional package of its own is missing
+    from mmseg.datasets import BaseSegDataset, CityscapesDataset
+
 IGNORE = 255
 """The label of pixels that count neither in training nor in evaluation."""
 
-CITYSCAPES_CLASSES: tuple[str, ...] = tuple(_Published.METAINFO["classes"])
+CITYSCAPES_CLASSES: tuple[str, ...] = tuple(CityscapesDataset.METAINFO["classes"])
 
 _EVALUATED = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33)
 TRAIN_IDS = {i: _EVALUATED.index(i) if i in _EVALUATED else IGNORE for i in range(34)}
@@ -134,7 +137,7 @@ def seed_of(*parts: int) -> int:
 class Draw(NamedTuple):
     """What the sampler asks for: an image and the seed of its augmentation."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody calls
     seed: int
 
 

@@ -1,7 +1,9 @@
 """Data sets made from other ones: digits as images and scenes, and stand-ins for the shifted ImageNet test sets.
 
-The digits are the 1,797 handwritten ones that scikit-learn ships (``load_digits``, from the UCI repository). Every derived set is a pure function of the parameters and its origin. Train and held-out
-digits never mix: scenes of the validation split and all shifted images show held-out digits only.
+The digits are the 1,797 handwritten ones that scikit-learn ships (``load_digits``, from the UCI repository), grown to
+32x32 and painted, each in a random bright colour on a random dark ground with some noise. Every derived set is a pure
+function of the parameters and its origin. Train and held-out digits never mix: scenes of the validation split and all
+shifted images show held-out digits only.
 
 Stand-ins for the shifted sets, from held-out images of any data set:
 

@@ -22,8 +22,7 @@ name, *dependencies = sys.argv[1:]
 root = pathlib.Path.cwd()
 runs = root / "runs"  # one file a process, for the tests
 runs.mkdir(exist_ok=True)
-note = runs / f"{name} {os.getpid()}"
-note.write_text(f"{time.time()} {time.time()}")
+(runs / f"{name} {os.getpid()}").touch()
 fault = root / "faults" / name
 what = fault.read_text() if fault.exists() else ""
 if what == "crash once":
@@ -36,6 +35,9 @@ if what == "mistake":
     sys.exit(2)
 if what == "hang":
     subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"])
+if what.startswith("meet "):  # waits for those others to run at the same time, in vain if they do not
+    while any(not list(runs.glob(f"{other} *")) for other in what.split()[1:]):
+        time.sleep(0.05)
 stage, _, row = name.partition("@")
 out = root / "out" / stage / row
 out.mkdir(parents=True, exist_ok=True)
@@ -43,12 +45,9 @@ if stage == "data":
     content = (root / "raw" / f"{row}.txt").read_text()
     (out / "manifest.json").write_text(json.dumps({"digest": content.strip()}))
 else:
-    time.sleep(0.5 if stage == "search" else 0)
     found = [file for one in dependencies for file in sorted((root / one).rglob("*.json"))]
     text = "".join(file.read_text() for file in found)
     (out / "metrics.json").write_text(json.dumps({"value": sum(map(ord, text)) + len(name)}))
-started = note.read_text().split()[0]
-note.write_text(f"{started} {time.time()}")
 '''
 
 GRAPH = """
@@ -84,14 +83,13 @@ class Toy:
         self.folder = folder
 
     def fault(self, stage: str, what: str) -> None:
-        """Let a stage go wrong: ``crash``, ``crash once``, ``mistake`` or ``hang``."""
+        """Let a stage go wrong: ``crash``, ``crash once``, ``mistake``, ``hang`` or ``meet OTHER ...``."""
         (self.folder / "faults").mkdir(exist_ok=True)
         (self.folder / "faults" / stage).write_text(what)
 
-    def runs(self, stage: str = "") -> list[tuple[str, float, float]]:
-        """Every process that a stage had so far: its name, start and end."""
-        notes = sorted((self.folder / "runs").glob(f"{stage}*"))
-        return [(note.name.split()[0], *map(float, note.read_text().split())) for note in notes]  # type: ignore[misc]
+    def runs(self, stage: str = "") -> list[str]:
+        """The name of the stage for every process that a stage had so far."""
+        return sorted(note.name.split()[0] for note in (self.folder / "runs").glob(f"{stage}*"))
 
     def forget(self) -> None:
         """Empty what :meth:`runs` tells."""
@@ -181,14 +179,17 @@ def prefect_server() -> Iterator[None]:
         yield
 
 
-def alive(pattern: Path) -> list[int]:
-    """The processes whose working folder is ``pattern``."""
+def alive(folder: Path) -> list[int]:
+    """The processes that work below ``folder``, or whose environment names it."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                if (entry / "cwd").readlink() == pattern and "\nState:\tZ" not in (entry / "status").read_text():
-                    found.append(int(entry.name))
-            except (OSError, PermissionError):
-                continue
+                below = (entry / "cwd").readlink().is_relative_to(folder)
+                named = str(folder).encode() in (entry / "environ").read_bytes()
+                zombie = "\nState:\tZ" in (entry / "status").read_text()
+            except OSError:
+                continue  # it has ended meanwhile, or is not ours
+            if (below or named) and not zombie:
+                found.append(int(entry.name))
     return found
