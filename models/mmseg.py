@@ -6,6 +6,7 @@ Only the adapter is here; the maps come from :func:`models.checkpoint.load_backb
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
@@ -31,7 +32,7 @@ class GenasBackbone(BaseModule):
 
     def __init__(self, checkpoint: str, output_stride: int = 8, norm_eval: bool = False, with_cp: bool = False) -> None:
         super().__init__()
-        self.body = load_backbone(Path(checkpoint), output_stride)
+        self.body: Any = load_backbone(Path(checkpoint), output_stride)
         self.channels: tuple[int, ...] = tuple(self.body.feature_info.channels())
         self.norm_eval = norm_eval
         if with_cp:

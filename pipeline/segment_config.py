@@ -53,7 +53,8 @@ def _heads(cfg: Config) -> list[Any]:
 def _replace_backbone(cfg: Config, weights: Path, classes: int) -> None:
     """The backbone, the channels it hands to the heads, its normalisation of pixels, and the number of classes."""
     pixels = read_header(weights).preprocessing
-    channels = load_backbone(weights, output_stride=8).feature_info.channels()
+    backbone: Any = load_backbone(weights, output_stride=8)
+    channels = backbone.feature_info.channels()
     cfg.model.backbone = {
         "type": "GenasBackbone",
         "checkpoint": str(weights),

@@ -35,7 +35,15 @@ from pipeline import data, detect
 from pipeline.config import DetectParams
 from pipeline.context import Log, silent
 from pipeline.detect_config import Setting, configure, difference
-from pipeline.detect_data import check_instances, index_batches, register, train_loader, val_loader
+from pipeline.detect_data import (
+    Guard,
+    SeededSamples,
+    check_instances,
+    index_batches,
+    register,
+    train_loader,
+    val_loader,
+)
 from tests.conftest import Killed, Tiny, kill_at
 
 pytestmark = [
@@ -290,6 +298,23 @@ def test_a_loader_begun_in_the_middle_gives_the_same_samples(scenes: Tiny, worke
             assert torch.equal(a["instances"].gt_boxes.tensor, b["instances"].gt_boxes.tensor)
     sizes = {tuple(sample["image"].shape[-2:]) for batch in whole for sample in batch}
     assert sizes == {(48, 48), (64, 64)}, "augmentation draws"
+
+
+def test_augmentation_is_a_function_of_the_place_in_the_run(scenes: Tiny) -> None:
+    cfg = configured(scenes)
+    samples = SeededSamples(DatasetCatalog.get(cfg.DATASETS.TRAIN[0]), Guard(DatasetMapper(cfg, True)), seed=3)
+
+    def image(*place: int) -> bytes:
+        return samples[(0, *place)]["image"].numpy().tobytes()
+
+    places = list(itertools.product(range(4), (0, 1), range(4)))
+    drawn = {place: image(*place) for place in places}
+    assert {place: image(*place) for place in reversed(places)} == drawn
+    for axis in range(3):
+        start = (0, 0, 0)
+        along = [place for place in places if all(place[i] == start[i] for i in range(3) if i != axis)]
+        more = [tuple(9 * i + 5 if j == axis else 0 for j in range(3)) for i in range(6)]
+        assert len({drawn[place] for place in along} | {image(*place) for place in more}) > 1, axis
 
 
 # Measures

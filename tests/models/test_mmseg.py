@@ -1,0 +1,95 @@
+"""The MMSegmentation backbone: the network's own maps and weights, BatchNorm and memory as MMSegmentation names them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor, nn
+
+from models.checkpoint import Preprocessing, load_backbone, save_network
+from models.errors import GenasError
+from models.genotype import random_genotype
+from models.mmseg import GenasBackbone
+from models.network import GenasNetwork
+
+PIXELS = Preprocessing(64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
+
+
+def write_network(path: Path, stem: str = "imagenet") -> Path:
+    """Five cells: the first at stride 8, two at 16, two at 32; BatchNorm statistics away from 0 and 1."""
+    torch.manual_seed(0)
+    network = GenasNetwork(random_genotype(np.random.default_rng(1)), width=4, layers=5, num_classes=3, stem=stem)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 2)
+    save_network(path, network, PIXELS, ["a", "b", "c"])
+    return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("weights") / "weights.safetensors")
+
+
+def image(size: int = 64) -> Tensor:
+    return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(3))
+
+
+@pytest.mark.parametrize(("output_stride", "strides"), [(8, (4, 8, 8, 8)), (16, (4, 8, 16, 16)), (32, (4, 8, 16, 32))])
+def test_maps(weights: Path, output_stride: int, strides: tuple[int, ...]) -> None:
+    backbone = MODELS.build(dict(type="GenasBackbone", checkpoint=str(weights), output_stride=output_stride)).eval()
+    assert isinstance(backbone, GenasBackbone)
+    with torch.no_grad():
+        maps = backbone(image())
+        expected = load_backbone(weights, output_stride).eval()(image())
+    assert isinstance(maps, tuple)
+    assert backbone.channels == (4, 16, 32, 64)
+    for one, same, channels, stride in zip(maps, expected, backbone.channels, strides, strict=True):
+        assert one.shape == (2, channels, 64 // stride, 64 // stride)
+        torch.testing.assert_close(one, same)
+
+
+def test_stride_8_is_the_dense_stride_32(weights: Path) -> None:
+    """Atrous cells see what strided cells saw: every fourth pixel of the last map is the stride-32 map."""
+    dense, strided = GenasBackbone(str(weights), 8).eval(), GenasBackbone(str(weights), 32).eval()
+    with torch.no_grad():
+        torch.testing.assert_close(dense(image())[3][..., ::4, ::4], strided(image())[3])
+
+
+def test_initialisation_keeps_the_trained_weights(weights: Path) -> None:
+    backbone = GenasBackbone(str(weights))
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
+    backbone.init_weights()
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+
+
+@pytest.mark.parametrize("norm_eval", [False, True])
+def test_norm_eval(weights: Path, norm_eval: bool) -> None:
+    backbone = GenasBackbone(str(weights), norm_eval=norm_eval).train()
+    name = next(name for name in backbone.state_dict() if name.endswith("running_mean"))
+    before = backbone.state_dict()[name].clone()
+    backbone(image())
+    assert torch.equal(before, backbone.state_dict()[name]) == norm_eval
+    assert backbone.training
+    assert not backbone.eval().training
+
+
+def test_with_cp_gives_the_same_gradients(weights: Path) -> None:
+    gradients = []
+    for with_cp in (False, True):
+        backbone = GenasBackbone(str(weights), norm_eval=True, with_cp=with_cp).train()
+        assert backbone.body.model.grad_checkpointing == with_cp
+        backbone(image())[3].square().mean().backward()
+        gradients.append(next(backbone.parameters()).grad)
+    assert gradients[0].abs().sum() > 0
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_cifar_stem_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(GenasError, match="needs the imagenet stem"):
+        GenasBackbone(str(write_network(tmp_path / "weights.safetensors", stem="cifar")))
