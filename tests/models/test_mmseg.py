@@ -42,7 +42,9 @@ def image(size: int = 64) -> Tensor:
 
 @pytest.mark.parametrize(("output_stride", "strides"), [(8, (4, 8, 8, 8)), (16, (4, 8, 16, 16)), (32, (4, 8, 16, 32))])
 def test_maps(weights: Path, output_stride: int, strides: tuple[int, ...]) -> None:
-    backbone = MODELS.build(dict(type="GenasBackbone", checkpoint=str(weights), output_stride=output_stride)).eval()
+    backbone = MODELS.build(
+        {"type": "GenasBackbone", "checkpoint": str(weights), "output_stride": output_stride}
+    ).eval()
     assert isinstance(backbone, GenasBackbone)
     with torch.no_grad():
         maps = backbone(image())
