@@ -148,7 +148,9 @@ def _build(cfg: Config, row: str) -> Runner:
         warnings.filterwarnings("ignore", "Fail to import", UserWarning)  # MMCV without compiled operations
         warnings.filterwarnings("ignore", "Default ``avg_non_ignore``", UserWarning)  # a default that stays as it is
         register_all_modules(init_default_scope=False)
-        return Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": f"{row}-{time.monotonic_ns()}"}))
+        name = f"{row}-{time.monotonic_ns()}"
+        visualizer = {**cfg.visualizer.to_dict(), "name": name}
+        return Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": name, "visualizer": visualizer}))
 
 
 def _train(cfg: Config, context: Context, scratch: Scratch) -> tuple[Runner, Keeper]:

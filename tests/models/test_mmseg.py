@@ -1,4 +1,4 @@
-"""The MMSegmentation backbone: the network's own maps and weights, BatchNorm and memory as MMSegmentation names them."""
+"""The MMSegmentation backbone: the network's own maps and weights, BatchNorm and memory as it names them."""
 
 from __future__ import annotations
 
@@ -15,6 +15,12 @@ from models.errors import GenasError
 from models.genotype import random_genotype
 from models.mmseg import GenasBackbone
 from models.network import GenasNetwork
+
+pytestmark = [
+    # Building the first model imports MMCV's transformer bricks, which miss compiled operations that nothing here uses.
+    pytest.mark.filterwarnings("ignore:Fail to import:UserWarning"),
+    pytest.mark.filterwarnings("ignore:Default ``avg_non_ignore``:UserWarning"),
+]
 
 PIXELS = Preprocessing(64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
