@@ -16,24 +16,25 @@ from PIL import Image
 from models.errors import GenasError
 from pipeline import data
 from pipeline.config import DataParams, load_params
-from pipeline.data import check, dataset_root, derive, manifest, read_manifest
+from pipeline.data import check, dataset_root, digits, layouts, read_manifest, shifts
 from pipeline.data.images import Images, Pictures, channel_statistics, decode, list_folder, load_images, to_tensor
-from pipeline.data.manifest import describe, digest_of, require_layout
+from pipeline.data.layouts import digest_of, require_layout
+from pipeline.data.manifest import describe
 from tests.conftest import Tiny
 
 SCENES = 10
 
 
 @pytest.fixture(scope="module")
-def digits() -> dict[str, Images]:
+def coloured() -> dict[str, Images]:
     """The digits as a data set has them, in colours."""
-    return derive._digits(0)
+    return digits.painted(0)
 
 
 @pytest.fixture(scope="module")
 def ink() -> dict[str, Images]:
     """The digits as scenes are composed of them."""
-    return derive._ink(0)
+    return digits.ink_of(0)
 
 
 def derived(tiny: Tiny, name: str = "set", **spec: Any) -> Path:
@@ -55,24 +56,24 @@ def times(root: Path) -> dict[str, int]:
 # ---- derived sets ---------------------------------------------------------------------------------------------------
 
 
-def test_the_digits_are_split_once_and_for_all(digits: dict[str, Images]) -> None:
-    train, val = digits["train"], digits["val"]
+def test_the_digits_are_split_once_and_for_all(coloured: dict[str, Images]) -> None:
+    train, val = coloured["train"], coloured["val"]
     assert (len(train.labels), len(val.labels)) == (1437, 360)
     assert train.pixels.shape[1:] == (32, 32, 3)
     assert train.pixels.dtype == np.uint8
     assert 30 < np.bincount(val.labels).min() <= np.bincount(val.labels).max() < 40  # stratified
-    again = derive._digits(0)
+    again = digits.painted(0)
     assert np.array_equal(again["val"].pixels, val.pixels)
-    assert not np.array_equal(derive._digits(1)["val"].labels, val.labels)
+    assert not np.array_equal(digits.painted(1)["val"].labels, val.labels)
 
 
-def test_digits_as_parquet(tiny: Tiny, digits: dict[str, Images]) -> None:
+def test_digits_as_parquet(tiny: Tiny, coloured: dict[str, Images]) -> None:
     root = derived(tiny, layout="parquet", derive="digits")
     assert sorted(content(root)) == ["classes.txt", "test.parquet", "train.parquet"]
     for split in ("train", "val"):
         loaded = load_images(root, "parquet", split)
-        assert np.array_equal(loaded.pixels, digits[split].pixels)
-        assert np.array_equal(loaded.labels, digits[split].labels)
+        assert np.array_equal(loaded.pixels, coloured[split].pixels)
+        assert np.array_equal(loaded.labels, coloured[split].labels)
     recorded = read_manifest(tiny.context("retrain", row="found"), "set")
     assert recorded["splits"] == {"test": 360, "train": 1437}
     assert recorded["classes"] == [str(i) for i in range(10)]
@@ -105,7 +106,7 @@ def test_scenes_as_coco(tiny: Tiny) -> None:
 def test_a_box_is_the_smallest_around_its_mask(ink: dict[str, Images]) -> None:
     rng = np.random.default_rng(0)
     for _ in range(5):
-        picture, things = derive._scene(ink["val"], rng)
+        picture, things = digits.compose(ink["val"], rng)
         assert picture.shape == (128, 128, 3)
         assert 1 <= len(things) <= 4
         for label, mask, (x, y, width, height) in things:
@@ -141,15 +142,15 @@ def test_scenes_of_a_split_show_digits_of_that_split(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, ink: dict[str, Images], layout: str
 ) -> None:
     shown: list[Images] = []
-    compose = derive._scene
-    monkeypatch.setattr(derive, "_scene", lambda given, rng: (shown.append(given), compose(given, rng))[1])
+    compose = digits.compose
+    monkeypatch.setattr(digits, "compose", lambda given, rng: (shown.append(given), compose(given, rng))[1])
     derived(tiny, layout=layout, derive="digits", images=SCENES)
     assert len(shown) == SCENES
     assert all(np.array_equal(given.pixels, ink["train"].pixels) for given in shown[:8])
     assert all(np.array_equal(given.pixels, ink["val"].pixels) for given in shown[8:])
 
 
-def test_no_digit_is_in_both_splits(ink: dict[str, Images], digits: dict[str, Images]) -> None:
+def test_no_digit_is_in_both_splits(ink: dict[str, Images], coloured: dict[str, Images]) -> None:
     """By construction: the split is one of indices (a few scans of the original data are equal pixel by pixel)."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -157,27 +158,27 @@ def test_no_digit_is_in_both_splits(ink: dict[str, Images], digits: dict[str, Im
     labels = load_digits().target
     train, held = train_test_split(np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=0)
     assert not set(train) & set(held)
-    for parts in (ink, digits):
+    for parts in (ink, coloured):
         assert np.array_equal(parts["train"].labels, labels[np.sort(train)])
         assert np.array_equal(parts["val"].labels, labels[np.sort(held)])
 
 
-def test_a_painted_digit_is_its_ink_on_a_ground(ink: dict[str, Images], digits: dict[str, Images]) -> None:
-    for painted, grey in zip(digits["val"].pixels[:50], ink["val"].pixels[:50], strict=True):
+def test_a_painted_digit_is_its_ink_on_a_ground(ink: dict[str, Images], coloured: dict[str, Images]) -> None:
+    for painted, grey in zip(coloured["val"].pixels[:50], ink["val"].pixels[:50], strict=True):
         bright, dark = painted[grey > 200].mean(0), painted[grey < 20].mean(0)
         assert (bright > dark + 40).all()
-    assert len({tuple(picture[0, 0]) for picture in digits["val"].pixels}) > 100  # colours of their own
+    assert len({tuple(picture[0, 0]) for picture in coloured["val"].pixels}) > 100  # colours of their own
 
 
 def test_shifted_sets_are_made_from_held_out_images(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Pictures] = []
-    write_shift = derive.write_shift
+    write_shift = shifts.write_shift
 
     def watched(root: Path, spec: DataParams, source: Pictures, classes: list[str]) -> None:
         seen.append(source)
         write_shift(root, spec, source, classes)
 
-    monkeypatch.setattr(derive, "write_shift", watched)
+    monkeypatch.setattr(shifts, "write_shift", watched)
     root = derived(tiny, layout="shift", derive="small")
     held_out = load_images(Path(os.environ["GENAS_DATA"]) / "small", "parquet", "val")
     assert isinstance(seen[0].source, Images)
@@ -194,19 +195,19 @@ def test_shifted_sets_are_made_from_held_out_images(tiny: Tiny, monkeypatch: pyt
 
 def test_shuffled_tiles_keep_the_pixels() -> None:
     pixels = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-    out = np.asarray(derive.shuffle_tiles(Image.fromarray(pixels), np.random.default_rng(1)))
+    out = np.asarray(shifts.shuffle_tiles(Image.fromarray(pixels), np.random.default_rng(1)))
     assert out.shape == pixels.shape
     assert not np.array_equal(out, pixels)
     assert np.array_equal(np.sort(out.reshape(-1, 3), 0), np.sort(pixels.reshape(-1, 3), 0))
 
 
-def test_the_hard_change_is_harder_than_the_mild_one(digits: dict[str, Images]) -> None:
+def test_the_hard_change_is_harder_than_the_mild_one(coloured: dict[str, Images]) -> None:
     distances = {}
-    for name, how in (("mild", derive.MILD), ("hard", derive.HARD)):
+    for name, how in (("mild", shifts.MILD), ("hard", shifts.HARD)):
         rng = np.random.default_rng(0)
-        changed = [np.asarray(derive.corrupt(Image.fromarray(p), rng, how), float) for p in digits["val"].pixels[:40]]
+        changed = [np.asarray(shifts.corrupt(Image.fromarray(p), rng, how), float) for p in coloured["val"].pixels[:40]]
         assert all(image.shape == (32, 32, 3) for image in changed)
-        distances[name] = np.mean([np.abs(a - b).mean() for a, b in zip(changed, digits["val"].pixels, strict=False)])
+        distances[name] = np.mean([np.abs(a - b).mean() for a, b in zip(changed, coloured["val"].pixels, strict=False)])
     assert 0 < distances["mild"] < distances["hard"]
 
 
@@ -249,7 +250,7 @@ def test_a_write_that_was_cut_off_is_made_good(tiny: Tiny, monkeypatch: pytest.M
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(derive, "write_digits", cut_off)
+        patch.setattr(digits, "write_digits", cut_off)
         with pytest.raises(KeyboardInterrupt):
             derived(tiny, layout="parquet", derive="digits")
     root = derived(tiny, layout="parquet", derive="digits")
@@ -346,10 +347,10 @@ def test_a_missing_set_is_said_so_with_place_layout_and_source(tiny: Tiny) -> No
     assert not (tiny.root / "out/data/photos/manifest.json").exists()
 
 
-@pytest.mark.parametrize("layout", manifest.REQUIRED)
+@pytest.mark.parametrize("layout", layouts.REQUIRED)
 def test_every_layout_misses_its_own_parts(tmp_path: Path, layout: str) -> None:
     spec = DataParams(layout=layout, path="x")
-    for part in manifest.REQUIRED[layout]:
+    for part in layouts.REQUIRED[layout]:
         first = part.split("|")[0]
         with pytest.raises(GenasError, match=f"data set mine: .*{first} is missing"):
             require_layout("mine", spec, tmp_path)
