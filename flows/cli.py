@@ -129,6 +129,22 @@ def report(profile: Profile = "demo") -> None:
     typer.echo(page.build(checked(profile)))
 
 
+@app.command()
+def parity(folder: Path) -> None:
+    """Compare our measures with numbers that the official code computed; print JSON, exit 1 where they differ."""
+    import json
+
+    import torch
+
+    from pipeline.config import data_root
+    from pipeline.parity import parity as compare
+
+    torch.set_num_threads(1)
+    found = compare(folder, data_root() / "cifar10")
+    typer.echo(json.dumps(found, indent=1))
+    raise typer.Exit(0 if all(one["ok"] for one in found.values()) else 1)
+
+
 @data_app.command("check")
 def data_check(profile: Profile = "demo") -> None:
     """Look whether each data set is where it should be."""

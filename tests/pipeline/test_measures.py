@@ -1,30 +1,25 @@
 """The search measures: equations on numbers worked by hand, noise that depends on nothing but its key, a probe that
-leaves no trace, and parity with the official evaluator."""
+leaves no trace."""
 
 from __future__ import annotations
 
 import functools
 import itertools
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.checkpoint import load_state
-from models.genotype import EDGES, NODES, PRIMITIVES, Edge, Genotype, random_genotype
+from models.genotype import EDGES, NODES, Edge, Genotype, random_genotype
 from models.supernet import Supernet
 from pipeline import measures
-from pipeline.config import FlatnessParams, MeasureParams, data_root
-from pipeline.data.images import decode, to_tensor
+from pipeline.config import FlatnessParams, MeasureParams
 from pipeline.measures import angle as angle_module
 from pipeline.measures import flatness as flatness_module
 from pipeline.measures.angle import angle, operation_weights, path_counts
@@ -420,139 +415,3 @@ def test_what_operations_without_weights_contribute() -> None:
     kernel, weight, bias = operation_weights(nn.Sequential(nn.AvgPool2d(3), nn.BatchNorm2d(2)), "avg_pool_3x3", 2)
     assert kernel.tolist() == pytest.approx([1 / 9] * 18)
     assert (weight.tolist(), bias.tolist()) == ([1, 1], [0, 0])
-
-
-# ---- parity with the official evaluator -----------------------------------------------------------------------------
-
-PARITY = data_root().parent / "reference" / "official_parity"
-CASES: list[dict[str, Any]] = json.loads((PARITY / "cases.json").read_text())["cases"] if PARITY.is_dir() else []
-needs_parity = pytest.mark.skipif(not CASES, reason=f"the official evaluator's numbers are not at hand in {PARITY}")
-
-
-def translated(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The official supernet's parameter names as ours: edges and operations by number there, by name here."""
-    factorized = {"conv_1": "conv1", "conv_2": "conv2", "bn": "bn"}
-    result = {}
-    for name, value in state.items():
-        parts = name.split(".")
-        if parts[0] == "cells" and parts[2] == "_ops":
-            source, target = EDGES[int(parts[3])]
-            primitive = PRIMITIVES[int(parts[5])]
-            rest = parts[6:]
-            rest = rest[1:] if rest[0] == "op" else [factorized.get(rest[0], rest[0]), *rest[1:]]
-            parts = [*parts[:2], "edges", f"{source}->{target}", primitive, *rest]
-        elif parts[0] == "cells":
-            rest = parts[3:]
-            parts = [*parts[:3], *(rest[1:] if rest[0] == "op" else [factorized[rest[0]], *rest[1:]])]
-        result[".".join(parts)] = value
-    return result
-
-
-@pytest.fixture(scope="module")
-def official() -> dict[str, Any]:
-    """The official supernet before and after training in ours, and the images of the cases."""
-    about = json.loads((PARITY / "cases.json").read_text())
-    networks = {}
-    for name in ("init", "final"):
-        networks[name] = Supernet(about["num_classes"], about["channels"], about["cells"])
-        file = PARITY / f"{name}.safetensors"
-        load_state(networks[name], translated(load_file(str(file))), file)
-    mean, std = (tuple(about["data"]["normalise"][key]) for key in ("mean", "std"))
-
-    def take(what: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        table = pyarrow.parquet.read_table(data_root() / "cifar10" / f"{what['split']}.parquet")
-        part = table.slice(what["first"], what["count"])
-        pixels = np.stack([np.asarray(decode(image.as_py(), "cifar10")) for image in part["image"]])
-        return to_tensor(pixels, mean, std), torch.tensor(part["label"].to_pylist())
-
-    sets = {key: take(about["data"][key]) for key in ("bn_recalibration", "validation", "logits")}
-    return {**networks, **sets, "about": about}
-
-
-@needs_parity
-@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["noise_seed"]))
-def test_logits_are_those_of_the_official_supernet(official: dict[str, Any], case: dict[str, Any]) -> None:
-    with torch.no_grad():
-        logits = official["final"].eval()(official["logits"][0], Genotype.decode(case["encoding"]))
-    torch.testing.assert_close(logits, torch.tensor(case["logits"]), rtol=1e-4, atol=1e-4)
-
-
-@needs_parity
-@pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(case, id=str(case["noise_seed"]), marks=[pytest.mark.slow] if i else [])
-        for i, case in enumerate(CASES)
-    ],
-)
-def test_losses_and_flatness_are_those_of_the_official_evaluator(
-    official: dict[str, Any], case: dict[str, Any]
-) -> None:
-    """The official procedure with our probe: its recalibration, its one stream of noise over all parameters."""
-    about, genotype = official["about"], Genotype.decode(case["encoding"])
-    recalibration = about["data"]["bn_recalibration"]
-    settings = MeasureParams(
-        images=recalibration["count"],
-        batch_size=recalibration["batch_size"],
-        recalibrate_images=recalibration["count"],
-        recalibrate="official",
-        flatness=FlatnessParams(sigma=about["sigma"], alpha=1.0, noise="cumulative", draws=1),
-    )
-    network = Supernet(about["num_classes"], about["channels"], about["cells"])
-    network.load_state_dict(official["final"].state_dict())
-    data = SearchData(*official["bn_recalibration"], *official["validation"], about["num_classes"])
-    one = Probe(network, data, settings, seed=0)
-    one.images, one.labels = (tensor.split(64) for tensor in official["validation"])
-    one.recalibrate(genotype)
-    _, accuracy = one.evaluate(genotype)
-    assert accuracy == pytest.approx(case["top1"])
-
-    def mean_of_batch_means() -> float:
-        network.eval()
-        with torch.no_grad():
-            pairs = zip(one.images, one.labels, strict=True)
-            return float(np.mean([float(F.cross_entropy(network(x, genotype), y)) for x, y in pairs]))
-
-    assert mean_of_batch_means() == pytest.approx(case["loss_unperturbed"], rel=1e-4)
-    state = load_file(str(PARITY / "init.safetensors"))
-    ours = dict(zip(state, translated(state), strict=True))
-    parameters = dict(network.named_parameters())
-    generator = torch.Generator().manual_seed(case["noise_seed"])
-
-    def pass_over_a_loader() -> None:
-        """A DataLoader draws a seed for its workers from the same stream: for the recalibration and each evaluation."""
-        torch.empty((), dtype=torch.int64).random_(generator=generator)
-
-    pass_over_a_loader()
-    losses = []
-    for deviation in steps(settings.flatness):
-        pass_over_a_loader()
-        with torch.no_grad():
-            for name in about["parameter_order"]:
-                parameter = parameters[ours[name]]
-                parameter.add_(torch.normal(0.0, deviation, parameter.shape, generator=generator))
-        losses.append(mean_of_batch_means())
-    assert losses == pytest.approx(case["losses"], rel=1e-5)
-    assert flatness(losses, about["sigma"]) == pytest.approx(case["flatness"], rel=1e-4)
-
-
-@needs_parity
-@pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["noise_seed"]))
-def test_the_angle_is_the_official_one_but_for_its_slip_and_its_rounding(
-    official: dict[str, Any], case: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The official vector holds a dilated convolution's BatchNorm weight twice, and is summed up in float32."""
-    genotype = Genotype.decode(case["encoding"])
-    vectors = [written_out(official[name], genotype, slip=True) for name in ("init", "final")]
-    assert float(torch.acos(F.cosine_similarity(*vectors, dim=0))) == pytest.approx(case["angle"], abs=1e-6)
-    corrected = angle(official["init"], official["final"], genotype)
-    assert corrected == pytest.approx(case["angle"], abs=0.03)
-
-    def with_the_slip(operation: nn.Module, name: str, channels: int) -> list[Tensor]:
-        weights = operation_weights(operation, name, channels)
-        return [*weights[:-1], weights[-2]] if name.startswith("dil") else weights
-
-    monkeypatch.setattr(angle_module, "operation_weights", with_the_slip)
-    slipped = angle(official["init"], official["final"], genotype)
-    assert slipped == pytest.approx(case["angle"], abs=1e-4)  # float32 against double over up to 87,076 products
-    assert abs(corrected - slipped) > 1e-3

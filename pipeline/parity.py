@@ -1,0 +1,225 @@
+"""Our search measures in official mode against numbers that the official code computed (``genas parity DIR``).
+
+The folder has two supernets of the official code, before and after training (``init``, ``final``), and ``cases.json``:
+how images were prepared, and for some architectures what the official evaluator returned. Everything is computed anew
+by this project's code and compared.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.errors import GenasError
+from models.genotype import Genotype
+from models.official import load_official_supernet, our_name
+from models.supernet import Supernet, SupernetCell
+from pipeline.config import FlatnessParams, MeasureParams
+from pipeline.data.images import load_images, to_tensor
+from pipeline.measures.flatness import flatness, steps
+from pipeline.probe import Probe
+from pipeline.search_data import SearchData
+
+TOLERANCES = {
+    "logits": {"rtol": 1e-4, "atol": 1e-4},
+    "losses": {"rtol": 1e-4, "atol": 0.0},
+    "loss_unperturbed": {"rtol": 1e-4, "atol": 0.0},
+    "flatness": {"rtol": 1e-4, "atol": 0.0},
+    "top1": {"rtol": 0.0, "atol": 1e-9},
+    "angle": {"rtol": 0.0, "atol": 1e-5},
+    "angle_normalised": {"rtol": 0.0, "atol": 1e-5},
+}
+"""Agreement that independent float32 implementations reach."""
+
+PATHS = tuple(
+    (source, *itertools.compress(range(2, target), through), target)
+    for target in (5, 4, 3, 2)
+    for source in (0, 1)
+    for through in itertools.product((True, False), repeat=target - 2)
+)
+"""The 30 node paths of the weight vector in the official order (cand_evaluator.py:240-529)."""
+
+
+class Images(NamedTuple):
+    """Normalised images (N, 3, H, W) and labels (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+def weight_vector(network: Supernet, genotype: Genotype) -> Tensor:
+    """The official weight vector, float32, its slip included: a dilated convolution's BatchNorm weight stands in the
+    place of its bias as well (lines 484-491)."""
+    parts: list[Tensor] = []
+    for cell in network.cells:
+        assert isinstance(cell, SupernetCell)
+        edges = {(edge.source, edge.target): edge for edge in genotype.cell(cell.reduction)}
+        channels = next(m for m in cell.preprocess1.modules() if isinstance(m, torch.nn.BatchNorm2d)).num_features
+        walks = [list(itertools.pairwise(nodes)) for nodes in PATHS]
+        for pair in (pair for walk in walks if set(walk) <= set(edges) for pair in walk):
+            name, weights = edges[pair].operation, list(cell.operation(edges[pair]).parameters())
+            if name.startswith("sep"):  # all convolutions come before the two BatchNorms
+                weights = [weights[i] for i in (0, 1, 4, 5, 2, 3, 6, 7)]
+            if name.startswith("dil"):
+                weights[-1] = weights[-2]
+            fixed = [torch.full((channels, 3, 3), 1 / 9)] if "pool" in name else []
+            parts += [*fixed, *weights] or [torch.eye(channels)]
+    parts += network.stem.parameters()
+    for cell in network.cells:
+        assert isinstance(cell, SupernetCell)
+        parts += [*cell.preprocess0.parameters(), *cell.preprocess1.parameters()]
+    return torch.cat([part.detach().flatten() for part in [*parts, network.classifier.weight]])
+
+
+def official_angle(initial: Supernet, trained: Supernet, genotype: Genotype) -> float:
+    """The angle as the official code computes it, in radians."""
+    first, second = weight_vector(initial, genotype), weight_vector(trained, genotype)
+    return float(torch.acos(F.cosine_similarity(first, second, dim=0)))
+
+
+def batch_mean_loss(network: Supernet, genotype: Genotype, images: Images, batch_size: int) -> float:
+    """The mean of the batch means, as the official evaluator averages."""
+    network.eval()
+    with torch.no_grad():
+        pairs = zip(images.images.split(batch_size), images.labels.split(batch_size), strict=True)
+        return float(np.mean([float(F.cross_entropy(network(x, genotype), y)) for x, y in pairs]))
+
+
+def official_losses(
+    network: Supernet, genotype: Genotype, images: Images, about: dict[str, Any], noise_seed: int
+) -> list[float]:
+    """Losses after each cumulative perturbation of all parameters, from one stream of noise; weights come back.
+
+    The official loaders take one number of the same stream at each pass over their data: one for the recalibration,
+    one for each evaluation.
+    """
+    generator = torch.Generator().manual_seed(noise_seed)
+
+    def loader_pass() -> None:
+        torch.empty((), dtype=torch.int64).random_(generator=generator)
+
+    batch_size = about["data"]["validation"]["batch_size"]
+    settings = FlatnessParams(sigma=tuple(about["sigma"]), alpha=1.0, noise="cumulative", draws=1)
+    parameters = dict(network.named_parameters())
+    order = [parameters[our_name(name)] for name in about["parameter_order"]]
+    kept = [parameter.detach().clone() for parameter in order]
+    losses = []
+    loader_pass()
+    for deviation in steps(settings):
+        loader_pass()
+        with torch.no_grad():
+            for parameter in order:
+                parameter.add_(torch.normal(0.0, deviation, parameter.shape, generator=generator))
+        losses.append(batch_mean_loss(network, genotype, images, batch_size))
+    with torch.no_grad():
+        for parameter, value in zip(order, kept, strict=True):
+            parameter.copy_(value)
+    return losses
+
+
+def compute(
+    case: dict[str, Any], about: dict[str, Any], pair: tuple[Supernet, Supernet], sets: dict[str, Images]
+) -> dict[str, Any]:
+    """Every quantity of one case with our code in official mode."""
+    initial, trained = pair
+    statistics = {name: buffer.clone() for name, buffer in trained.named_buffers()}
+    genotype, validation = Genotype.decode(case["encoding"]), sets["validation"]
+    recalibration = about["data"]["bn_recalibration"]
+    sigma = about["sigma"]
+    params = MeasureParams(
+        images=len(validation.labels),
+        batch_size=recalibration["batch_size"],
+        recalibrate_images=recalibration["count"],
+        recalibrate="official",
+        flatness=FlatnessParams(sigma=tuple(sigma), alpha=1.0, noise="cumulative", draws=1),
+    )
+    trained.eval()
+    with torch.no_grad():
+        logits = trained(sets["logits"].images, genotype)
+    data = SearchData(*sets["bn_recalibration"], *validation, num_classes=about["num_classes"])
+    probe = Probe(trained, data, params, seed=0)
+    probe.recalibrate(genotype)
+    unperturbed = batch_mean_loss(trained, genotype, validation, about["data"]["validation"]["batch_size"])
+    _, accuracy = probe.evaluate(genotype)
+    losses = official_losses(trained, genotype, validation, about, case["noise_seed"])
+    for name, buffer in trained.named_buffers():
+        buffer.copy_(statistics[name])
+    radians = official_angle(initial, trained, genotype)
+    return {
+        "logits": logits.tolist(),
+        "losses": losses,
+        "loss_unperturbed": unperturbed,
+        "flatness": flatness(losses, sigma),
+        "top1": accuracy,
+        "angle": radians,
+        "angle_normalised": radians / np.pi,
+    }
+
+
+def compare(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """``{quantity: {"max_abs", "max_rel", "n", "ok"}}`` over all cases that name the quantity."""
+    result = {}
+    for name, tolerance in TOLERANCES.items():
+        pairs = [(ours[name], theirs[name]) for ours, theirs in zip(found, expected, strict=True) if name in theirs]
+        ours, theirs = (np.concatenate([np.ravel(one) for one in side]) for side in zip(*pairs, strict=True))
+        gap = np.abs(ours - theirs)
+        result[name] = {
+            "max_abs": float(gap.max()),
+            "max_rel": float((gap / np.maximum(np.abs(theirs), 1e-12)).max()),
+            "n": len(gap),
+            "ok": bool(np.all(gap <= tolerance["atol"] + tolerance["rtol"] * np.abs(theirs))),
+        }
+    return result
+
+
+def read_cases(folder: Path) -> dict[str, Any]:
+    """The content of ``cases.json``.
+
+    Raises:
+        GenasError: missing or no JSON.
+    """
+    try:
+        content: dict[str, Any] = json.loads((folder / "cases.json").read_text())
+        return content
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise GenasError(f"{folder / 'cases.json'}: not a readable list of cases ({type(error).__name__})") from None
+
+
+def read_networks(folder: Path, about: dict[str, Any]) -> tuple[Supernet, Supernet]:
+    """The supernets before and after training."""
+    pair = []
+    for name in ("init", "final"):
+        pair.append(Supernet(about["num_classes"], about["channels"], about["cells"]))
+        load_official_supernet(pair[-1], folder / f"{name}.safetensors")
+    return pair[0], pair[1]
+
+
+def read_images(data: Path, about: dict[str, Any]) -> dict[str, Images]:
+    """The images of the recalibration, the validation and the logits, prepared as ``cases.json`` says."""
+    mean, std = (tuple(about["data"]["normalise"][key]) for key in ("mean", "std"))
+    splits = {"train": load_images(data, "parquet", "train"), "test": load_images(data, "parquet", "val")}
+    sets = {}
+    for key in ("bn_recalibration", "validation", "logits"):
+        what = about["data"][key]
+        rows = slice(what["first"], what["first"] + what["count"])
+        source = splits[what["split"]]
+        sets[key] = Images(to_tensor(source.pixels[rows], mean, std), torch.from_numpy(source.labels[rows]))
+    return sets
+
+
+def parity(folder: Path, data: Path) -> dict[str, dict[str, Any]]:
+    """Compare all cases of ``folder`` on the CIFAR-10 parquet set in ``data``.
+
+    Raises:
+        GenasError: a file is missing or unreadable, or the checkpoints are of another shape than ``cases.json`` says.
+    """
+    about = read_cases(folder)
+    pair, sets = read_networks(folder, about), read_images(data, about)
+    return compare([compute(case, about, pair, sets) for case in about["cases"]], about["cases"])
