@@ -204,13 +204,12 @@ def read_networks(folder: Path, about: dict[str, Any]) -> tuple[Supernet, Supern
 def read_images(data: Path, about: dict[str, Any]) -> dict[str, Images]:
     """The images of the recalibration, the validation and the logits, prepared as ``cases.json`` says."""
     mean, std = (tuple(about["data"]["normalise"][key]) for key in ("mean", "std"))
-    splits = {"train": load_images(data, "parquet", "train"), "test": load_images(data, "parquet", "val")}
     sets = {}
     for key in ("bn_recalibration", "validation", "logits"):
         what = about["data"][key]
         rows = slice(what["first"], what["first"] + what["count"])
-        source = splits[what["split"]]
-        sets[key] = Images(to_tensor(source.pixels[rows], mean, std), torch.from_numpy(source.labels[rows]))
+        source = load_images(data, "parquet", "train" if what["split"] == "train" else "val", rows=rows)
+        sets[key] = Images(to_tensor(source.pixels, mean, std), torch.from_numpy(source.labels))
     return sets
 
 

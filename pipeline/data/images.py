@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from models.errors import GenasError
 
 ENDINGS = (".jpg", ".jpeg", ".png")
+ALL = slice(None)
 Transform = Callable[[Image.Image], Tensor]
 
 
@@ -39,7 +40,7 @@ def decode(data: bytes | Path, origin: str) -> Image.Image:
         raise GenasError(f"{origin}: not a readable image ({' '.join(str(error).split())})") from None
 
 
-def _parquet(root: Path, split: str) -> Images:
+def _parquet(root: Path, split: str, rows: slice) -> Images:
     import pyarrow.parquet
 
     names = {"train": ("train",), "val": ("test", "val")}[split]
@@ -48,7 +49,9 @@ def _parquet(root: Path, split: str) -> Images:
         table = pyarrow.parquet.read_table(path, columns=["image", "label"])
     except (pyarrow.ArrowInvalid, OSError, KeyError) as error:
         raise GenasError(f"{path}: not a parquet file with image and label ({' '.join(str(error).split())})") from None
-    images = [np.asarray(decode(data.as_py(), f"{path} row {i}")) for i, data in enumerate(table["image"])]
+    first, stop, _ = rows.indices(len(table))
+    table = table.slice(first, stop - first)
+    images = [np.asarray(decode(data.as_py(), f"{path} row {first + i}")) for i, data in enumerate(table["image"])]
     if len({image.shape for image in images}) > 1:
         raise GenasError(f"{path}: images of different sizes; small-image data sets have one size")
     return Images(np.stack(images), np.array(table["label"].to_pylist(), dtype=np.int64))
@@ -75,23 +78,25 @@ def _shrunk(path: Path, size: int) -> np.ndarray:
     return np.asarray(image.crop((left, top, left + size, top + size)))
 
 
-def load_images(root: Path, layout: str, split: str, folder_size: int = 32) -> Images:
-    """All images of a split (``train`` or ``val``) in memory.
+def load_images(root: Path, layout: str, split: str, folder_size: int = 32, rows: slice = ALL) -> Images:
+    """The images of a split (``train`` or ``val``) in memory.
 
     Args:
         root: folder of the data set.
         layout: ``parquet``, ``cifar10``, ``cifar100``, or ``folder``, whose pictures are shrunk to ``folder_size``.
         split: ``train`` or ``val`` (a parquet set's ``test`` is its ``val``).
         folder_size: height and width for ``folder``.
+        rows: a range of them, in the order of the data set.
 
     Raises:
         GenasError: an unreadable file, named.
     """
     if layout == "parquet":
-        return _parquet(root, split)
+        return _parquet(root, split, rows)
     if layout in ("cifar10", "cifar100"):
-        return _torchvision(root, layout, split)
-    listed = list_folder(root / split)
+        every = _torchvision(root, layout, split)
+        return Images(every.pixels[rows], every.labels[rows])
+    listed = list_folder(root / split)[rows]
     return Images(np.stack([_shrunk(path, folder_size) for path, _ in listed]), np.array([i for _, i in listed]))
 
 

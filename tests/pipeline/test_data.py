@@ -440,3 +440,10 @@ def test_channel_statistics_by_hand() -> None:
     tensor = to_tensor(pixels, mean, (0.5, 1.0, 1.0))
     assert tensor[:, 0].flatten().tolist() == [-1, -1, 1, 1]
     assert tensor.is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_range_of_rows_is_what_all_of_them_hold_there(tiny: Tiny, small_data: Path) -> None:
+    every = load_images(small_data / "small", "parquet", "train")
+    part = load_images(small_data / "small", "parquet", "train", rows=slice(7, 19))
+    assert np.array_equal(part.pixels, every.pixels[7:19])
+    assert np.array_equal(part.labels, every.labels[7:19])
