@@ -29,8 +29,8 @@ def supernet(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
 
 @flow(version=VERSION, flow_run_name="search-{profile}")
 def search(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Search with every metric."""
-    return phase(profile, ("search",), jobs)
+    """Search with every metric, rate the candidates with other gammas, compare the measures."""
+    return phase(profile, ("search", "rerank", "agreement"), jobs)
 
 
 @flow(version=VERSION, flow_run_name="retrain-{profile}")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from itertools import product
 from typing import Any, NamedTuple
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from models.genotype import Genotype
+from models.genotype import NODES, PRIMITIVES, Edge, Genotype
 from models.network import GenasNetwork
 
 
@@ -50,3 +52,33 @@ def network_cost(genotype: Genotype, size: int = 224, **architecture: Any) -> Co
     with torch.device("meta"):
         network = GenasNetwork(genotype, **{**architecture, "auxiliary": False})
         return Cost(sum(p.numel() for p in network.parameters()), count_macs(network, (size, size)))
+
+
+def _pooled(reduction: bool, edge: Edge | None = None) -> Genotype:
+    """Cells of pooling alone, which costs nothing, but for one edge of the normal or the reduction cell."""
+    plain = tuple(Edge("max_pool_3x3", source, node) for node in NODES for source in (node - 2, node - 1))
+    changed = tuple(edge if edge and edge[1:] == one[1:] else one for one in plain)
+    return Genotype(plain, changed) if reduction else Genotype(changed, plain)
+
+
+@lru_cache(maxsize=1)
+def _parts() -> tuple[Cost, dict[tuple[bool, str, bool], Cost]]:
+    """The cost of everything but operations, and of each operation by (reduction, name, strided)."""
+    shape = {"width": 48, "layers": 14}
+    base = network_cost(_pooled(False), 224, **shape)
+    parts = {}
+    for reduction, name, strided in product((False, True), PRIMITIVES[1:], (False, True)):
+        edge = Edge(name, 0, 2) if strided else Edge(name, 2, 4)
+        whole = network_cost(_pooled(reduction, edge), 224, **shape)
+        parts[reduction, name, strided] = Cost(whole.params - base.params, whole.macs - base.macs)
+    return base, parts
+
+
+def imagenet_cost(genotype: Genotype) -> Cost:
+    """The cost by which found cells are compared and limited: 14 cells, 48 channels, 224 pixels, 1000 classes.
+
+    The same as :func:`network_cost` of that network, added up from the shares of its operations without building it.
+    """
+    base, parts = _parts()
+    chosen = [parts[r, edge.operation, edge.source < 2] for r in (False, True) for edge in genotype.cell(r)]
+    return Cost(base.params + sum(one.params for one in chosen), base.macs + sum(one.macs for one in chosen))

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from models.errors import GenasError
@@ -22,6 +23,8 @@ STAGES: dict[str, tuple[str, ...]] = {
     "supernet": ("dataset", "seed"),
     "zoo": ("row",),
     "search": ("dataset", "metric", "seed"),
+    "rerank": ("search", "gamma"),
+    "agreement": ("dataset", "seed"),
     "retrain": ("row",),
     "shift": ("row",),
     "detect": ("row",),
@@ -55,15 +58,20 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
             f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(params.stage_rows()[stage])}"
         )
 
-    from pipeline import tracking
-    from pipeline.context import Context
+    from pipeline import distributed, tracking
+    from pipeline.context import Context, silent
 
+    distributed.launch(stage, axes)
     module = importlib.import_module(f"pipeline.{stage}")
-    with tracking.follow(stage, axes, params, root) as log:
+    with distributed.joined(), ExitStack() as stack:
+        first = distributed.leader()
+        log = stack.enter_context(tracking.follow(stage, axes, params, root)) if first else silent
         context = Context(stage, axes, params, root, log)
         context.out.mkdir(parents=True, exist_ok=True)
         started = time.time()
         metrics = module.run(context)
+        if not first:
+            return
         if metrics is not None:
             (context.out / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
         if stage != "data":

@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from timm.data import create_transform
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
 from models.checkpoint import Preprocessing
 from pipeline.data.images import Pictures
+from pipeline.distributed import interleave, rank, size
 
 
 def evaluation_transform(preprocessing: Preprocessing) -> Any:
@@ -31,11 +32,12 @@ def logits_of(network: nn.Module, data: Pictures, batch_size: int, workers: int 
     device = next(network.parameters()).device
     network.eval()
     logits, labels = [], []
-    for images, targets in DataLoader(data, batch_size, num_workers=workers):
+    own = Subset(data, range(rank(), len(data), size()))
+    for images, targets in DataLoader(own, batch_size, num_workers=workers):
         images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         logits.append(network(images).float().cpu())
         labels.append(targets)
-    return torch.cat(logits), torch.cat(labels)
+    return interleave(torch.cat(logits), len(data)), interleave(torch.cat(labels), len(data))
 
 
 def top_k(logits: Tensor, labels: Tensor, k: int) -> float:

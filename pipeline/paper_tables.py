@@ -1,4 +1,4 @@
-"""Tables 2, 3 and 4 of the paper as data, and which rows of a profile stand beside which of theirs.
+"""Tables 2, 3, 4 and 8 of the paper as data, and which rows of a profile stand beside which of theirs.
 
 Source: Jeong et al., GeNAS: Neural Architecture Search with Better Generalization, IJCAI 2023. Its "FLOPs" are
 multiply-adds. A zoo name is given where the cell behind a line is published; a measure where this project's own search
@@ -118,6 +118,15 @@ TABLE_4 = (
     ),
 )
 
+TABLE_8 = {
+    0.0: {"flatness_share": 0.0, "top1": 75.00, "top5": 92.31},
+    0.5: {"flatness_share": 20.0, "top1": 75.22, "top5": 92.39},
+    1.5: {"flatness_share": 43.0, "top1": 75.58, "top5": 92.44},
+    6.0: {"flatness_share": 76.0, "top1": 75.63, "top5": 92.54},
+    16.0: {"flatness_share": 89.0, "top1": 75.72, "top5": 92.46},
+}
+"""Angle + Flatness on CIFAR-100 by gamma, all in percent."""
+
 
 def paper_dataset(name: str) -> str:
     """The paper's name of a data set of the profile, or "" where the paper has none such."""
@@ -126,8 +135,11 @@ def paper_dataset(name: str) -> str:
 
 
 def measure_name(params: Params, metric: str) -> str:
-    """A metric of ``params.yaml`` as the paper writes it, from its terms: ``Angle + Flatness``."""
-    return " + ".join(text for name, text in MEASURE_NAMES.items() if params.metrics[metric].get(name))
+    """A metric of ``params.yaml`` as the paper writes it, from its terms: ``Angle + Flatness``; or ""."""
+    about = params.metrics[metric]
+    if about.combine != "sum" or about.strategy != "evolution" or not set(about.terms) <= set(MEASURE_NAMES):
+        return ""
+    return " + ".join(text for name, text in MEASURE_NAMES.items() if about.terms.get(name))
 
 
 def beside(params: Params, lines: tuple[Line, ...]) -> list[tuple[Line, list[str]]]:

@@ -7,7 +7,6 @@ by this project's code and compared.
 
 from __future__ import annotations
 
-import itertools
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,9 +19,10 @@ from torch import Tensor
 from models.errors import GenasError
 from models.genotype import Genotype
 from models.official import load_official_supernet, our_name
-from models.supernet import Supernet, SupernetCell
-from pipeline.config import FlatnessParams, MeasureParams
+from models.supernet import Supernet
+from pipeline.config import AngleParams, FlatnessParams, MeasureParams
 from pipeline.data.images import load_images, to_tensor
+from pipeline.measures.angle import official_angle
 from pipeline.measures.flatness import flatness, steps
 from pipeline.probe import Probe
 from pipeline.search_data import SearchData
@@ -38,14 +38,6 @@ TOLERANCES = {
 }
 """Agreement that independent float32 implementations reach."""
 
-PATHS = tuple(
-    (source, *itertools.compress(range(2, target), through), target)
-    for target in (5, 4, 3, 2)
-    for source in (0, 1)
-    for through in itertools.product((True, False), repeat=target - 2)
-)
-"""The 30 node paths of the weight vector in the official order (cand_evaluator.py:240-529)."""
-
 
 class Images(NamedTuple):
     """Normalised images (N, 3, H, W) and labels (N,)."""
@@ -54,34 +46,18 @@ class Images(NamedTuple):
     labels: Tensor
 
 
-def weight_vector(network: Supernet, genotype: Genotype) -> Tensor:
-    """The official weight vector, float32, its slip included: a dilated convolution's BatchNorm weight stands in the
-    place of its bias as well (lines 484-491)."""
-    parts: list[Tensor] = []
-    for cell in network.cells:
-        assert isinstance(cell, SupernetCell)
-        edges = {(edge.source, edge.target): edge for edge in genotype.cell(cell.reduction)}
-        channels = next(m for m in cell.preprocess1.modules() if isinstance(m, torch.nn.BatchNorm2d)).num_features
-        walks = [list(itertools.pairwise(nodes)) for nodes in PATHS]
-        for pair in (pair for walk in walks if set(walk) <= set(edges) for pair in walk):
-            name, weights = edges[pair].operation, list(cell.operation(edges[pair]).parameters())
-            if name.startswith("sep"):  # all convolutions come before the two BatchNorms
-                weights = [weights[i] for i in (0, 1, 4, 5, 2, 3, 6, 7)]
-            if name.startswith("dil"):
-                weights[-1] = weights[-2]
-            fixed = [torch.full((channels, 3, 3), 1 / 9)] if "pool" in name else []
-            parts += [*fixed, *weights] or [torch.eye(channels)]
-    parts += network.stem.parameters()
-    for cell in network.cells:
-        assert isinstance(cell, SupernetCell)
-        parts += [*cell.preprocess0.parameters(), *cell.preprocess1.parameters()]
-    return torch.cat([part.detach().flatten() for part in [*parts, network.classifier.weight]])
-
-
-def official_angle(initial: Supernet, trained: Supernet, genotype: Genotype) -> float:
-    """The angle as the official code computes it, in radians."""
-    first, second = weight_vector(initial, genotype), weight_vector(trained, genotype)
-    return float(torch.acos(F.cosine_similarity(first, second, dim=0)))
+def settings(about: dict[str, Any]) -> FlatnessParams:
+    """Flatness as the official code takes it."""
+    return FlatnessParams(
+        sigma=tuple(about["sigma"]),
+        alpha=1.0,
+        noise="cumulative",
+        draws=1,
+        positions="all",
+        direction="random",
+        hessian_iterations=1,
+        hessian_images=1,
+    )
 
 
 def batch_mean_loss(network: Supernet, genotype: Genotype, images: Images, batch_size: int) -> float:
@@ -106,13 +82,12 @@ def official_losses(
         torch.empty((), dtype=torch.int64).random_(generator=generator)
 
     batch_size = about["data"]["validation"]["batch_size"]
-    settings = FlatnessParams(sigma=tuple(about["sigma"]), alpha=1.0, noise="cumulative", draws=1)
     parameters = dict(network.named_parameters())
     order = [parameters[our_name(name)] for name in about["parameter_order"]]
     kept = [parameter.detach().clone() for parameter in order]
     losses = []
     loader_pass()
-    for deviation in steps(settings):
+    for deviation in steps(settings(about)):
         loader_pass()
         with torch.no_grad():
             for parameter in order:
@@ -138,7 +113,8 @@ def compute(
         batch_size=recalibration["batch_size"],
         recalibrate_images=recalibration["count"],
         recalibrate="official",
-        flatness=FlatnessParams(sigma=tuple(sigma), alpha=1.0, noise="cumulative", draws=1),
+        flatness=settings(about),
+        angle=AngleParams(version="official"),
     )
     trained.eval()
     with torch.no_grad():

@@ -36,12 +36,18 @@ STAGES = {
     "data": "#e4e4e4",
     "supernet": "#f6dfa4",
     "search": "#b5d5ee",
+    "rerank": "#d3e4f2",
+    "agreement": "#d3e4f2",
     "zoo": "#d8c9ea",
     "retrain": "#bfe3c0",
     "shift": "#f3c6c0",
     "detect": "#f3c6c0",
     "segment": "#f3c6c0",
 }
+
+
+FINALISTS = 5
+"""Candidates whose loss is drawn against sigma."""
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -136,16 +142,36 @@ def draw_curves(frame: pd.DataFrame, step: str, columns: Sequence[str], path: Pa
     _save(figure, path)
 
 
-def draw_search(history: pd.DataFrame, path: Path, title: str = "") -> None:
-    """Score against generation: the best, the median, and a band from the worst to the best.
+def finalist_losses(table: pd.DataFrame, sigma: Sequence[float]) -> pd.DataFrame | None:
+    """The losses at each sigma of the best candidates, a column each, best first, with the sigmas as index; None where
+    flatness was not measured."""
+    columns = [f"loss_{i}" for i in range(len(sigma))]
+    if not set(columns) <= set(table):
+        return None
+    best = table.dropna(subset=["score"]).sort_values(["score", "encoding"], ascending=[False, True])[:FINALISTS]
+    return pd.DataFrame(best[columns].to_numpy().T, index=list(sigma), columns=range(1, len(best) + 1))
+
+
+def draw_search(history: pd.DataFrame, path: Path, title: str = "", losses: pd.DataFrame | None = None) -> None:
+    """Score against generation: the best, the median, and a band from the worst to the best; loss against sigma.
 
     Args:
         history: columns ``generation``, ``best``, ``median`` and, for the band, ``worst``.
         path: the PNG to write.
         title: above the picture.
+        losses: of the finalists, a column each, best first, with the sigmas as index; drawn in a panel beside.
     """
-    figure = Figure(figsize=(6.4, 3.8), layout="constrained")
-    axes = figure.subplots()
+    width = 10.4 if losses is not None else 6.4
+    figure = Figure(figsize=(width, 3.8), layout="constrained")
+    panels = figure.subplots(1, 2, width_ratios=(6, 4)) if losses is not None else [figure.subplots()]
+    _scores(panels[0], history)
+    if losses is not None:
+        _losses(panels[1], losses)
+    figure.suptitle(title, fontsize=12)
+    _save(figure, path)
+
+
+def _scores(axes: Axes, history: pd.DataFrame) -> None:
     generation = history["generation"]
     if "worst" in history:
         axes.fill_between(
@@ -158,8 +184,17 @@ def draw_search(history: pd.DataFrame, path: Path, title: str = "") -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False, fontsize=9)
     _plain(axes)
-    axes.set_title(title, fontsize=12)
-    _save(figure, path)
+
+
+def _losses(axes: Axes, losses: pd.DataFrame) -> None:
+    others = axes.plot(losses.index, losses, color=LINES[0], lw=1.1, alpha=0.45, marker="o", markersize=3.5)
+    others[0].set(linewidth=2, alpha=1, label="winner")
+    axes.set_xlabel("sigma")
+    axes.set_xticks(losses.index)
+    axes.set_ylabel("validation loss")
+    axes.set_title(f"the best {losses.shape[1]}", fontsize=10)
+    axes.legend(frameon=False, fontsize=9)
+    _plain(axes)
 
 
 def draw_scatter(candidates: pd.DataFrame, x: str, y: str, path: Path, title: str = "") -> None:
@@ -178,6 +213,39 @@ def draw_scatter(candidates: pd.DataFrame, x: str, y: str, path: Path, title: st
     axes.legend(frameon=False, fontsize=9)
     _plain(axes)
     axes.set_title(title, fontsize=12)
+    _save(figure, path)
+
+
+def draw_agreement(tau: pd.DataFrame, errors: pd.DataFrame, path: Path, title: str = "") -> None:
+    """Rank agreement and the error of flatness.
+
+    Args:
+        tau: Kendall's tau between measures, named rows and columns.
+        errors: standard error in percent, a row for each number of images, a column for each number of draws.
+        path: the PNG to write.
+        title: above the picture.
+    """
+    figure = Figure(figsize=(10.4, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    shown = left.imshow(tau.to_numpy(), cmap="RdBu", vmin=-1, vmax=1)
+    left.set_xticks(range(len(tau)), tau.columns, rotation=30, ha="right")
+    left.set_yticks(range(len(tau)), tau.index)
+    for (i, j), value in np.ndenumerate(tau.to_numpy()):
+        left.text(
+            j, i, f"{value:.2f}", ha="center", va="center", fontsize=9, color="white" if abs(value) > 0.6 else "black"
+        )
+    figure.colorbar(shown, ax=left, label="Kendall's tau")
+    for (images, row), colour in zip(errors.iterrows(), LINES * len(errors), strict=False):
+        right.plot(
+            [int(draws) for draws in row.index], row, color=colour, marker="o", markersize=3.5, label=f"{images} images"
+        )
+    right.set_xlabel("draws")
+    right.set_ylabel("standard error of flatness (%)")
+    right.set_ylim(bottom=0)
+    right.xaxis.set_major_locator(MaxNLocator(integer=True))
+    right.legend(frameon=False, fontsize=9)
+    _plain(right)
+    figure.suptitle(title, fontsize=12)
     _save(figure, path)
 
 
@@ -204,12 +272,12 @@ def draw_dag(columns: Mapping[str, Sequence[str]], edges: Iterable[tuple[str, st
     """The graph from left to right.
 
     Args:
-        columns: rows of each stage, ``{"supernet": ["cifar10-0"], ...}``; ``zoo`` is drawn below ``search`` and
-            the three evaluations of a retrained network below each other, since neither reads the other.
+        columns: rows of each stage, ``{"supernet": ["cifar10-0"], ...}``; ``agreement`` and ``zoo`` are drawn below
+            ``search`` and the three evaluations of a retrained network below each other, since neither reads the other.
         edges: pairs of ``stage@row``, from what is read to what reads it; those that skip a stage are pale.
         path: the PNG to write.
     """
-    shared = {"zoo": "search", "detect": "shift", "segment": "shift"}
+    shared = {"agreement": "search", "zoo": "search", "detect": "shift", "segment": "shift"}
     stacks: dict[str, list[tuple[str, str]]] = {}
     for stage, rows in columns.items():
         stacks.setdefault(shared.get(stage, stage), []).extend((stage, row) for row in rows)

@@ -75,6 +75,13 @@ class Probe:
         count = sum(len(labels) for labels in self.labels)
         return float(loss) / count, float(right) / count
 
+    def loss(self, genotype: Genotype, count: int) -> Tensor:
+        """Mean cross-entropy over the first ``count`` held-out images as a scalar with its graph, statistics as they
+        stand."""
+        self.network.eval()
+        images, labels = torch.cat(self.images)[:count], torch.cat(self.labels)[:count]
+        return F.cross_entropy(self.network(images, genotype), labels)
+
     def path_parameters(self, genotype: Genotype) -> dict[str, nn.Parameter]:
         """The parameters that act in a path, by their name in the supernet."""
         names = {parameter: name for name, parameter in self.network.named_parameters()}

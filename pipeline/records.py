@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config import Params
+from pipeline.config import MEASURES, Params
 
 Key = tuple[str, str]
 """A row of a stage: ``("search", "cifar10-flatness-0")``."""
@@ -28,6 +28,8 @@ FILES = (
     "genotype.json",
     "history.csv",
     "candidates.parquet",
+    "agreement.csv",
+    "errors.csv",
     "report.html",
 )
 """What a row may leave beside pictures and weights."""
@@ -47,6 +49,7 @@ def graph(params: Params) -> dict[Key, Node]:
     """Every row of a profile in the order of the chain; the report comes last and has the row ``""``."""
     m = params.matrix
     nodes: list[Node] = []
+    inputs: tuple[Key, ...]
     for name, data in params.data.items():
         derived = data.derive if data.derive != "digits" and data.derive in params.data else None
         nodes.append(Node("data", name, {"dataset": name}, (("data", derived),) if derived else ()))
@@ -58,8 +61,16 @@ def graph(params: Params) -> dict[Key, Node]:
         for metric in m.search.metric:
             for seed in map(str, m.search.seed):
                 axes = {"dataset": dataset, "metric": metric, "seed": seed}
-                inputs: tuple[Key, ...] = (("data", dataset), ("supernet", f"{dataset}-{seed}"))
+                inputs = (("data", dataset), ("supernet", f"{dataset}-{seed}"))
                 nodes.append(Node("search", "-".join(axes.values()), axes, inputs))
+    for searched in m.rerank.search:
+        for gamma in map(str, m.rerank.gamma):
+            axes = {"search": searched, "gamma": gamma}
+            nodes.append(Node("rerank", "-".join(axes.values()), axes, (("search", searched),)))
+    for dataset in m.agreement.dataset:
+        for seed in map(str, m.agreement.seed):
+            inputs = (("data", dataset), ("supernet", f"{dataset}-{seed}"))
+            nodes.append(Node("agreement", f"{dataset}-{seed}", {"dataset": dataset, "seed": seed}, inputs))
     nodes += [Node("zoo", row, {"row": row}, ()) for row in m.zoo.row]
     for row, settings in params.rows.items():
         stage, _, cell = settings.cell.partition("/")
@@ -90,9 +101,10 @@ def settings(params: Params, node: Node) -> dict[str, str]:
         sections["row"] = everything["rows"][node.row]
     elif node.stage == "search":
         sections["measures"] = everything["measures"]
-        weights = everything["metrics"][node.axes["metric"]]
+        metric = everything["metrics"][node.axes["metric"]]
         # Every search has every weight, so that searches can be compared column by column.
-        sections["weight"] = {name: weights.get(name, 0.0) for name in ("flatness", "angle", "accuracy")}
+        sections["weight"] = {name: metric["terms"].get(name, 0.0) for name in MEASURES}
+        sections |= {"combine": metric["combine"], "strategy": metric["strategy"]}
     return {**node.axes, **flatten(sections)}
 
 
@@ -225,7 +237,7 @@ def entry(params: Params, root: Path, row: str, metrics: dict[str, float]) -> Re
     nodes = graph(params)
     described = flatten(params.rows[row].model_dump(mode="json"))
     cell = nodes["retrain", row].inputs[1]
-    if cell[0] == "search":
+    if cell[0] in ("search", "rerank"):
         described |= nodes[cell].axes
     tags = {**head(params, root, ("retrain", row)).tags, "stage": "leaderboard"}
     return Record(row, described, tags, {}, metrics, {}, [])

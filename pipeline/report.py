@@ -16,9 +16,9 @@ import markdown
 
 from models.genotype import Genotype
 from pipeline import pictures, records, results
-from pipeline.config import Params, load_params
+from pipeline.config import MetricParams, Params, load_params
 from pipeline.context import Context
-from pipeline.paper_tables import TABLE_2, TABLE_3, TABLE_4, Line, beside
+from pipeline.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside
 from pipeline.results import COLUMNS, number
 
 SHOWN = 4
@@ -69,6 +69,7 @@ def build(root: Path) -> Path:
         _tables(params, root, folder),
         _curves(root, params, "supernet", folder),
         _searches(root, params, folder),
+        _agreement(root, params, folder),
         _curves(root, params, "retrain", folder),
         _examples(root, params, folder),
         _times(root, params),
@@ -106,13 +107,21 @@ def _settings(params: Params) -> str:
         ("flatness", f"sigma {list(m.flatness.sigma)}, alpha {m.flatness.alpha:g}, {m.flatness.noise} noise"),
         (
             "metrics",
-            "; ".join(f"{n}: " + " + ".join(f"{w:g} {k}" for k, w in t.items()) for n, t in params.metrics.items()),
+            "; ".join(f"{name}: {_formula(metric)}" for name, metric in params.metrics.items()),
         ),
         ("retraining", f"on {r.dataset}, {r.epochs} epochs, batch {r.batch_size}"),
         ("detection", f"on {params.detect.dataset}, {params.detect.base}"),
         ("segmentation", f"on {params.segment.dataset}, {params.segment.base}"),
     ]
     return "## Settings\n\n" + table(("stage", "what it does here"), lines)
+
+
+def _formula(metric: MetricParams) -> str:
+    """``1 angle + 16 flatness``, and what is unusual about it."""
+    unusual = [metric.combine] * (metric.combine != "sum") + [metric.strategy] * (metric.strategy != "evolution")
+    return " + ".join(f"{weight:g} {name}" for name, weight in metric.terms.items()) + "".join(
+        f" ({u})" for u in unusual
+    )
 
 
 def _graph(params: Params, folder: Path) -> str:
@@ -150,6 +159,7 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
         compared = beside(params, lines)
         named |= {row for _, rows in compared for row in rows}
         parts.append(f"### {title}\n\n" + _compare(params, compared, board, columns))
+    parts.append(_gammas(params, root, board))
     others = {row: values for row, values in board.items() if row not in named}
     if others:
         headings = ("row", "cell", *COLUMNS.values())
@@ -179,6 +189,48 @@ def _compare(
     return table(("searched on", "in the paper", "our row", *(COLUMNS[c] for c in columns)), rows)
 
 
+def _gammas(params: Params, root: Path, board: results.Board) -> str:
+    """Table 8: one line for each row of the stage ``rerank``, with the retrained row of its cell where there is one."""
+    rows = []
+    for searched in params.matrix.rerank.search:
+        for gamma in params.matrix.rerank.gamma:
+            key, paper = ("rerank", f"{searched}-{gamma}"), TABLE_8.get(float(gamma), {})
+            retrained = [name for name, row in params.rows.items() if row.cell == "/".join(key)]
+            ours = {**(board.get(retrained[0], {}) if retrained else {}), **records.metrics(root, key)}
+            found = [
+                f"{number(ours.get(c), c)} ({number(paper.get(c), c)})" for c in ("flatness_share", "top1", "top5")
+            ]
+            rows.append((searched, str(gamma), *(retrained or ["not retrained"])[:1], *found))
+    headings = ("candidates of", "gamma", "retrained as", "flatness (%)", "top-1", "top-5")
+    return "### Table 8: gamma\n\n" + table(headings, rows)
+
+
+def _agreement(root: Path, params: Params, folder: Path) -> str:
+    parts = [
+        "## Agreement of the measures\n\nKendall's tau between measures of the same random architectures, and the "
+        "standard error of flatness in percent by the number of images and of draws."
+    ]
+    for row in params.stage_rows()["agreement"]:
+        key = ("agreement", row)
+        tau, errors = records.table(root, key, "agreement.csv"), records.table(root, key, "errors.csv")
+        if tau is None or errors is None:
+            parts.append(f"### {row}\n\nnot run")
+            continue
+        tau, errors = tau.set_index("measure"), errors.set_index("images")
+        name = f"pictures/agreement-{row}.png"
+        pictures.draw_agreement(tau, errors.rename(columns=int), folder / name, row)
+        count = int(records.metrics(root, key)["architectures"])
+        agreeing = [(str(one), *(f"{value:.2f}" for value in values)) for one, values in tau.iterrows()]
+        sure = [(str(one), *(f"{value:.1f}" for value in values)) for one, values in errors.iterrows()]
+        parts += [
+            f"### {row}, {count} architectures",
+            table(("tau", *tau.columns), agreeing),
+            table(("images", *(f"{draws} draws" for draws in errors.columns)), sure),
+            f"![agreement {row}]({name})",
+        ]
+    return "\n\n".join(parts)
+
+
 def _curves(root: Path, params: Params, stage: str, folder: Path) -> str:
     parts = []
     for row in params.stage_rows()[stage]:
@@ -198,13 +250,17 @@ def _searches(root: Path, params: Params, folder: Path) -> str:
         key, found = ("search", row), records.metrics(root, ("search", row))
         history, candidates = records.table(root, key, "history.csv"), records.table(root, key, "candidates.parquet")
         if history is None or candidates is None:
-            lines.append((row, "not run", *["-"] * 5))
+            lines.append((row, "not run", *["-"] * 6))
             continue
-        terms = [f"{found[name]:.4g}" if name in found else "-" for name in ("score", "flatness", "angle", "accuracy")]
+        terms = [
+            f"{found[name]:.4g}" if name in found else "-"
+            for name in ("score", "flatness", "angle", "accuracy", "loss")
+        ]
         lines.append((row, str(len(candidates)), *terms, number(found.get("macs"), "macs")))
         parts.append(f"### {row}")
         name = f"pictures/search-{row}"
-        pictures.draw_search(history, folder / f"{name}.png", row)
+        losses = pictures.finalist_losses(candidates, params.measures.flatness.sigma)
+        pictures.draw_search(history, folder / f"{name}.png", row, losses)
         parts.append(f"![search {row}]({name}.png)")
         measured = [m for m in ("flatness", "accuracy", "angle", "loss_0", "params", "macs") if m in candidates]
         x, y = measured[:2] if len(measured) > 1 else ("generation", "score")
@@ -213,7 +269,7 @@ def _searches(root: Path, params: Params, folder: Path) -> str:
         genotype = Genotype.load(root / "out" / "search" / row / "genotype.json")
         pictures.draw_genotype(genotype, folder / f"{name}-cell.png", row)
         parts.append(f"![cell {row}]({name}-cell.png)")
-    headings = ("search", "candidates", "score", "flatness", "angle", "accuracy", "MACs (M)")
+    headings = ("search", "candidates", "score", "flatness", "angle", "accuracy", "loss", "MACs (M)")
     return "\n\n".join(["## Searches", table(headings, lines), *parts])
 
 

@@ -58,8 +58,8 @@ def leaderboard(params: Params, root: Path) -> Board:
         if not found:
             continue
         stage, _, cell = settings.cell.partition("/")
-        if stage == "search":
-            searched = records.metrics(root, ("search", cell))
+        if stage in ("search", "rerank"):
+            searched = records.metrics(root, (stage, cell))
             found |= {f"search_{name}": v for name, v in searched.items() if name not in ("params", "macs")}
         for stage in ("shift", "detect", "segment"):
             more = records.metrics(root, (stage, row))
@@ -90,7 +90,7 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
         return
     if joined:
         _print(console, "retrained networks", joined, COLUMNS)
-    for stage in ("supernet", "search", "zoo"):
+    for stage in ("supernet", "search", "rerank", "agreement", "zoo"):
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
             names = list(dict.fromkeys(name for values in found.values() for name in values if name not in DETAILS))

@@ -31,6 +31,7 @@ from pipeline.context import Context
 from pipeline.data import dataset_root, read_manifest
 from pipeline.data.images import Pictures, channel_statistics
 from pipeline.data.images import pictures as read_pictures
+from pipeline.distributed import average, leader, parallel, rank, share, size, weight
 from pipeline.evaluation import evaluation_transform, logits_of, top_k
 from pipeline.scratch import Scratch
 
@@ -65,10 +66,11 @@ def learning_rate(epoch: int, params: RetrainParams) -> float:
 
 
 def batches(source: Pictures, params: RetrainParams, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """The shuffled training batches of an epoch; a last batch of one image is left out (BatchNorm needs two)."""
+    """The shuffled training batches of an epoch, this process's share of each; a last batch that leaves a process less
+    than two images is left out (BatchNorm needs two)."""
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([params.seed, 5, epoch]).generate_state(1)[0]))
     order = torch.randperm(len(source), generator=generator)
-    chunks = [chunk.tolist() for chunk in order.split(params.batch_size) if len(chunk) > 1]
+    chunks = [share(chunk).tolist() for chunk in order.split(params.batch_size) if len(chunk) >= 2 * size()]
     loader = DataLoader(
         Seeded(source, params.seed, epoch), batch_sampler=chunks, num_workers=params.workers, generator=generator
     )
@@ -91,17 +93,18 @@ def train_epoch(
     total, count = torch.zeros((), device=device), 0
     network.train()
     for step, (images, labels) in enumerate(batches(source, params, epoch)):
-        torch.manual_seed(int(np.random.SeedSequence([params.seed, 6, epoch, step]).generate_state(1)[0]))
+        torch.manual_seed(int(np.random.SeedSequence([params.seed, 6, epoch, step, rank()]).generate_state(1)[0]))
         images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         labels = labels.to(device, non_blocking=True)
         with torch.autocast(device.type, torch.bfloat16) if params.amp else nullcontext():
             loss = loss_of(network(images), labels, params)
+        loss = loss * weight(len(labels), min(params.batch_size, len(source) - step * params.batch_size))
         optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm)
         optimizer.step()
         total, count = total + loss.detach(), count + 1
-    return float(total / count)
+    return float(average(total / count))
 
 
 def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[str]]:
@@ -153,6 +156,7 @@ def run(context: Context) -> dict[str, float]:
     params, row = context.params.retrain, context.params.rows[context.row]
     train, val, preprocessing, classes = prepare(context)
     network = build_network(context, len(classes))
+    trained = parallel(network, unused=False)
     optimizer = torch.optim.SGD(
         network.parameters(), params.learning_rate, momentum=params.momentum, weight_decay=params.weight_decay
     )
@@ -168,11 +172,16 @@ def run(context: Context) -> dict[str, float]:
     history: list[dict[str, float]] = state["history"]
     epochs = range(state["epoch"], params.epochs)
     for epoch in tqdm(
-        epochs, f"retrain {context.row}", params.epochs, initial=state["epoch"], unit="epoch", disable=None
+        epochs,
+        f"retrain {context.row}",
+        params.epochs,
+        initial=state["epoch"],
+        unit="epoch",
+        disable=None if leader() else True,
     ):
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(epoch, params)
-        loss = train_epoch(network, optimizer, train, params, epoch)
+        loss = train_epoch(trained, optimizer, train, params, epoch)
         logits, labels = logits_of(network, val, params.batch_size, params.workers)
         values = {
             "train_loss": loss,
@@ -184,10 +193,11 @@ def run(context: Context) -> dict[str, float]:
         context.log(epoch + 1, values)
         state = {"epoch": epoch + 1, "history": history}
         scratch.save("state.pt", {**state, "network": network.state_dict(), "optimizer": optimizer.state_dict()})
-    save_network(context.out / "weights.safetensors", network, preprocessing, classes)
-    frame = pd.DataFrame(history)
-    frame.to_csv(context.out / "history.csv", index=False)
-    pictures.draw_curves(frame, "epoch", ["top1", "top5"], context.out / "curves.png", context.row)
+    if leader():
+        save_network(context.out / "weights.safetensors", network, preprocessing, classes)
+        frame = pd.DataFrame(history)
+        frame.to_csv(context.out / "history.csv", index=False)
+        pictures.draw_curves(frame, "epoch", ["top1", "top5"], context.out / "curves.png", context.row)
     scratch.close()
     cost = network_cost(
         network.genotype, row.image_size, width=row.width, layers=row.layers, stem=row.stem, num_classes=len(classes)

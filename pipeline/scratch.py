@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from pipeline.context import Context
+from pipeline.distributed import leader
 
 PACKAGES = (Path(__file__).parent, Path(__file__).parent.parent / "models")
 
@@ -55,6 +56,8 @@ class Scratch:
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
         family = context.root / ".scratch"
         self.folder = family / f"{context.stage}-{context.row}-{self.fingerprint}"
+        if not leader():
+            return
         for stale in family.glob(f"{context.stage}-{context.row}-*"):
             # Same row, other inputs: nothing there can be used any more. Rows whose name merely begins alike stay.
             if stale != self.folder and len(stale.name) == len(self.folder.name):
@@ -62,7 +65,12 @@ class Scratch:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, name: str, state: Any) -> None:
-        """Write tensors and plain containers under ``name``; a kill leaves either the old file or the new one."""
+        """Write tensors and plain containers under ``name``; a kill leaves either the old file or the new one.
+
+        Of several processes that train together the first alone writes, and clears up.
+        """
+        if not leader():
+            return
         path = self.folder / name
         part = path.with_suffix(path.suffix + ".part")
         with part.open("wb") as stream:
@@ -78,4 +86,6 @@ class Scratch:
 
     def close(self) -> None:
         """Remove the folder: the row is done."""
+        if not leader():
+            return
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -12,19 +12,25 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.config import SupernetParams
 from pipeline.context import Context
 from pipeline.data import dataset_root, read_manifest
 from pipeline.data.images import Pictures, channel_statistics, load_images, to_tensor
 
 
 class SearchData(NamedTuple):
-    """Images (N, 3, H, W) float32, normalised, channels-last, and labels (N,), of both halves."""
+    """Images (N, 3, H, W) float32, normalised, and labels (N,), of both halves."""
 
     train_images: Tensor
     train_labels: Tensor
     held_images: Tensor
     held_labels: Tensor
     num_classes: int
+
+
+def memory_format(params: SupernetParams) -> torch.memory_format:
+    """How images and weights lie in memory; changes speed, not meaning."""
+    return torch.channels_last if params.channels_last else torch.contiguous_format
 
 
 def load_search_data(context: Context) -> SearchData:
@@ -39,8 +45,10 @@ def load_search_data(context: Context) -> SearchData:
     order = np.random.default_rng([seed, 0]).permutation(len(source.labels))
     cut = int(len(order) * context.params.supernet.train_share)
     halves: list[Tensor] = []
+    layout = memory_format(context.params.supernet)
     for index in (order[:cut], order[cut:]):
-        halves += [to_tensor(source.pixels[index], mean, std), torch.from_numpy(source.labels[index])]
+        images = to_tensor(source.pixels[index], mean, std).contiguous(memory_format=layout)
+        halves += [images, torch.from_numpy(source.labels[index])]
     classes = read_manifest(context, name)["classes"]
     num_classes = len(classes) or int(source.labels.max()) + 1
     train_images, train_labels, held_images, held_labels = (half.to(context.device) for half in halves)

@@ -23,9 +23,10 @@ from models.genotype import Genotype, random_genotype
 from models.supernet import Supernet
 from pipeline.config import SupernetParams
 from pipeline.context import Context
+from pipeline.distributed import average, leader, parallel, share, size, weight
 from pipeline.probe import Probe
 from pipeline.scratch import Scratch
-from pipeline.search_data import SearchData, load_search_data
+from pipeline.search_data import SearchData, load_search_data, memory_format
 
 INITIAL, TRAINED = "initial.safetensors", "trained.safetensors"
 
@@ -35,7 +36,7 @@ def build_supernet(context: Context, num_classes: int) -> Supernet:
     torch.manual_seed(int(context.axes["seed"]))
     params = context.params.supernet
     network = Supernet(num_classes, params.channels, params.layers)
-    return network.to(context.device).to(memory_format=torch.channels_last)
+    return network.to(context.device).to(memory_format=memory_format(params))
 
 
 def load_supernets(context: Context, num_classes: int) -> tuple[Supernet, Supernet]:
@@ -53,6 +54,15 @@ def load_supernets(context: Context, num_classes: int) -> tuple[Supernet, Supern
     return pair[0], pair[1]
 
 
+def random_labels(data: SearchData, seed: int) -> SearchData:
+    """The data with a random class for each training image, the same in every epoch (RLNAS, Zhang et al., 2021).
+
+    Held-out images keep their labels.
+    """
+    drawn = np.random.default_rng([seed, 7]).integers(data.num_classes, size=len(data.train_labels))
+    return data._replace(train_labels=torch.from_numpy(drawn).to(data.train_labels.device))
+
+
 def cosine(epoch: int, params: SupernetParams) -> float:
     """Learning rate of an epoch (from 0): cosine from ``learning_rate`` to ``learning_rate_min``.
 
@@ -63,8 +73,10 @@ def cosine(epoch: int, params: SupernetParams) -> float:
 
 
 def augment(images: Tensor, generator: torch.Generator, padding: int, flip: bool) -> Tensor:
-    """Random crops after zero padding and random horizontal flips of a batch (N, C, H, W), each image its own."""
+    """Random crops after zero padding and random horizontal flips of a batch (N, C, H, W), each image its own;
+    the batch's layout in memory stays."""
     n, _, height, width = images.shape
+    dense = images.is_contiguous()
     if padding:
         padded = F.pad(images, [padding] * 4)
         top, left = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator).to(images.device)
@@ -75,11 +87,16 @@ def augment(images: Tensor, generator: torch.Generator, padding: int, flip: bool
     if flip:
         mirror = (torch.rand(n, generator=generator) < 0.5).to(images.device)
         images = torch.where(mirror[:, None, None, None], images.flip(3), images)
-    return images.contiguous(memory_format=torch.channels_last)
+    return images.contiguous() if dense else images.contiguous(memory_format=torch.channels_last)
 
 
 def train_epoch(
-    network: Supernet, optimizer: torch.optim.Optimizer, data: SearchData, params: SupernetParams, seed: int, epoch: int
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: SearchData,
+    params: SupernetParams,
+    seed: int,
+    epoch: int,
 ) -> float:
     """One epoch of single-path training; returns the mean training loss of its steps."""
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1, epoch]).generate_state(1)[0]))
@@ -91,19 +108,22 @@ def train_epoch(
         for parameter in network.parameters():
             parameter.grad = torch.zeros_like(parameter)
     for index in order.split(params.batch_size):
-        if len(index) < 2:  # BatchNorm needs two images
+        if len(index) < 2 * size():  # BatchNorm needs two images
             continue
         index = index.to(data.train_images.device)
-        images = augment(data.train_images[index], generator, params.crop_padding, params.flip)
+        images = share(augment(data.train_images[index], generator, params.crop_padding, params.flip))
+        labels = share(data.train_labels[index])
         # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay"),
         # as they did on the PyTorch that the official code was written for.
         optimizer.zero_grad(set_to_none=params.unselected == "freeze")
-        loss = F.cross_entropy(network(images, random_genotype(paths)), data.train_labels[index])
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=params.amp):
+            loss = F.cross_entropy(network(images, random_genotype(paths)), labels)
+        loss = loss * weight(len(labels), len(index))
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm, foreach=True)
         optimizer.step()
         total, steps = total + loss.detach(), steps + 1
-    return float(total / steps)
+    return float(average(total / steps))
 
 
 def validate(probe: Probe, paths: Sequence[Genotype]) -> dict[str, float]:
@@ -120,8 +140,12 @@ def run(context: Context) -> dict[str, float]:
     """Train one supernet; leaves initial and trained weights and the history."""
     params, seed = context.params.supernet, int(context.axes["seed"])
     data = load_search_data(context)
+    if params.labels == "random":
+        data = random_labels(data, seed)
     network = build_supernet(context, data.num_classes)
-    save_weights(context.out / INITIAL, network)
+    if leader():
+        save_weights(context.out / INITIAL, network)
+    trained = parallel(network, unused=True)
     optimizer = torch.optim.SGD(
         network.parameters(),
         params.learning_rate,
@@ -144,10 +168,12 @@ def run(context: Context) -> dict[str, float]:
     paths = [random_genotype(rng) for _ in range(params.validate_paths)]
 
     epochs = range(state["epoch"], params.epochs)
-    for epoch in tqdm(epochs, "supernet", params.epochs, initial=state["epoch"], unit="epoch", disable=None):
+    for epoch in tqdm(
+        epochs, "supernet", params.epochs, initial=state["epoch"], unit="epoch", disable=None if leader() else True
+    ):
         for group in optimizer.param_groups:
             group["lr"] = cosine(epoch, params)
-        values = {"train_loss": train_epoch(network, optimizer, data, params, seed, epoch), "lr": cosine(epoch, params)}
+        values = {"train_loss": train_epoch(trained, optimizer, data, params, seed, epoch), "lr": cosine(epoch, params)}
         if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
             values |= validate(probe, paths)
         history.append({"epoch": epoch + 1, **values})
@@ -161,7 +187,8 @@ def run(context: Context) -> dict[str, float]:
                 "history": history,
             },
         )
-    save_weights(context.out / TRAINED, network)
-    pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
+    if leader():
+        save_weights(context.out / TRAINED, network)
+        pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()
     return {name: history[-1][name] for name in ("loss", "top1", "train_loss")}

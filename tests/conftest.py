@@ -29,6 +29,8 @@ TINY: dict[str, dict[str, Any]] = {
     "matrix": {
         "supernet": {"dataset": ["small"], "seed": [0, 1]},
         "search": {"dataset": ["small"], "metric": ["flatness", "angle", "angle_flatness", "accuracy"], "seed": [0]},
+        "rerank": {"search": ["small-angle_flatness-0"], "gamma": [0, 16]},
+        "agreement": {"dataset": ["small"], "seed": [0]},
         "zoo": {"row": ["darts_v2_c10", "genas_flatness_c100"]},
         "shift": {"row": ["found", "published"]},
         "detect": {"row": ["found"]},
@@ -51,6 +53,10 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "measures": {"images": 32, "batch_size": 16, "recalibrate_images": 32},
     "search": {"population": 4, "generations": 3, "parents": 2, "mutated": 2, "crossed": 1},
+    "agreement": {
+        "architectures": 6,
+        "error": {"architectures": 2, "images": [8, 16], "draws": [1, 2], "replicates": 2},
+    },
     "retrain": {"dataset": "small", "epochs": 3, "batch_size": 16},
     "shift": {"dataset": "small_shift", "batch_size": 16},
 }

@@ -5,12 +5,16 @@ A new measure is one module with the two functions of :class:`Measure`, and its 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Protocol, cast
 
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import rankdata
+
 from models.genotype import Genotype
-from pipeline.config import MEASURES, MeasureParams
+from pipeline.config import MEASURES, MeasureParams, MetricParams
 from pipeline.probe import Probe
 
 
@@ -18,10 +22,10 @@ class Measure(Protocol):
     """What a measure's module offers."""
 
     def measure(self, probe: Probe, genotype: Genotype) -> dict[str, float]:
-        """The measure under its own name, larger is better, and any terms worth keeping beside it."""
+        """The measure under its own name, in its own unit, and any terms worth keeping beside it."""
 
     def scale(self, params: MeasureParams) -> float:
-        """The factor that brings the measure to the scale on which metrics are added up (Eq. 5)."""
+        """The factor that brings the measure to the scale on which metrics are added up (Eq. 5): larger is better."""
 
 
 def get(name: str) -> Measure:
@@ -30,14 +34,33 @@ def get(name: str) -> Measure:
     return cast(Measure, import_module(f"pipeline.measures.{name}"))
 
 
-def take(probe: Probe, genotype: Genotype, terms: Mapping[str, float]) -> dict[str, float]:
-    """Every measure that a metric's terms name, with all they keep."""
+def take(probe: Probe, genotype: Genotype, terms: Iterable[str]) -> dict[str, float]:
+    """Every measure that is named, with all they keep."""
     values: dict[str, float] = {}
     for name in terms:
         values |= get(name).measure(probe, genotype)
     return values
 
 
-def combine(values: Mapping[str, float], terms: Mapping[str, float], params: MeasureParams) -> float:
-    """Eq. 5: the weighted sum of the scaled measures, for example angle / pi + gamma * flatness / sigma_1."""
-    return sum(weight * get(name).scale(params) * values[name] for name, weight in terms.items())
+def scaled(values: Mapping[str, ArrayLike], name: str, params: MeasureParams) -> NDArray[np.float64]:
+    """The values of one measure on the scale on which metrics are added up."""
+    return get(name).scale(params) * np.asarray(values[name], dtype=np.float64)
+
+
+def combine(values: Mapping[str, ArrayLike], metric: MetricParams, params: MeasureParams) -> NDArray[np.float64]:
+    """The score of every candidate.
+
+    Args:
+        values: for each measure, its value for each of n candidates.
+        metric: ``sum`` is Eq. 5, the weighted sum of the scaled measures, for example
+            angle / pi + gamma * flatness / sigma_1; ``rank`` sums ranks among the n instead, 1/n for the worst and 1
+            for the best, ties on their average, so that no measure's scale matters.
+        params: the measures' settings.
+
+    Returns:
+        n scores, larger is better.
+    """
+    terms = {name: scaled(values, name, params) for name in metric.terms}
+    if metric.combine == "rank":
+        terms = {name: rankdata(one) / len(one) for name, one in terms.items()}
+    return np.sum([weight * terms[name] for name, weight in metric.terms.items()], axis=0, dtype=np.float64)

@@ -2,22 +2,33 @@
 
 The weight vector of an architecture concatenates, for each cell, all paths that lead from an input node to an
 intermediate node (30 in a full cell), each as the weights of its edges, then stem, preprocessing and classifier once
-(official cand_evaluator.py:240-529). Edges shared by paths repeat, so an edge counts as often as paths run through it;
-dot products are summed with those counts and the vector itself is never built.
+(official cand_evaluator.py:240-529). Edges shared by paths repeat, so an edge counts as often as paths run through it:
+``fixed`` sums dot products with those counts in double precision and never builds the vector. ``official`` builds it in
+single precision, slip included, because its last digits are those of the official numbers.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.genotype import NODES, Edge, Genotype
 from models.supernet import Supernet, SupernetCell
 from pipeline.config import MeasureParams
 from pipeline.probe import Probe
+
+PATHS = tuple(
+    (source, *itertools.compress(range(2, target), through), target)
+    for target in (5, 4, 3, 2)
+    for source in (0, 1)
+    for through in itertools.product((True, False), repeat=target - 2)
+)
+"""The 30 node paths of the weight vector in the official order (cand_evaluator.py:240-529)."""
 
 
 def path_counts(edges: tuple[Edge, ...]) -> list[int]:
@@ -68,10 +79,45 @@ def angle(initial: Supernet, trained: Supernet, genotype: Genotype) -> float:
     return math.acos(max(-1.0, min(1.0, dot / math.sqrt(first * second))))
 
 
+def weight_vector(network: Supernet, genotype: Genotype, slip: bool = True) -> Tensor:
+    """The official weight vector, float32, in the official order.
+
+    With the official ``slip`` a dilated convolution's BatchNorm weight stands in the place of its bias as well (lines
+    484-491).
+    """
+    parts: list[Tensor] = []
+    device = network.classifier.weight.device
+    for cell in network.cells:
+        assert isinstance(cell, SupernetCell)
+        edges = {(edge.source, edge.target): edge for edge in genotype.cell(cell.reduction)}
+        channels = next(m for m in cell.preprocess1.modules() if isinstance(m, torch.nn.BatchNorm2d)).num_features
+        walks = [list(itertools.pairwise(nodes)) for nodes in PATHS]
+        for pair in (pair for walk in walks if set(walk) <= set(edges) for pair in walk):
+            name, weights = edges[pair].operation, list(cell.operation(edges[pair]).parameters())
+            if name.startswith("sep"):  # all convolutions come before the two BatchNorms
+                weights = [weights[i] for i in (0, 1, 4, 5, 2, 3, 6, 7)]
+            if name.startswith("dil") and slip:
+                weights[-1] = weights[-2]
+            fixed = [torch.full((channels, 3, 3), 1 / 9, device=device)] if "pool" in name else []
+            parts += [*fixed, *weights] or [torch.eye(channels, device=device)]
+    parts += network.stem.parameters()
+    for cell in network.cells:
+        assert isinstance(cell, SupernetCell)
+        parts += [*cell.preprocess0.parameters(), *cell.preprocess1.parameters()]
+    return torch.cat([part.detach().flatten() for part in [*parts, network.classifier.weight]])
+
+
+def official_angle(initial: Supernet, trained: Supernet, genotype: Genotype) -> float:
+    """The angle as the official code computes it, in radians."""
+    first, second = weight_vector(initial, genotype), weight_vector(trained, genotype)
+    return float(torch.acos(F.cosine_similarity(first, second, dim=0)))
+
+
 def measure(probe: Probe, genotype: Genotype) -> dict[str, float]:
     """The angle in radians; a larger angle means faster convergence."""
     assert probe.initial is not None, "the angle compares with the initial weights"
-    return {"angle": angle(probe.initial, probe.network, genotype)}
+    take = angle if probe.params.angle.version == "fixed" else official_angle
+    return {"angle": take(probe.initial, probe.network, genotype)}
 
 
 def scale(params: MeasureParams) -> float:

@@ -7,18 +7,23 @@ and architectures that share a weight share its noise ("common random numbers").
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.genotype import Genotype
 from pipeline.config import FlatnessParams, MeasureParams
+from pipeline.hessian import top_eigenpairs
 from pipeline.probe import Probe
 
 EPSILON = 1e-5
 """Keeps the inverse finite (official tester_wlm.py)."""
+Direction = Callable[[int], dict[str, Tensor]]
+"""Standard noise of every perturbed parameter at a step."""
 
 
 def flatness(losses: Sequence[float], sigma: Sequence[float], alpha: float = 1.0) -> float:
@@ -53,26 +58,64 @@ def standard_noise(shape: torch.Size, *key: object) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def perturbed_losses(probe: Probe, genotype: Genotype, draw: int) -> list[float]:
-    """Validation loss of a recalibrated path under each perturbation; noise only where it can act, on the path."""
-    params = probe.params.flatness
+def positions(probe: Probe, genotype: Genotype) -> dict[str, nn.Parameter]:
+    """The parameters that noise goes to, on the path where alone it can act: all, or those of the cells (Table 7)."""
     parameters = probe.path_parameters(genotype)
+    if probe.params.flatness.positions == "all":
+        return parameters
+    return {name: parameter for name, parameter in parameters.items() if name.startswith("cells.")}
+
+
+def directions(probe: Probe, genotype: Genotype, parameters: dict[str, nn.Parameter]) -> list[Direction]:
+    """Where each draw goes, as standard noise step by step.
+
+    ``random`` is N(0, 1) for each number. ``hessian`` is an eigenvector of the validation loss, the top one for the
+    first draw and so on, at the length sqrt(d) that noise of d numbers has: the two differ in direction alone.
+    """
+    params = probe.params.flatness
+    if params.direction == "random":
+
+        def drawn(draw: int, step: int) -> dict[str, Tensor]:
+            return {
+                name: standard_noise(p.shape, probe.seed, draw, name, step).to(p.device)
+                for name, p in parameters.items()
+            }
+
+        return [partial(drawn, draw) for draw in range(params.draws)]
+    loss = probe.loss(genotype, params.hessian_images)
+    generator = torch.Generator().manual_seed(probe.seed)
+    pairs = top_eigenpairs(loss, list(parameters.values()), params.draws, params.hessian_iterations, generator)
+    length = math.sqrt(sum(p.numel() for p in parameters.values()))
+    vectors = [dict(zip(parameters, (length * part for part in pair.vector), strict=True)) for pair in pairs]
+    return [lambda step, vector=vector: vector for vector in vectors]  # type: ignore[misc]
+
+
+def perturbed_losses(
+    probe: Probe, genotype: Genotype, parameters: dict[str, nn.Parameter], direction: Direction
+) -> list[float]:
+    """Validation loss of a recalibrated path under each perturbation of the parameters."""
+    params = probe.params.flatness
     noise = {name: torch.zeros_like(p) for name, p in parameters.items()}
     losses = []
     for step, deviation in enumerate(steps(params)):
-        for name, parameter in parameters.items():
-            fresh = deviation * standard_noise(parameter.shape, probe.seed, draw, name, step).to(parameter.device)
-            noise[name] = fresh if params.noise == "independent" else noise[name] + fresh
+        for name, standard in direction(step).items():
+            noise[name] = deviation * standard + (0 if params.noise == "independent" else noise[name])
         with probe.perturbed(parameters, noise):
             losses.append(probe.evaluate(genotype)[0])
     return losses
 
 
+def draw_losses(probe: Probe, genotype: Genotype) -> list[list[float]]:
+    """The losses at each sigma for each draw, after one recalibration."""
+    probe.recalibrate(genotype)
+    parameters = positions(probe, genotype)
+    return [perturbed_losses(probe, genotype, parameters, one) for one in directions(probe, genotype, parameters)]
+
+
 def measure(probe: Probe, genotype: Genotype) -> dict[str, float]:
     """Flatness averaged over the draws, the mean loss at each sigma, and the standard error over the draws."""
     params = probe.params.flatness
-    probe.recalibrate(genotype)
-    drawn = [perturbed_losses(probe, genotype, draw) for draw in range(params.draws)]
+    drawn = draw_losses(probe, genotype)
     values = [flatness(losses, params.sigma, params.alpha) for losses in drawn]
     result = {"flatness": float(np.mean(values))}
     if params.draws > 1:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from models.cost import Cost, count_macs, network_cost
-from models.genotype import Genotype
+from models.cost import Cost, count_macs, imagenet_cost, network_cost
+from models.genotype import Genotype, random_genotype
 from models.network import GenasNetwork
 from models.zoo import zoo_genotype
 
@@ -70,3 +71,9 @@ def test_a_network_without_classifier_has_no_linear_part() -> None:
     features = network_cost(genotype, 64, width=4, layers=5, num_classes=0)
     assert whole.macs - features.macs == 10 * (2 * 64 - 1)
     assert whole.params - features.params == 10 * 64 + 10
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_cost_of_a_candidate_is_that_of_its_network(seed: int) -> None:
+    genotype = random_genotype(np.random.default_rng(seed))
+    assert imagenet_cost(genotype) == network_cost(genotype, 224, width=48, layers=14)

@@ -9,8 +9,19 @@ import torch
 from safetensors.torch import save_file
 
 from models.errors import GenasError
-from models.official import load_official_supernet, official_name, official_state, our_name, read_official
+from models.genotype import Genotype
+from models.network import GenasNetwork
+from models.official import (
+    load_official_network,
+    load_official_supernet,
+    official_name,
+    official_network_state,
+    official_state,
+    our_name,
+    read_official,
+)
 from models.supernet import Supernet
+from models.zoo import zoo_genotype
 
 
 def supernet(channels: int = 2, seed: int = 0) -> Supernet:
@@ -88,3 +99,78 @@ def test_nothing_is_unpickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     with pytest.raises(GenasError, match="not a readable checkpoint"):
         read_official(tmp_path / "trap.pth")
     assert "unpickled" not in capsys.readouterr().out
+
+
+# ---- networks of single cells ---------------------------------------------------------------------------------------
+
+DARTS = zoo_genotype("darts_v2_c10")
+
+
+def network(stem: str = "imagenet", width: int = 4, seed: int = 0, auxiliary: bool = True) -> GenasNetwork:
+    torch.manual_seed(seed)
+    return GenasNetwork(DARTS, width, 4, num_classes=3, stem=stem, auxiliary=auxiliary)
+
+
+def listing(genotype: Genotype, swap: bool) -> dict[str, list[tuple[str, int]]]:
+    """The genotype as the official code would list it, the two inputs of each node swapped or not."""
+    listed = {}
+    for name, cell in (("normal", genotype.normal), ("reduce", genotype.reduce)):
+        pairs = [(edge.operation, edge.source) for edge in cell]
+        listed[name] = [pairs[i + (1 - j if swap else j)] for i in range(0, len(pairs), 2) for j in range(2)]
+    return listed
+
+
+def test_the_names_of_an_imagenet_network() -> None:
+    """As the official modules have them: an auxiliary head that begins with ReLU and pooling, ``op`` in sequences."""
+    names = set(official_network_state(network()))
+    for name in (
+        "stem0.3.weight",
+        "stem1.2.running_var",
+        "cells.0.preprocess0.conv_1.weight",  # behind the stem the first cell halves its older input
+        "cells.0.preprocess1.op.1.weight",
+        "cells.0._ops.0.op.6.weight",
+        "auxiliary_head.features.2.weight",
+        "auxiliary_head.features.3.running_mean",
+        "auxiliary_head.features.5.weight",
+        "auxiliary_head.classifier.bias",
+        "classifier.weight",
+    ):
+        assert name in names, name
+    assert not [name for name in names if "operations" in name or "conv1" in name]
+
+
+@pytest.mark.parametrize("stem", ["imagenet", "cifar"])
+@pytest.mark.parametrize("swap", [False, True])
+def test_a_network_goes_there_and_back_in_any_listing(tmp_path: Path, stem: str, swap: bool) -> None:
+    source, target = network(stem), network(stem, seed=1)
+    listed = listing(DARTS, swap)
+    state = {f"module.{name}": value for name, value in official_network_state(source, listed).items()}
+    state["module.cells.0.total_ops"] = torch.zeros(1)  # left by the official counter
+    torch.save({"epoch": 1, "state_dict": state}, tmp_path / "c.pth")
+    load_official_network(target, tmp_path / "c.pth", listed)
+    for name, value in source.state_dict().items():
+        assert torch.equal(target.state_dict()[name], value), name
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(source.eval()(images), target.eval()(images))
+
+
+def test_a_listing_moves_operations() -> None:
+    """What is first in the swapped listing is the second operation of ours."""
+    one = network()
+    plain, swapped = (official_network_state(one, listing(DARTS, swap)) for swap in (False, True))
+    assert plain["cells.0._ops.0.op.1.weight"].equal(one.cells[0].operations[0][1].weight)  # type: ignore[index]
+    assert swapped["cells.0._ops.0.op.1.weight"].equal(one.cells[0].operations[1][1].weight)  # type: ignore[index]
+
+
+def test_another_genotypes_listing_or_weights_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(GenasError, match="another genotype"):
+        official_network_state(network(), listing(zoo_genotype("pcdarts_c10"), False))
+    save_file(official_network_state(network(width=8)), str(tmp_path / "wide.safetensors"))
+    with pytest.raises(GenasError, match=r"wide.safetensors: .* has shape .*, expected"):
+        load_official_network(network(), tmp_path / "wide.safetensors")
+    save_file({"cells.9._ops.0.op.1.weight": torch.zeros(1)}, str(tmp_path / "deep.safetensors"))
+    with pytest.raises(GenasError, match=r"cells.9._ops.0.op.1.weight: the network has no such cell"):
+        load_official_network(network(), tmp_path / "deep.safetensors")
+    save_file(official_network_state(network()), str(tmp_path / "full.safetensors"))
+    with pytest.raises(GenasError, match=r"auxiliary_head.classifier.bias is not in the network"):
+        load_official_network(network(auxiliary=False), tmp_path / "full.safetensors")

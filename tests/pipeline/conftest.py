@@ -31,6 +31,8 @@ PARAMS: dict[str, Any] = {
     "matrix": {
         "supernet": {"dataset": ["digits"], "seed": [0]},
         "search": {"dataset": ["digits"], "metric": ["flatness", "angle_flatness"], "seed": [0]},
+        "rerank": {"search": ["digits-angle_flatness-0"], "gamma": [0, 16]},
+        "agreement": {"dataset": ["digits"], "seed": [0]},
         "zoo": {"row": ["darts_v2_c10"]},
         "shift": {"row": ["flatness"]},
         "detect": {"row": ["flatness", "darts"]},
@@ -117,6 +119,12 @@ def finished(profile: Path) -> Path:
     leave(profile, "supernet", "digits-0", {"top1": 70.5, "loss": 0.31}, epochs)
     leave_search(profile, "digits-flatness-0", seed=1)
     leave_search(profile, "digits-angle_flatness-0", seed=2)
+    for gamma, share in (("0", 0.0), ("16", 93.0)):
+        metrics = {"score": 3.5, "angle": 1.2, "flatness_share": share, "params": 5.2e6, "macs": 5.8e8}
+        leave(profile, "rerank", f"digits-angle_flatness-0-{gamma}", metrics)
+    agreement = leave(profile, "agreement", "digits-0", {"tau_flatness_loss": 0.875, "architectures": 16.0})
+    (agreement / "agreement.csv").write_text("measure,flatness,loss\nflatness,1.0,0.875\nloss,0.875,1.0\n")
+    (agreement / "errors.csv").write_text("images,1,4\n64,12.34,6.0\n256,3.0,1.5\n")
     leave(profile, "zoo", "darts_v2_c10", {"params": 4.7e6, "macs": 5.5e8})
     for row, top1 in {"flatness": 81.5, "angle-flatness": 80.25, "darts": 79.0}.items():
         metrics = {"top1": top1, "top5": 98.5, "best_top1": top1 + 1, "params": 5.2e6, "macs": 5.8e8}

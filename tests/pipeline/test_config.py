@@ -10,7 +10,16 @@ import yaml
 from pydantic import ValidationError
 
 from models.errors import GenasError
-from pipeline.config import PROFILES, REPOSITORY, DataParams, Params, data_root, load_params, profile_folder
+from pipeline.config import (
+    PROFILES,
+    REPOSITORY,
+    DataParams,
+    MetricParams,
+    Params,
+    data_root,
+    load_params,
+    profile_folder,
+)
 from tests.conftest import tiny_params
 
 
@@ -50,7 +59,7 @@ def test_every_profile_reads_the_one_graph(profile: str) -> None:
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_retrained_row_takes_its_cell_from_a_row_that_exists(profile: str) -> None:
     params = load_params(PROFILES[profile])
-    known = {f"{stage}/{row}" for stage in ("search", "zoo") for row in params.stage_rows()[stage]}
+    known = {f"{stage}/{row}" for stage in ("search", "rerank", "zoo") for row in params.stage_rows()[stage]}
     assert {row.cell for row in params.rows.values()} <= known
 
 
@@ -68,7 +77,7 @@ def test_the_papers_numbers() -> None:
     assert (params.supernet.learning_rate, params.supernet.learning_rate_min) == (0.025, 0.001)
     assert params.measures.flatness.sigma == (1e-3, 3e-3, 6e-3)
     assert params.measures.flatness.alpha == 1
-    assert params.metrics["angle_flatness"] == {"angle": 1, "flatness": 16}
+    assert params.metrics["angle_flatness"] == MetricParams(terms={"angle": 1, "flatness": 16})
     assert params.search.population * params.search.generations == 1000
     assert (params.search.parents, params.search.mutated, params.search.crossed) == (10, 25, 25)
     assert (params.retrain.epochs, params.retrain.batch_size, params.retrain.learning_rate) == (250, 1024, 0.5)
@@ -82,7 +91,24 @@ def test_the_rows_are_named_as_dvc_names_them() -> None:
     assert rows["supernet"] == ["small-0", "small-1"]
     assert rows["search"] == ["small-flatness-0", "small-angle-0", "small-angle_flatness-0", "small-accuracy-0"]
     assert rows["retrain"] == ["found", "published"]
-    assert list(rows) == ["data", "supernet", "search", "zoo", "retrain", "shift", "detect", "segment"]
+    assert rows["rerank"] == ["small-angle_flatness-0-0", "small-angle_flatness-0-16"]
+    assert rows["agreement"] == ["small-0"]
+    stages = ["data", "supernet", "search", "rerank", "agreement", "zoo", "retrain", "shift", "detect", "segment"]
+    assert list(rows) == stages
+
+
+def test_a_metric_in_short_and_at_length() -> None:
+    params = tiny_params()
+    params["metrics"]["long"] = {"terms": {"loss": 1}, "combine": "rank", "strategy": "random"}
+    metrics = Params.model_validate(params).metrics
+    assert metrics["flatness"] == MetricParams(terms={"flatness": 1}, combine="sum", strategy="evolution")
+    assert (metrics["long"].combine, metrics["long"].strategy) == ("rank", "random")
+
+
+def test_a_cell_may_come_from_other_gammas() -> None:
+    params = tiny_params()
+    params["rows"]["found"]["cell"] = "rerank/small-angle_flatness-0-16"
+    assert Params.model_validate(params).rows["found"].cell == "rerank/small-angle_flatness-0-16"
 
 
 @pytest.mark.parametrize(
@@ -96,6 +122,17 @@ def test_the_rows_are_named_as_dvc_names_them() -> None:
         ("supernet.unselected", "keep", "supernet.unselected: .*'decay' or 'freeze', got 'keep'"),
         ("supernet.train_share", 1.0, "supernet.train_share: .*less than 1, got 1.0"),
         ("supernet.learning_rate", -0.1, "supernet.learning_rate: .*greater than 0, got -0.1"),
+        ("matrix.rerank.search", ["small-loss-0"], "matrix.rerank.search: 'small-loss-0' is no row of search, defined"),
+        (
+            "matrix.rerank.search",
+            ["small-angle-0"],
+            "'small-angle-0' was not searched with flatness, which gamma weighs",
+        ),
+        ("matrix.agreement.dataset", ["large"], "matrix.agreement: unknown data set 'large'"),
+        ("agreement.measures", ["flatness", "depth"], "agreement: unknown measure 'depth', expected one of flatness,"),
+        ("metrics.flatness", {"terms": {}}, "metrics.flatness.terms: .*at least 1 item"),
+        ("metrics.flatness", {"terms": {"loss": 1}, "combine": "product"}, "combine: .*'sum' or 'rank', got 'product'"),
+        ("search.max_macs", -1, "search.max_macs: .*greater than 0, got -1"),
         ("measures.flatness.sigma", [0.1, 0.1], r"measures.flatness: sigma must increase, got \[0.1, 0.1\]"),
         ("measures.flatness.sigma", [0.2, 0.1, 0.3], "measures.flatness: sigma must increase"),
         ("measures.flatness.sigma", [0.1], "measures.flatness.sigma: .*at least 2 items"),

@@ -32,7 +32,7 @@ def call(profile: Tiny, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "unknown stage '', expected one of data, supernet, zoo, search, retrain"),
+        ([], "unknown stage '', expected one of data, supernet, zoo, search, rerank"),
         (["serch"], "unknown stage 'serch', expected one of"),
         (["search"], "stage search takes dataset=... metric=... seed=..."),
         (["search", "seed=0", "metric=angle", "dataset=small"], "stage search takes dataset=... metric=... seed=..."),

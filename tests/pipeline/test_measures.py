@@ -16,14 +16,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.cost import network_cost
 from models.genotype import EDGES, NODES, Edge, Genotype, random_genotype
 from models.supernet import Supernet
 from pipeline import measures
-from pipeline.config import FlatnessParams, MeasureParams
+from pipeline.config import AngleParams, FlatnessParams, MeasureParams, MetricParams
 from pipeline.measures import angle as angle_module
 from pipeline.measures import flatness as flatness_module
-from pipeline.measures.angle import angle, operation_weights, path_counts
-from pipeline.measures.flatness import flatness, perturbed_losses, standard_noise, steps
+from pipeline.measures.angle import angle, official_angle, operation_weights, path_counts, weight_vector
+from pipeline.measures.flatness import directions, draw_losses, flatness, positions, standard_noise, steps
 from pipeline.probe import Probe
 from pipeline.search_data import SearchData
 
@@ -32,7 +33,17 @@ PARAMS = MeasureParams(
     batch_size=10,
     recalibrate_images=24,
     recalibrate="exact",
-    flatness=FlatnessParams(sigma=(0.01, 0.03, 0.06), alpha=1.0, noise="independent", draws=1),
+    flatness=FlatnessParams(
+        sigma=(0.01, 0.03, 0.06),
+        alpha=1.0,
+        noise="independent",
+        draws=1,
+        positions="all",
+        direction="random",
+        hessian_iterations=5,
+        hessian_images=24,
+    ),
+    angle=AngleParams(version="fixed"),
 )
 
 
@@ -108,12 +119,26 @@ def test_the_scale_of_eq_5() -> None:
     assert measures.get("flatness").scale(PARAMS) == pytest.approx(100)
     assert measures.get("angle").scale(PARAMS) == pytest.approx(1 / math.pi)
     assert measures.get("accuracy").scale(PARAMS) == 1
+    assert measures.get("loss").scale(PARAMS) == -1
+    assert measures.get("params").scale(PARAMS) == measures.get("macs").scale(PARAMS) == 1e-6
 
 
-def test_a_combined_score_by_hand() -> None:
-    values = {"angle": math.pi / 4, "flatness": 0.002, "accuracy": 0.5, "loss": 3.0}
-    assert measures.combine(values, {"angle": 1, "flatness": 16}, PARAMS) == pytest.approx(0.25 + 16 * 0.2)
-    assert measures.combine(values, {"accuracy": 2}, PARAMS) == pytest.approx(1.0)
+def test_combined_scores_by_hand() -> None:
+    values = {"angle": [math.pi / 4, 0], "flatness": [0.002, 0.004], "accuracy": [0.5, 1], "loss": [3.0, 1.0]}
+    angle_flatness = MetricParams(terms={"angle": 1, "flatness": 16})
+    assert measures.combine(values, angle_flatness, PARAMS) == pytest.approx([0.25 + 16 * 0.2, 16 * 0.4])
+    assert measures.combine(values, MetricParams(terms={"accuracy": 2, "loss": 1}), PARAMS) == pytest.approx([-2, 1])
+
+
+def test_a_sum_of_ranks_by_hand() -> None:
+    """A rank is 1/n for the worst and 1 for the best, ties on their average; a smaller loss ranks higher."""
+    values = {"angle": [0.1, 0.3, 0.3, 0.2], "loss": [1.0, 4.0, 3.0, 2.0]}
+    metric = MetricParams(terms={"angle": 1, "loss": 2}, combine="rank")
+    angle, loss = [1, 3.5, 3.5, 2], [4, 1, 2, 3]
+    expected = [a / 4 + 2 * b / 4 for a, b in zip(angle, loss, strict=True)]
+    assert measures.combine(values, metric, PARAMS) == pytest.approx(expected)
+    larger = {**values, "angle": [10 * value for value in values["angle"]]}
+    assert measures.combine(larger, metric, PARAMS) == pytest.approx(expected)
 
 
 # ---- noise ----------------------------------------------------------------------------------------------------------
@@ -151,7 +176,7 @@ def test_perturbed_losses_of_a_known_loss(noise: str) -> None:
     z = [float(standard_noise(torch.Size([1, 1]), 3, 0, "line.weight", step)) for step in (0, 1)]
     offsets = [0.1 * z[0], 0.5 * z[1]] if noise == "independent" else [0.1 * z[0], 0.1 * z[0] + 0.4 * z[1]]
     expected = [math.log(1 + math.exp(-(0.7 + offset))) for offset in offsets]
-    assert perturbed_losses(one, path(0), draw=0) == pytest.approx(expected, rel=1e-5)
+    assert draw_losses(one, path(0))[0] == pytest.approx(expected, rel=1e-5)
     assert float(line.line.weight.detach()) == pytest.approx(0.7)
     slope = abs(expected[1] - expected[0]) / 0.4
     taken = flatness_module.measure(one, path(0))
@@ -162,7 +187,7 @@ def test_perturbed_losses_of_a_known_loss(noise: str) -> None:
 def test_several_draws_are_averaged_with_their_standard_error() -> None:
     one = probe(params(draws=3))
     taken = flatness_module.measure(one, path(0))
-    losses = [perturbed_losses(one, path(0), draw) for draw in range(3)]
+    losses = draw_losses(one, path(0))
     values = [flatness(drawn, (0.01, 0.03, 0.06)) for drawn in losses]
     assert len(set(values)) == 3
     assert taken["flatness"] == pytest.approx(sum(values) / 3)
@@ -176,7 +201,7 @@ def test_noise_off_the_path_cannot_act() -> None:
     """The same noise on all parameters gives the losses of noise on the path's."""
     one = probe()
     one.recalibrate(path(2))
-    on_path = perturbed_losses(one, path(2), draw=0)
+    on_path = draw_losses(one, path(2))[0]
     everywhere = dict(one.network.named_parameters())
     assert len(everywhere) > len(one.path_parameters(path(2)))
     losses = []
@@ -185,6 +210,69 @@ def test_noise_off_the_path_cannot_act() -> None:
         with one.perturbed(everywhere, noise):
             losses.append(one.evaluate(path(2))[0])
     assert losses == on_path
+
+
+# ---- where and whereto noise goes (Table 7) -------------------------------------------------------------------------
+
+
+def test_noise_on_cells_leaves_stem_and_classifier() -> None:
+    everywhere = positions(probe(), path(0))
+    cells = positions(probe(params(positions="cells")), path(0))
+    assert set(everywhere) - set(cells) == {
+        "stem.0.weight", "stem.1.weight", "stem.1.bias", "classifier.weight", "classifier.bias"
+    }  # fmt: skip
+    assert set(cells) < set(everywhere)
+    assert draw_losses(probe(), path(0)) != draw_losses(probe(params(positions="cells")), path(0))
+
+
+class Bowl(nn.Module):
+    """A stand-in supernet whose loss is -log of a sigmoid of -(a x^2 + b y^2) / 2 at (x, y): curved most along x."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.point = nn.Linear(2, 1, bias=False)
+        with torch.no_grad():
+            self.point.weight.copy_(torch.tensor([[0.1, -0.1]]))
+
+    def path_modules(self, genotype: Genotype) -> list[nn.Module]:
+        return [self.point]
+
+    def forward(self, x: Tensor, genotype: Genotype) -> Tensor:
+        height = (self.point.weight**2 * torch.tensor([8.0, 2.0])).sum() / 2
+        return torch.stack([-height.expand(len(x)), torch.zeros(len(x))], 1)
+
+
+def bowl(**flat: Any) -> Probe:
+    data = SearchData(*[torch.zeros(6, 2), torch.zeros(6, dtype=torch.long)] * 2, 2)
+    settings = params(**{"sigma": (0.1, 0.5), "direction": "hessian", "hessian_iterations": 50, **flat})
+    return Probe(Bowl(), data, settings, seed=3)
+
+
+def test_hessian_directions_go_uphill_along_the_sharpest_axes() -> None:
+    one = bowl(draws=2)
+    parameters = positions(one, path(0))
+    first, second = (direction(0)["point.weight"].flatten() for direction in directions(one, path(0), parameters))
+    # As long as noise of two numbers, sqrt(2); uphill is away from 0 along x, and towards smaller y.
+    assert first.tolist() == pytest.approx([math.sqrt(2), 0], abs=0.1)
+    assert second.tolist() == pytest.approx([0, -math.sqrt(2)], abs=0.1)
+
+
+@pytest.mark.parametrize("noise", ["independent", "cumulative"])
+def test_losses_along_the_hessian_in_closed_form(noise: str) -> None:
+    one = bowl(noise=noise)
+    (move,) = (d(0)["point.weight"].flatten().tolist() for d in directions(one, path(0), positions(one, path(0))))
+    points = [(0.1 + sigma * move[0], -0.1 + sigma * move[1]) for sigma in (0.1, 0.5)]
+    expected = [math.log(1 + math.exp((8 * x * x + 2 * y * y) / 2)) for x, y in points]
+    assert draw_losses(one, path(0))[0] == pytest.approx(expected, rel=1e-5)
+    assert one.network.point.weight.flatten().tolist() == pytest.approx([0.1, -0.1])
+
+
+def test_the_hessian_direction_of_a_supernet_is_sharper_than_noise() -> None:
+    """The loss rises more along the top eigenvector than under random noise of the same length."""
+    settings = {"sigma": (0.001, 0.005), "hessian_iterations": 20}
+    along, under = (draw_losses(probe(params(direction=d, **settings)), path(0))[0] for d in ("hessian", "random"))
+    assert along[1] > under[1]
+    assert along == draw_losses(probe(params(direction="hessian", **settings)), path(0))[0]
 
 
 @pytest.mark.parametrize(
@@ -295,13 +383,19 @@ def test_accuracy_is_a_share(seed: int) -> None:
     assert taken["loss"] > 0
 
 
+def test_the_controls() -> None:
+    taken = measures.take(probe(), path(4), ("loss", "params", "macs"))
+    assert taken["loss"] == measures.take(probe(), path(4), ("accuracy",))["loss"]
+    assert (taken["params"], taken["macs"]) == network_cost(path(4), 224, width=48, layers=14)
+
+
 def test_every_measure_of_the_parameters_is_a_module_with_both_functions() -> None:
     from pipeline.config import MEASURES
 
     one = probe()
     for name in MEASURES:
         assert name in measures.take(one, path(0), {name: 1.0})
-        assert measures.get(name).scale(PARAMS) > 0
+        assert (measures.get(name).scale(PARAMS) > 0) == (name != "loss")  # a smaller loss is better
     files = {file.stem for file in Path(angle_module.__file__).parent.glob("*.py")} - {"__init__"}
     assert files == set(MEASURES)
 
@@ -376,38 +470,38 @@ def test_an_untrained_network_has_no_angle() -> None:
     assert angle(initial(0), doubled, path(0)) > 0.01
 
 
-def written_out(network: Supernet, genotype: Genotype, slip: bool = False) -> Tensor:
-    """The weight vector itself, float32, path by path in the official order.
-
-    Args:
-        slip: repeat a dilated convolution's BatchNorm weight in the place of its bias, as the official code does.
-    """
-    parts = []
-    for cell in network.cells:
-        edges = {(edge.source, edge.target): edge for edge in genotype.cell(cell.reduction)}
-        channels = cell.preprocess1[1].out_channels
-        walks = [list(itertools.pairwise(nodes)) for nodes in PATHS]
-        for edge in [edges[pair] for walk in walks if set(walk) <= set(edges) for pair in walk]:
-            operation = cell.operation(edge)
-            weights = list(operation.parameters())
-            if edge.operation.startswith("sep"):  # all convolutions come before the two BatchNorms
-                weights = [weights[i] for i in (0, 1, 4, 5, 2, 3, 6, 7)]
-            if edge.operation.startswith("dil") and slip:
-                weights[-1] = weights[-2]
-            if "pool" in edge.operation:
-                weights.insert(0, torch.full((channels, 3, 3), 1 / 9))
-            parts += weights or [torch.eye(channels)]
-    parts += list(network.stem.parameters())
-    for cell in network.cells:
-        parts += [*cell.preprocess0.parameters(), *cell.preprocess1.parameters()]
-    return torch.cat([part.detach().flatten() for part in [*parts, network.classifier.weight]])
-
-
 @pytest.mark.parametrize("seed", range(3))
 def test_the_angle_is_that_of_the_vector_written_out(seed: int) -> None:
-    first, second = (written_out(initial(i), path(seed)).double() for i in (0, 1))
+    first, second = (weight_vector(initial(i), path(seed), slip=False).double() for i in (0, 1))
     expected = math.acos(float(F.cosine_similarity(first, second, dim=0)))
     assert angle(initial(0), initial(1), path(seed)) == pytest.approx(expected, abs=1e-6)
+
+
+def with_operation(name: str) -> Genotype:
+    edges = tuple(Edge(name, source, node) for node in NODES for source in (0, 1))
+    return Genotype(edges, edges)
+
+
+def test_the_official_slip_is_one_of_dilated_convolutions() -> None:
+    """Their bias differs between the networks, their BatchNorm weight does not: only the fixed angle sees it."""
+    first, second = supernet(0), supernet(0)
+    with torch.no_grad():
+        for name, parameter in second.named_parameters():
+            if ("dil_conv" in name and name.endswith("3.bias")) or ("sep_conv" in name and name.endswith("7.bias")):
+                parameter.fill_(0.5)
+    for operation, seen in (("dil_conv_3x3", False), ("sep_conv_3x3", True)):
+        genotype = with_operation(operation)
+        assert (official_angle(first, second, genotype) > 1e-3) == seen
+        assert angle(first, second, genotype) > 1e-3
+
+
+@pytest.mark.parametrize("version", ["fixed", "official"])
+def test_the_measure_takes_the_version_of_the_parameters(version: str) -> None:
+    settings = PARAMS.model_copy(update={"angle": AngleParams(version=version)})
+    function = angle if version == "fixed" else official_angle
+    one = probe(settings)
+    genotype = with_operation("dil_conv_5x5")
+    assert angle_module.measure(one, genotype) == {"angle": function(one.initial, one.network, genotype)}
 
 
 def test_what_operations_without_weights_contribute() -> None:

@@ -15,8 +15,8 @@ from safetensors.torch import load_file, save_file
 from models.errors import GenasError
 from models.genotype import Genotype
 from pipeline.config import data_root
-from pipeline.measures.angle import angle
-from pipeline.parity import PATHS, TOLERANCES, compare, official_angle, parity, read_cases, read_networks
+from pipeline.measures.angle import PATHS, angle, official_angle
+from pipeline.parity import TOLERANCES, compare, parity, read_cases, read_networks
 
 FOLDER = data_root().parent / "reference" / "official_parity"
 needed = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the official evaluator's numbers are not at hand in {FOLDER}")

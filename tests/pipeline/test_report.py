@@ -12,8 +12,9 @@ import yaml
 
 from models.errors import GenasError
 from pipeline import paper_tables, report
-from pipeline.config import load_params
+from pipeline.config import Params, load_params
 from pipeline.context import Context
+from tests.conftest import tiny_params
 
 
 def lines(root: Path) -> list[str]:
@@ -40,12 +41,42 @@ def test_ours_stands_beside_the_paper(finished: Path) -> None:
 def test_the_page_holds_its_pictures(finished: Path) -> None:
     page = report.build(finished).read_text()
     named = re.findall(r"\]\((pictures/[^)]+)\)", "\n".join(lines(finished)))
-    assert len(named) == len(set(named)) == 14
+    assert len(named) == len(set(named)) == 15
     assert all((finished / "out/report" / name).exists() for name in named)
-    assert page.count('src="data:image/png;base64,') == 14
+    assert page.count('src="data:image/png;base64,') == 15
     assert "pictures/" not in page
-    assert page.count("<table>") == 7
+    assert page.count("<table>") == 10
     assert "<title>GeNAS, profile demo</title>" in page
+
+
+def test_other_gammas_stand_beside_table_8(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["rows"]["darts"]["cell"] = "rerank/digits-angle_flatness-0-16"
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    report.build(finished)
+    row = "| digits-angle_flatness-0 |"
+    assert f"{row} 0 | not retrained | 0.00 (0.00) | - (75.00) | - (92.31) |" in lines(finished)
+    assert f"{row} 16 | darts | 93.00 (89.00) | 79.00 (75.72) | 98.50 (92.46) |" in lines(finished)
+
+
+def test_the_agreement_of_the_measures(finished: Path) -> None:
+    report.build(finished)
+    found = lines(finished)
+    assert "### digits-0, 16 architectures" in found
+    assert "| flatness | 1.00 | 0.88 |" in found
+    assert found[found.index("| images | 1 draws | 4 draws |") + 2] == "| 64 | 12.3 | 6.0 |"
+
+
+def test_only_the_papers_metrics_stand_beside_the_papers() -> None:
+    params = tiny_params()
+    params["metrics"] |= {
+        "control": {"loss": 1},
+        "ranked": {"terms": {"flatness": 1}, "combine": "rank"},
+        "luck": {"terms": {"flatness": 1}, "strategy": "random"},
+    }
+    names = {name: paper_tables.measure_name(Params.model_validate(params), name) for name in params["metrics"]}
+    assert names["angle_flatness"] == "Angle + Flatness"
+    assert (names["flatness"], names["control"], names["ranked"], names["luck"]) == ("Flatness", "", "", "")
 
 
 def test_data_and_times(finished: Path) -> None:
@@ -70,7 +101,7 @@ def test_nothing_has_run(profile: Path) -> None:
     report.build(profile)
     text = "\n".join(lines(profile))
     assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, not run | - (5.6) |" in text
-    assert text.count("\nnot run") == 4
+    assert text.count("\nnot run") == 5
     assert "| digits | parquet | not run | - | - |" in text
 
 

@@ -23,7 +23,7 @@ def shown(root: Path) -> str:
 def test_collect_follows_the_chain(finished: Path) -> None:
     rows = results.collect(finished)
     assert [one["stage"] for one in rows] == [
-        *["supernet", "search", "search", "zoo", "retrain", "retrain", "retrain"],
+        *["supernet", "search", "search", "rerank", "rerank", "agreement", "zoo", "retrain", "retrain", "retrain"],
         *["shift", "detect", "segment"],
     ]
     assert rows[0] == {"stage": "supernet", "row": "digits-0", "metrics": {"top1": 70.5, "loss": 0.31}}

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +18,15 @@ import pytest
 
 from models.cost import network_cost
 from models.errors import GenasError
-from models.genotype import Genotype, random_genotype
+from models.genotype import Genotype
 from pipeline import search
-from pipeline.config import SearchParams
+from pipeline.evolution import propose
 from pipeline.measures import accuracy, flatness
-from pipeline.search import best_of, propose, summary
-from tests.conftest import Killed, Tiny, kill_at, make_tiny, tiny_params
+from tests.conftest import Killed, Tiny, kill_at, make_tiny
 
 FLATNESS = {"dataset": "small", "metric": "flatness", "seed": "0"}
 ACCURACY = {"dataset": "small", "metric": "accuracy", "seed": "0"}
 FILES = ("genotype.json", "candidates.parquet", "history.csv", "cell.png", "search.png")
-
-
-def settings(**changed: Any) -> SearchParams:
-    return SearchParams.model_validate({**tiny_params()["search"], **changed})
 
 
 def table_of(profile: Tiny, row: str) -> pd.DataFrame:
@@ -129,7 +128,7 @@ def test_a_candidate_that_fails_is_kept_in_quarantine(trained: Tiny, monkeypatch
     assert (metrics["candidates"], metrics["quarantined"]) == (12, 2)
     table = table_of(trained, "small-accuracy-0")
     assert table["score"].isna().tolist() == [True, True] + [False] * 10
-    assert table["error"].tolist()[:3] == ["RuntimeError: out of memory", "score is nan", ""]
+    assert table["error"].tolist()[:3] == ["RuntimeError: out of memory", "accuracy is nan", ""]
     assert math.isfinite(metrics["score"])
     history = pd.read_csv(trained.root / "out/search/small-accuracy-0/history.csv")
     assert history.notna().all(axis=None)
@@ -153,50 +152,53 @@ def test_a_mistake_of_the_programme_is_no_quarantine(trained: Tiny, monkeypatch:
         search.run(trained.context("search", **ACCURACY))
 
 
-# ---- proposals ------------------------------------------------------------------------------------------------------
-
-
-def parents(count: int = 4) -> list[Genotype]:
-    rng = np.random.default_rng(9)
-    return [random_genotype(rng) for _ in range(count)]
-
-
-@pytest.mark.parametrize("cells", ["both", "normal"])
-@pytest.mark.parametrize("elders", [[], parents()])
-def test_proposals_are_new_different_and_of_the_space(elders: list[Genotype], cells: str) -> None:
-    seen = set(elders)
-    params = settings(population=50, mutated=25, crossed=20, parents=4, mutate_cells=cells)
-    population = propose(elders, seen, params, np.random.default_rng(0))
-    assert len(population) == 50
-    assert len(set(population)) == 50
-    assert not set(population) & set(elders)
-    assert seen == set(population) | set(elders)
-    for genotype in population:
-        genotype.require_two_inputs()
-
-
-def test_proposals_are_a_function_of_the_generator() -> None:
-    first, second = (propose(parents(), set(parents()), settings(), np.random.default_rng(3)) for _ in range(2))
-    assert first == second
-
-
-def test_mutated_come_first_then_crossed_then_random() -> None:
-    """With one parent a mutant keeps its reduction cell; its children with itself are no news, so that random ones
-    take their place."""
-    elder = parents(1)
-    params = settings(population=12, mutated=5, crossed=5, mutate_cells="normal", mutation_probability=0.3)
-    population = propose(elder, set(elder), params, np.random.default_rng(0))
-    assert [genotype.reduce == elder[0].reduce for genotype in population] == [True] * 5 + [False] * 7
-
-
-def test_the_best_are_sorted_and_never_out_of_quarantine() -> None:
-    candidates = [
-        {"encoding": [3], "score": 1.0, "generation": 0},
-        {"encoding": [2], "score": None, "generation": 0},
-        {"encoding": [1], "score": 1.0, "generation": 1},
-        {"encoding": [0], "score": 2.0, "generation": 1},
+def test_random_search_proposes_at_random_in_every_generation(trained: Tiny) -> None:
+    trained.change("metrics", flatness={"terms": {"flatness": 1}, "strategy": "random"})
+    search.run(trained.context("search", **FLATNESS))
+    seen: set[Genotype] = set()
+    expected = [
+        " ".join(map(str, genotype.encode()))
+        for generation in range(3)
+        for genotype in propose([], seen, trained.context("search", **FLATNESS).params.search, rng(generation))
     ]
-    assert [c["encoding"] for c in best_of(candidates, 10)] == [[0], [1], [3]]
-    assert [c["encoding"] for c in best_of(candidates, 2)] == [[0], [1]]
-    assert summary(candidates, 1) == {"best": 2.0, "median": 1.5, "worst": 1.0}
-    assert all(math.isnan(value) for value in summary(candidates[1:2], 0).values())
+    assert table_of(trained, "small-flatness-0")["encoding"].tolist() == expected
+
+
+def rng(generation: int) -> np.random.Generator:
+    return np.random.default_rng([0, 4, generation])
+
+
+def test_ranks_are_among_all_candidates(trained: Tiny) -> None:
+    trained.change("metrics", accuracy={"terms": {"accuracy": 1, "macs": 1}, "combine": "rank"})
+    trained.change("search", generations=2)
+    metrics = search.run(trained.context("search", **ACCURACY))
+    table = table_of(trained, "small-accuracy-0")
+    ranks = table["accuracy"].rank() / 8 + table["macs"].rank() / 8
+    assert table["score"].tolist() == pytest.approx(ranks.tolist())
+    assert metrics["score"] == table["score"].max()
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_it_ends_with_the_bytes_of_a_whole_one(trained: Tiny) -> None:
+    """SIGKILL, no handler in the way; each moment is somewhere in the time that a whole run takes."""
+    trained.change("search", generations=12, population=10, mutated=4, crossed=4)
+    command = [sys.executable, "-m", "pipeline", "search", *(f"{axis}={value}" for axis, value in FLATNESS.items())]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    folder = trained.root / "out/search/small-flatness-0"
+    started = time.monotonic()
+    subprocess.run(command, cwd=trained.root, env=environment, check=True, capture_output=True)
+    seconds = time.monotonic() - started
+    whole = {name: (folder / name).read_bytes() for name in FILES}
+    shutil.rmtree(folder)
+    moments, killed = np.random.default_rng(0).uniform(0.3, 0.9, 10), 0
+    for moment in moments:
+        process = subprocess.Popen(command, cwd=trained.root, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(moment * seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+        process.wait()
+    subprocess.run(command, cwd=trained.root, env=environment, check=True, capture_output=True)
+    assert killed >= 3
+    assert {name: (folder / name).read_bytes() for name in FILES} == whole

@@ -123,7 +123,11 @@ def test_augmentation_keeps_shapes_and_depends_on_its_generator_alone(padding: i
     torch.manual_seed(7)
     assert torch.equal(augment(images, torch.Generator().manual_seed(0), padding, flip), first)
     assert first.shape == images.shape
-    assert first.is_contiguous(memory_format=torch.channels_last)
+    assert first.is_contiguous()
+    last = images.contiguous(memory_format=torch.channels_last)
+    again = augment(last, torch.Generator().manual_seed(0), padding, flip)
+    assert again.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(again, first)
     assert torch.equal(images, kept)
     assert torch.equal(first, images) == (padding == 0 and not flip)
 

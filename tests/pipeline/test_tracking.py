@@ -98,7 +98,7 @@ def replay(root: Path) -> None:
 def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replay(finished)
     live, board = content(), content("genas-demo-leaderboard")
-    assert len(live) == 13
+    assert len(live) == 16
     assert {status for status, *_ in live.values()} == {"FINISHED"}
 
     assert live["data@digits"][5] == ["manifest.json"], "data stay where they are"
@@ -122,7 +122,7 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert board["flatness"][3]["search_score"] == history["search/score"]
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database / 'fresh.db'}")
-    assert tracking.rebuild(finished) == 13
+    assert tracking.rebuild(finished) == 16
     assert content() == live
     assert content("genas-demo-leaderboard") == board
 
@@ -131,13 +131,13 @@ def test_without_its_database_nothing_is_lost(finished: Path, database: Path, mo
     # In processes of their own, as for a user: a process that has had the old file open goes on writing to that.
     code = f"from pathlib import Path; from pipeline import tracking; print(tracking.rebuild(Path({str(finished)!r})))"
     again = [sys.executable, "-c", code]
-    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "12\n"
+    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "15\n"
     before, numbers = content(), results.collect(finished)
     moved = database.with_name("moved")
     shutil.move(database, moved)
     database.mkdir()
     assert results.collect(finished) == numbers
-    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "12\n"
+    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "15\n"
     assert (database / "mlflow.db").exists()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}/../{database.name}/mlflow.db")
     assert content() == before

@@ -1,0 +1,45 @@
+"""``params.yaml`` as frozen models: every number that changes a result, validated before anything runs.
+
+A profile is a folder with its own ``params.yaml``: the repository's root is the paper's, ``profiles/demo`` and
+``profiles/mini`` lie beside it. Unknown keys and wrong types are errors that name the key.
+"""
+
+from pipeline.config.params import Params, load_params
+from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder
+from pipeline.config.sections import (
+    MEASURES,
+    AgreementParams,
+    AngleParams,
+    DataParams,
+    DetectParams,
+    FlatnessParams,
+    MeasureParams,
+    MetricParams,
+    RetrainParams,
+    Row,
+    SearchParams,
+    SegmentParams,
+    SupernetParams,
+)
+
+__all__ = [
+    "MEASURES",
+    "PROFILES",
+    "REPOSITORY",
+    "AgreementParams",
+    "AngleParams",
+    "DataParams",
+    "DetectParams",
+    "FlatnessParams",
+    "MeasureParams",
+    "MetricParams",
+    "Params",
+    "RetrainParams",
+    "Row",
+    "SearchParams",
+    "SegmentParams",
+    "SupernetParams",
+    "data_root",
+    "load_params",
+    "profile_folder",
+]

@@ -1,0 +1,133 @@
+"""A whole ``params.yaml``: its sections, what they must agree on, and how it is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+import yaml
+from pydantic import ValidationError, model_validator
+
+from models.errors import GenasError
+from pipeline.config.sections import (
+    AgreementParams,
+    DataParams,
+    DetectParams,
+    Matrix,
+    MeasureParams,
+    MetricParams,
+    RetrainParams,
+    Row,
+    SearchParams,
+    Section,
+    SegmentParams,
+    ShiftParams,
+    SupernetParams,
+)
+
+
+class Params(Section):
+    """A whole ``params.yaml``."""
+
+    profile: str
+    code: str
+    data: dict[str, DataParams]
+    matrix: Matrix
+    rows: dict[str, Row]
+    supernet: SupernetParams
+    measures: MeasureParams
+    metrics: dict[str, MetricParams]
+    search: SearchParams
+    agreement: AgreementParams
+    retrain: RetrainParams
+    shift: ShiftParams
+    detect: DetectParams
+    segment: SegmentParams
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name in self.matrix.search.metric:
+            if name not in self.metrics:
+                raise ValueError(
+                    f"matrix.search.metric: unknown metric {name!r}, defined are {', '.join(self.metrics)}"
+                )
+        used = [("retrain", self.retrain.dataset), ("shift", self.shift.dataset)]
+        used += [("detect", self.detect.dataset), ("segment", self.segment.dataset)]
+        used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]
+        used += [("matrix.search", name) for name in self.matrix.search.dataset]
+        used += [("matrix.agreement", name) for name in self.matrix.agreement.dataset]
+        for key, name in used:
+            if name not in self.data:
+                raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
+        rows = self.stage_rows()
+        searched = self.searches
+        for row in self.matrix.rerank.search:
+            if row not in searched:
+                raise ValueError(
+                    f"matrix.rerank.search: {row!r} is no row of search, defined are {', '.join(searched)}"
+                )
+            if "flatness" not in self.metrics[searched[row]].terms:
+                raise ValueError(f"matrix.rerank.search: {row!r} was not searched with flatness, which gamma weighs")
+        for name, one in self.rows.items():
+            stage, _, row = one.cell.partition("/")
+            if stage not in ("search", "rerank", "zoo") or row not in rows[stage]:
+                raise ValueError(f"rows.{name}.cell: {one.cell!r} is no row of search, rerank or zoo in matrix")
+        for stage in ("shift", "detect", "segment"):
+            for row in getattr(self.matrix, stage).row:
+                if row not in self.rows:
+                    raise ValueError(f"matrix.{stage}.row: unknown row {row!r}, defined are {', '.join(self.rows)}")
+        return self
+
+    @property
+    def searches(self) -> dict[str, str]:
+        """The metric of every row of the search."""
+        m = self.matrix.search
+        return {f"{d}-{k}-{s}": k for d in m.dataset for k in m.metric for s in m.seed}
+
+    def stage_rows(self) -> dict[str, list[str]]:
+        """The row names of every stage, in the order of the chain, as DVC names them."""
+        m = self.matrix
+        return {
+            "data": list(self.data),
+            "supernet": [f"{d}-{s}" for d in m.supernet.dataset for s in m.supernet.seed],
+            "search": list(self.searches),
+            "rerank": [f"{row}-{gamma}" for row in m.rerank.search for gamma in m.rerank.gamma],
+            "agreement": [f"{d}-{s}" for d in m.agreement.dataset for s in m.agreement.seed],
+            "zoo": list(m.zoo.row),
+            "retrain": list(self.rows),
+            "shift": list(m.shift.row),
+            "detect": list(m.detect.row),
+            "segment": list(m.segment.row),
+        }
+
+
+def explain(error: ValidationError, origin: Path) -> str:
+    """A validation error as one line: the file, the first wrong key, what is wrong with it, how many more."""
+    first, *more = error.errors()
+    key = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "extra_forbidden":
+        message = "unknown key"
+    elif first["type"] != "value_error" and first["type"] != "missing":
+        message += f", got {first['input']!r}"
+    rest = f" (and {len(more)} more)" if more else ""
+    return f"{origin}: {key + ': ' if key else ''}{message}{rest}"
+
+
+def load_params(folder: Path) -> Params:
+    """The validated parameters of a profile's folder.
+
+    Raises:
+        GenasError: no ``params.yaml``, no YAML, an unknown or missing key, a wrong type or name.
+    """
+    path = folder / "params.yaml"
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise GenasError(f"{path}: no such file; a profile is a folder with a params.yaml") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise GenasError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise GenasError(explain(error, path)) from None

@@ -1,0 +1,36 @@
+"""Where things lie: the profiles' folders and the root of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from models.errors import GenasError
+
+REPOSITORY = Path(__file__).parent.parent.parent
+PROFILES = {
+    "demo": REPOSITORY / "profiles" / "demo",
+    "mini": REPOSITORY / "profiles" / "mini",
+    "paper": REPOSITORY,
+}
+
+
+def profile_folder(profile: str) -> Path:
+    """The folder of a profile given by name, or by path for a profile of one's own.
+
+    Raises:
+        GenasError: no such profile.
+    """
+    folder = PROFILES.get(profile, Path(profile))
+    if not (folder / "params.yaml").exists():
+        raise GenasError(f"unknown profile {profile!r}, expected {', '.join(PROFILES)} or a folder with a params.yaml")
+    return folder.resolve()
+
+
+def data_root() -> Path:
+    """Where real data lies: ``GENAS_DATA``, else ``../shared/data`` beside the repository, else ``./data``."""
+    configured = os.environ.get("GENAS_DATA")
+    if configured:
+        return Path(configured).expanduser()
+    shared = REPOSITORY.parent / "shared" / "data"
+    return shared if shared.is_dir() else REPOSITORY / "data"

@@ -1,0 +1,275 @@
+"""The sections of ``params.yaml``: frozen models, so that a wrong key or type is an error that names it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+MEASURES = ("flatness", "angle", "accuracy", "loss", "params", "macs")
+"""The measures that a metric can be made of, each a module of ``pipeline/measures``."""
+
+
+class Section(BaseModel):
+    """A frozen part of ``params.yaml``; unknown keys are forbidden."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataParams(Section):
+    """One data set: its layout on disk and where it comes from.
+
+    ``layout``: ``parquet`` (``{train,test}.parquet`` with ``image`` bytes and ``label``), ``folder``
+    (``{train,val}/<class>/*``), ``cifar10`` / ``cifar100`` (torchvision), ``shift`` (``imagenetv2-matched-frequency/``,
+    ``imagenet-a/``, ``imagenet-o/``), ``coco``, ``cityscapes``, ``camvid``.
+
+    Exactly one origin: ``path`` below the data root, or ``derive``, which writes the set from another one
+    (``digits``: scikit-learn's handwritten digits; any other name: a folder data set of this profile).
+    """
+
+    layout: Literal["parquet", "folder", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
+    path: str | None = None
+    derive: str | None = None
+    seed: int = 0
+    images: Count | None = Field(None, description="how many scenes to compose for a derived coco or cityscapes set")
+    digest: Literal["content", "listing"] = "content"
+    source: str = Field("", description="where a set that is missing can be had")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.path is None) == (self.derive is None):
+            raise ValueError("exactly one of path and derive is given")
+        return self
+
+
+class Axes(Section):
+    """The rows of a matrix stage: every combination of the axes."""
+
+    dataset: tuple[str, ...] = ()
+    seed: tuple[int, ...] = ()
+    metric: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    gamma: tuple[int | float, ...] = ()
+    row: tuple[str, ...] = ()
+
+
+class Matrix(Section):
+    """Which rows each stage has (``retrain`` has those of ``rows``)."""
+
+    supernet: Axes
+    search: Axes
+    rerank: Axes
+    agreement: Axes
+    zoo: Axes
+    shift: Axes
+    detect: Axes
+    segment: Axes
+
+
+class SupernetParams(Section):
+    """Supernet training (official train_supernet; the defaults of the paper profile have their sources there)."""
+
+    channels: Count
+    layers: Annotated[int, Field(ge=3)]
+    train_share: Annotated[float, Field(gt=0, lt=1, description="of the training images; the rest is for the search")]
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    learning_rate_min: Annotated[float, Field(ge=0)]
+    momentum: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Positive
+    unselected: Literal["decay", "freeze"]
+    labels: Literal["ground_truth", "random"]
+    amp: bool
+    channels_last: bool
+    crop_padding: NotNegative
+    flip: bool
+    validate_every: Count
+    validate_paths: Count
+    validate_images: Count
+
+
+class FlatnessParams(Section):
+    """Eq. 4: perturbation sizes, the weight of the depth term, how noise is drawn, and where it acts (Table 7).
+
+    ``positions``: ``all`` parameters of the path, or those of its ``cells`` alone. ``direction``: ``random`` noise, or
+    the top Hessian eigenvector at the length that the noise would have.
+    """
+
+    sigma: Annotated[tuple[Positive, ...], Field(min_length=2)]
+    alpha: Annotated[float, Field(ge=0)]
+    noise: Literal["independent", "cumulative"]
+    draws: Count
+    positions: Literal["all", "cells"]
+    direction: Literal["random", "hessian"]
+    hessian_iterations: Annotated[int, Field(ge=1, description="of the power method")]
+    hessian_images: Count
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if any(b <= a for a, b in zip(self.sigma, self.sigma[1:], strict=False)):
+            raise ValueError(f"sigma must increase, got {list(self.sigma)}")
+        return self
+
+
+class AngleParams(Section):
+    """``official`` puts a dilated convolution's BatchNorm weight in the place of its bias, ``fixed`` does not."""
+
+    version: Literal["official", "fixed"]
+
+
+class MeasureParams(Section):
+    """What the measures need: images, BatchNorm recalibration, and each measure's own section."""
+
+    images: Count
+    batch_size: Count
+    recalibrate_images: Count
+    recalibrate: Literal["exact", "official"]
+    flatness: FlatnessParams
+    angle: AngleParams
+
+
+class MetricParams(Section):
+    """What a search maximises, and who proposes candidates.
+
+    ``terms`` weighs measures: their weighted ``sum`` (Eq. 5), or that of their ``rank`` among all candidates so far.
+    ``evolution`` or, as a baseline under the same budget, ``random`` proposals. ``{flatness: 1}`` is short for
+    ``{terms: {flatness: 1}}``.
+    """
+
+    terms: Annotated[dict[str, float], Field(min_length=1)]
+    combine: Literal["sum", "rank"] = "sum"
+    strategy: Literal["evolution", "random"] = "evolution"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, value: Any) -> Any:
+        return value if not isinstance(value, dict) or "terms" in value else {"terms": value}
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for term in self.terms:
+            if term not in MEASURES:
+                raise ValueError(f"unknown measure {term!r}, expected one of {', '.join(MEASURES)}")
+        return self
+
+
+class SearchParams(Section):
+    """Evolution (official search.py and config.py).
+
+    ``max_params`` and ``max_macs`` limit what is proposed, by the cost of the network that Table 2 compares (14 cells,
+    48 channels, 224 pixels).
+    """
+
+    population: Count
+    generations: Count
+    parents: Count
+    mutated: NotNegative
+    crossed: NotNegative
+    mutation_probability: Fraction
+    mutate_cells: Literal["both", "normal"]
+    max_params: Positive | None
+    max_macs: Positive | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mutated + self.crossed > self.population:
+            raise ValueError("mutated + crossed exceeds population")
+        return self
+
+
+class ErrorParams(Section):
+    """How the standard error of flatness is found: each of ``replicates`` has images and noise of its own."""
+
+    architectures: Count
+    images: Annotated[tuple[Count, ...], Field(min_length=1)]
+    draws: Annotated[tuple[Count, ...], Field(min_length=1)]
+    replicates: Annotated[int, Field(ge=2)]
+
+
+class AgreementParams(Section):
+    """How far measures agree: their values on the same random architectures, and the error of flatness."""
+
+    architectures: Annotated[int, Field(ge=2)]
+    measures: Annotated[tuple[str, ...], Field(min_length=2)]
+    error: ErrorParams
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        for name in self.measures:
+            if name not in MEASURES:
+                raise ValueError(f"unknown measure {name!r}, expected one of {', '.join(MEASURES)}")
+        return self
+
+
+class RetrainParams(Section):
+    """The recipe of stand-alone training (official retrain_architecture)."""
+
+    dataset: str
+    seed: int
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    schedule: Literal["linear", "cosine"]
+    warmup_epochs: NotNegative
+    momentum: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Fraction
+    clip_norm: Positive
+    auxiliary_weight: Annotated[float, Field(ge=0)]
+    drop_path: Fraction
+    crop_scale_min: Fraction
+    flip: bool
+    color_jitter: Fraction
+    normalise: Literal["dataset", "none"]
+    crop_pct: Annotated[float, Field(gt=0, le=1)]
+    amp: bool
+    workers: NotNegative
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> Self:
+        if self.schedule == "linear" and self.epochs <= 5:
+            raise ValueError("the linear schedule has a slope of its own in the last 5 epochs; epochs must exceed 5")
+        return self
+
+
+class Row(Section):
+    """One retrained network: ``cell`` names the row of search, rerank or zoo that its genotype comes from."""
+
+    cell: str
+    width: Count
+    layers: Annotated[int, Field(ge=3)]
+    stem: Literal["imagenet", "cifar"]
+    image_size: Count
+
+
+class ShiftParams(Section):
+    """Evaluation under distribution shift."""
+
+    dataset: str
+    batch_size: Count
+
+
+class DetectParams(Section):
+    """RetinaNet: Detectron2's own configuration plus ``overrides`` in Detectron2's own keys (paper: none)."""
+
+    dataset: str
+    seed: int
+    base: str
+    overrides: dict[str, Any]
+    checkpoint_period: Count
+
+
+class SegmentParams(Section):
+    """DeepLab-v3: MMSegmentation's own configuration plus ``overrides`` in its own dotted keys (paper: none)."""
+
+    dataset: str
+    seed: int
+    base: str
+    overrides: dict[str, Any]
+    checkpoint_period: Count

@@ -1,0 +1,106 @@
+"""Several processes that train one row together, a GPU each: data-parallel training by ``torchrun``.
+
+``GENAS_PROCESSES=8`` lets a stage of :data:`STAGES` start itself so; ``torchrun -m pipeline supernet ...`` does the
+same by hand, over several machines if need be. ``batch_size`` stays that of the whole step: each process takes its
+share of it. On GPUs BatchNorm is synchronised, so that a step means what it means in one process; on CPUs, where that
+does not exist, each process normalises with its own share. Everything is written by the first process.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+STAGES = ("supernet", "retrain")
+"""The stages that can."""
+
+
+def launch(stage: str, axes: Mapping[str, str]) -> None:
+    """Replace this process by ``torchrun`` where ``GENAS_PROCESSES`` asks for it, and return where it does not."""
+    processes = int(os.environ.get("GENAS_PROCESSES", "1"))
+    if processes > 1 and stage in STAGES and "RANK" not in os.environ:
+        run = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
+        row = [stage, *(f"{axis}={value}" for axis, value in axes.items())]
+        os.execv(sys.executable, [sys.executable, *run, "-m", "pipeline", *row])
+
+
+@contextmanager
+def joined() -> Iterator[None]:
+    """Join the other processes that ``torchrun`` started, if it did, each with a GPU of its own where there are any."""
+    if "RANK" not in os.environ:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def leader() -> bool:
+    """Whether this process writes what the others leave to it."""
+    return rank() == 0
+
+
+def size() -> int:
+    """How many processes train together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def parallel(network: nn.Module, unused: bool) -> nn.Module:
+    """The network as it is to be trained: itself in one process, else a wrapper that averages gradients over them.
+
+    Its parameters and their names stay; on a GPU its BatchNorm layers become synchronised ones, in place.
+
+    Args:
+        network: on its device.
+        unused: whether a step may leave parameters out, as that of a supernet does.
+    """
+    if size() == 1:
+        return network
+    if next(network.parameters()).is_cuda:
+        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=unused)
+
+
+def share(batch: Tensor) -> Tensor:
+    """This process's part of a batch, along the first axis."""
+    return batch[rank() :: size()]
+
+
+def weight(own: int, whole: int) -> float:
+    """What a mean over ``own`` images counts, so that the average over all processes is the mean over ``whole``."""
+    return own * size() / whole
+
+
+def average(value: Tensor) -> Tensor:
+    """The mean of a tensor over all processes."""
+    if size() > 1:
+        dist.all_reduce(value)
+        value /= size()
+    return value
+
+
+def interleave(part: Tensor, length: int) -> Tensor:
+    """The whole (length, ...) from what each process computed for its :func:`share`, in the order of the whole."""
+    if size() == 1:
+        return part
+    parts: list[Tensor] = [part] * size()
+    dist.all_gather_object(parts, part)
+    whole = part.new_empty((length, *part.shape[1:]))
+    for one, tensor in enumerate(parts):
+        whole[one :: size()] = tensor
+    return whole

@@ -1,0 +1,140 @@
+"""Training in two processes (gloo, on the CPU): what each takes, what the sum of it is, and who writes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, multiprocessing, nn
+
+from models.genotype import Genotype
+from models.supernet import Supernet
+from pipeline import distributed, supernet
+from pipeline.config import SupernetParams
+from pipeline.search_data import SearchData
+from tests.conftest import Tiny, tiny_params
+
+PARAMS = SupernetParams.model_validate(tiny_params()["supernet"])
+
+
+def data() -> SearchData:
+    """25 training images, so that the second batch of an epoch has 5, three for one process and two for the other."""
+    generator = torch.Generator().manual_seed(5)
+    images = torch.randn(2, 25, 3, 8, 8, generator=generator)
+    labels = torch.randint(0, 4, (2, 25), generator=generator)
+    return SearchData(images[0], labels[0], images[1], labels[1], 4)
+
+
+def network_and_optimizer() -> tuple[Supernet, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    network = Supernet(num_classes=4, channels=2, layers=3)
+    return network, torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, weight_decay=3e-4)
+
+
+class Halves(nn.Module):
+    """One process that does what two do: every half of a batch with its own BatchNorm statistics."""
+
+    def __init__(self, network: Supernet) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor, genotype: Genotype) -> Tensor:
+        parts = [self.network(x[i::2], genotype) for i in range(2)]
+        whole = torch.empty(len(x), parts[0].shape[1])
+        for i, part in enumerate(parts):
+            whole[i::2] = part
+        return whole
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("localhost", 0))
+        return int(one.getsockname()[1])
+
+
+def worker(rank: int, port: int, folder: Path) -> None:
+    """One of two processes; leaves what it ended with."""
+    torch.set_num_threads(1)
+    os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    with distributed.joined():
+        whole = torch.arange(5.0)[:, None].expand(5, 2)
+        own = distributed.share(whole)
+        assert own[:, 0].tolist() == [[0.0, 2.0, 4.0], [1.0, 3.0]][rank]
+        assert distributed.interleave(own, 5).equal(whole)
+        mean = distributed.average(own[:, 0].mean() * distributed.weight(len(own), len(whole)))
+        assert float(mean) == pytest.approx(2.0)
+        network, optimizer = network_and_optimizer()
+        trained = distributed.parallel(network, unused=True)
+        loss = supernet.train_epoch(trained, optimizer, data(), PARAMS, seed=0, epoch=0)
+    torch.save({"loss": loss, "state": network.state_dict()}, folder / f"{rank}.pt")
+
+
+def test_two_processes_take_the_steps_of_one(tmp_path: Path) -> None:
+    multiprocessing.spawn(worker, (free_port(), tmp_path), nprocs=2)
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    network, optimizer = network_and_optimizer()
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    loss = supernet.train_epoch(Halves(network), optimizer, data(), PARAMS, seed=0, epoch=0)
+    assert first["loss"] == second["loss"] == pytest.approx(loss, rel=1e-5)
+    for name, parameter in network.named_parameters():
+        torch.testing.assert_close(first["state"][name], parameter.detach(), rtol=1e-4, atol=1e-6)
+        assert first["state"][name].equal(second["state"][name])
+    assert any(not p.equal(before[name]) for name, p in network.named_parameters())
+
+
+def test_alone_everything_is_as_it_is() -> None:
+    network, _ = network_and_optimizer()
+    assert distributed.parallel(network, unused=True) is network
+    assert (distributed.rank(), distributed.size(), distributed.leader()) == (0, 1, True)
+    part = torch.arange(3.0)
+    assert distributed.share(part).equal(part)
+    assert distributed.interleave(part, 3) is part
+    assert distributed.average(part) is part
+    assert distributed.weight(4, 4) == 1
+
+
+def run(root: Path, *row: str, processes: int) -> str:
+    environment = {**os.environ, "GENAS_PROCESSES": str(processes), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "pipeline", *row]
+    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def test_a_stage_starts_its_processes_itself_and_the_first_one_writes(tiny: Tiny) -> None:
+    first = run(tiny.root, "supernet", "dataset=small", "seed=0", processes=2)
+    out = tiny.root / "out/supernet/small-0"
+    assert "error" not in first.lower()
+    assert sorted(path.name for path in out.iterdir()) == [
+        "history.csv", "initial.safetensors", "metrics.json", "timing.json", "trained.safetensors"
+    ]  # fmt: skip
+    assert pd.read_csv(out / "history.csv")["epoch"].tolist() == [1, 2, 3]
+    assert not list((tiny.root / ".scratch").iterdir())
+    alone = load_file(out / "trained.safetensors")
+    weights = (out / "trained.safetensors").read_bytes()
+    shutil.rmtree(out)
+    run(tiny.root, "supernet", "dataset=small", "seed=0", processes=2)
+    assert (out / "trained.safetensors").read_bytes() == weights
+    run(tiny.root, "supernet", "dataset=small", "seed=0", processes=1)
+    assert load_file(out / "trained.safetensors").keys() == alone.keys()
+
+
+@pytest.mark.slow
+def test_retraining_in_two_processes(tiny: Tiny) -> None:
+    run(tiny.root, "zoo", "row=darts_v2_c10", processes=2)  # a stage that does not train starts as ever
+    run(tiny.root, "retrain", "row=published", processes=2)
+    history = pd.read_csv(tiny.root / "out/retrain/published/history.csv")
+    assert history["epoch"].tolist() == [1, 2, 3]
+    assert history["top1"].between(0, 100).all()
+    weights = tiny.bytes_of("retrain", "published", "weights.safetensors")
+    run(tiny.root, "retrain", "row=published", processes=2)
+    assert tiny.bytes_of("retrain", "published", "weights.safetensors") == weights
