@@ -99,6 +99,8 @@ def settings(params: Params, node: Node) -> dict[str, str]:
         sections = {"data": everything["data"][node.row]}
     elif node.stage == "retrain":
         sections["row"] = everything["rows"][node.row]
+    elif node.stage == "agreement":
+        sections["measures"] = everything["measures"]
     elif node.stage == "search":
         sections["measures"] = everything["measures"]
         metric = everything["metrics"][node.axes["metric"]]

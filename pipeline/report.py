@@ -160,6 +160,7 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
         named |= {row for _, rows in compared for row in rows}
         parts.append(f"### {title}\n\n" + _compare(params, compared, board, columns))
     parts.append(_gammas(params, root, board))
+    named |= {name for name, row in params.rows.items() if row.cell.startswith("rerank/")}
     others = {row: values for row, values in board.items() if row not in named}
     if others:
         headings = ("row", "cell", *COLUMNS.values())
@@ -195,12 +196,12 @@ def _gammas(params: Params, root: Path, board: results.Board) -> str:
     for searched in params.matrix.rerank.search:
         for gamma in params.matrix.rerank.gamma:
             key, paper = ("rerank", f"{searched}-{gamma}"), TABLE_8.get(float(gamma), {})
-            retrained = [name for name, row in params.rows.items() if row.cell == "/".join(key)]
-            ours = {**(board.get(retrained[0], {}) if retrained else {}), **records.metrics(root, key)}
-            found = [
-                f"{number(ours.get(c), c)} ({number(paper.get(c), c)})" for c in ("flatness_share", "top1", "top5")
-            ]
-            rows.append((searched, str(gamma), *(retrained or ["not retrained"])[:1], *found))
+            for name in [name for name, row in params.rows.items() if row.cell == "/".join(key)] or [""]:
+                ours = {**board.get(name, {}), **records.metrics(root, key)}
+                found = [
+                    f"{number(ours.get(c), c)} ({number(paper.get(c), c)})" for c in ("flatness_share", "top1", "top5")
+                ]
+                rows.append((searched, str(gamma), name or "not retrained", *found))
     headings = ("candidates of", "gamma", "retrained as", "flatness (%)", "top-1", "top-5")
     return "### Table 8: gamma\n\n" + table(headings, rows)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -62,16 +63,19 @@ def make_scorer(context: Context, names: Sequence[str]) -> Score:
 
 _made: dict[str, Score] = {}
 """The scorer that this process has made, so that supernets are loaded once."""
+_turn = threading.Lock()
+"""Threads of one process share the scorer, and a measure moves its weights: they take turns."""
 
 
 def score_elsewhere(context: Context, names: Sequence[str], genotype: Genotype) -> Values:
     """What :func:`make_scorer`'s function returns, in a process that another one sends architectures to."""
     key = repr((context.stage, context.row, context.root, names, context.params.model_dump_json()))
-    if key not in _made:
-        torch.set_num_threads(1)
-        _made.clear()
-        _made[key] = make_scorer(context, names)
-    return _made[key](genotype)
+    with _turn:
+        if key not in _made:
+            torch.set_num_threads(1)
+            _made.clear()
+            _made[key] = make_scorer(context, names)
+        return _made[key](genotype)
 
 
 def named_executor(name: str) -> Executor:
@@ -81,9 +85,12 @@ def named_executor(name: str) -> Executor:
         GenasError: no such module or function, or what it returns has no ``map``.
     """
     try:
-        executor: Executor = resolve_name(name)()
+        function = resolve_name(name)
     except (ImportError, AttributeError, ValueError) as error:
         raise GenasError(f"GENAS_EXECUTOR={name}: expected module:function ({error})") from None
+    if not callable(function):
+        raise GenasError(f"GENAS_EXECUTOR={name}: expected module:function, got a {type(function).__name__}")
+    executor: Executor = function()
     if not hasattr(executor, "map"):
         raise GenasError(f"GENAS_EXECUTOR={name}: {type(executor).__name__} has no map")
     return executor

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import copy
 import io
+import os
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -189,3 +193,35 @@ def kill_at(step: int) -> Callable[[int, Any], None]:
             raise Killed
 
     return log
+
+
+def killed_ten_times(
+    profile: Tiny, stage: str, axes: dict[str, str], names: Sequence[str]
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """What a row leaves when it runs whole, and when it gets SIGKILL at ten random moments before it may end.
+
+    No handler stands in the way, and each moment is somewhere in the time that a whole run takes.
+    """
+    command = [sys.executable, "-m", "pipeline", stage, *(f"{axis}={value}" for axis, value in axes.items())]
+    folder = profile.root / "out" / stage / "-".join(axes.values())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def run() -> dict[str, bytes]:
+        subprocess.run(command, cwd=profile.root, env=environment, check=True, capture_output=True)
+        left = {name: (folder / name).read_bytes() for name in names}
+        shutil.rmtree(folder)
+        return left
+
+    started = time.monotonic()
+    whole = run()
+    seconds, killed = time.monotonic() - started, 0
+    for moment in np.random.default_rng(0).uniform(0.3, 0.9, 10):
+        process = subprocess.Popen(command, cwd=profile.root, env=environment, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(moment * seconds)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            killed += 1
+        process.wait()
+    assert killed >= 2, "the row ended before it could be killed in the middle"
+    return whole, run()

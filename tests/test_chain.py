@@ -35,6 +35,7 @@ def params() -> dict[str, Any]:
     for name in ("digit_scenes", "digit_streets"):
         demo["data"][name]["images"] = 20
     demo["matrix"]["search"]["metric"] = ["flatness"]
+    demo["matrix"]["rerank"] = {"search": ["digits-flatness-0"], "gamma": [4]}
     for stage in ("shift", "detect", "segment"):
         demo["matrix"][stage]["row"] = ["found"]
     demo["rows"] = {
@@ -43,6 +44,10 @@ def params() -> dict[str, Any]:
     demo["supernet"] |= {"channels": 2, "epochs": 3, "batch_size": 128, "validate_every": 3, "validate_images": 64}
     demo["measures"] |= {"images": 64, "batch_size": 64, "recalibrate_images": 64}
     demo["search"] |= {"population": 4, "generations": 3, "parents": 2, "mutated": 1, "crossed": 1}
+    demo["agreement"] |= {
+        "architectures": 4,
+        "error": {"architectures": 2, "images": [32, 64], "draws": [1, 2], "replicates": 2},
+    }
     demo["retrain"] |= {"epochs": 3, "batch_size": 64}
     for stage, key in (("detect", "SOLVER.MAX_ITER"), ("segment", "train_cfg.max_iters")):
         demo[stage]["checkpoint_period"] = 2

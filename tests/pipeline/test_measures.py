@@ -299,8 +299,9 @@ def test_another_seed_draws_other_noise() -> None:
 # ---- the probe ------------------------------------------------------------------------------------------------------
 
 
-def test_weights_come_back_bit_for_bit() -> None:
-    one = probe()
+@pytest.mark.parametrize("direction", ["random", "hessian"])
+def test_weights_come_back_bit_for_bit(direction: str) -> None:
+    one = probe(params(direction=direction))
     before = {name: parameter.detach().clone() for name, parameter in one.network.named_parameters()}
     flatness_module.measure(one, path(0))
     for name, parameter in one.network.named_parameters():

@@ -19,6 +19,9 @@ HISTORY = pd.DataFrame(
 CANDIDATES = pd.DataFrame(
     {"generation": [0, 0, 1], "score": [1.0, 3.0, 2.0], "flatness": [1, 2, 3], "accuracy": [0.1, 0.2, 0.3]}
 )
+LOSSES = pd.DataFrame({1: [1.0, 1.1, 1.4], 2: [1.2, 1.3, 1.9]}, index=[0.001, 0.003, 0.006])
+TAU = pd.DataFrame([[1, -0.7], [-0.7, 1]], index=["flatness", "loss"], columns=["flatness", "loss"])
+ERRORS = pd.DataFrame([[8.0, 4.0], [4.0, 2.0]], index=[128, 512], columns=[1, 2])
 COLUMNS = {"data": ["d"], "supernet": ["d-0"], "search": ["d-f-0"], "zoo": ["z"], "retrain": ["r"], "detect": ["r"]}
 EDGES = [
     ("data@d", "supernet@d-0"),
@@ -34,13 +37,15 @@ def draw(name: str, path: Path) -> None:
         "genotype": lambda: pictures.draw_genotype(genotype, path, "a title"),
         "curves": lambda: pictures.draw_curves(HISTORY, "generation", ["best", "absent", "worst"], path, "a title"),
         "search": lambda: pictures.draw_search(HISTORY, path),
+        "losses": lambda: pictures.draw_search(HISTORY, path, "a title", LOSSES),
+        "agreement": lambda: pictures.draw_agreement(TAU, ERRORS, path, "a title"),
         "scatter": lambda: pictures.draw_scatter(CANDIDATES, "flatness", "accuracy", path),
         "bars": lambda: pictures.draw_bars({"top1": {"a": 70.0, "b": 71.0}, "AP": {"a": 30.0}}, path),
         "dag": lambda: pictures.draw_dag(COLUMNS, EDGES, path),
     }[name]()
 
 
-@pytest.mark.parametrize("name", ["genotype", "curves", "search", "scatter", "bars", "dag"])
+@pytest.mark.parametrize("name", ["genotype", "curves", "search", "losses", "agreement", "scatter", "bars", "dag"])
 def test_same_data_same_bytes(name: str, tmp_path: Path) -> None:
     state = dict(mpl.rcParams)
     draw(name, tmp_path / "new" / "one.png")
@@ -83,3 +88,14 @@ def test_curves_skip_what_was_not_measured(tmp_path: Path) -> None:
     pictures.draw_curves(frame, "epoch", ["loss", "top1"], tmp_path / "both.png", "")
     pictures.draw_curves(frame, "epoch", ["loss"], tmp_path / "loss.png", "")
     assert (tmp_path / "both.png").read_bytes() == (tmp_path / "loss.png").read_bytes()
+
+
+def test_finalists_are_the_best_and_never_out_of_quarantine() -> None:
+    table = pd.DataFrame({"score": [1.0, np.nan, 3.0, 3.0, 2.0, 0.5, 0.6], "encoding": list("abdcefg")})
+    table["loss_0"], table["loss_1"] = [0.1, 9.9, 0.3, 0.4, 0.2, 0.5, 0.6], range(7)
+    losses = pictures.finalist_losses(table, [0.001, 0.003])
+    assert losses is not None
+    assert losses.columns.tolist() == [1, 2, 3, 4, 5]
+    assert losses.loc[0.001].tolist() == [0.4, 0.3, 0.2, 0.1, 0.6], "best first, ties by encoding"
+    assert losses.loc[0.003].tolist() == [3, 2, 4, 0, 6]
+    assert pictures.finalist_losses(table, [0.001, 0.003, 0.006]) is None, "flatness was not measured"

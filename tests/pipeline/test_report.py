@@ -57,6 +57,24 @@ def test_other_gammas_stand_beside_table_8(finished: Path) -> None:
     row = "| digits-angle_flatness-0 |"
     assert f"{row} 0 | not retrained | 0.00 (0.00) | - (75.00) | - (92.31) |" in lines(finished)
     assert f"{row} 16 | darts | 93.00 (89.00) | 79.00 (75.72) | 98.50 (92.46) |" in lines(finished)
+    assert "### Rows that the paper does not have" not in lines(finished)
+
+
+def test_a_gamma_that_the_paper_does_not_have(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["matrix"]["rerank"]["gamma"] = [0.25]
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    report.build(finished)
+    assert "| digits-angle_flatness-0 | 0.25 | not retrained | - (-) | - (-) | - (-) |" in lines(finished)
+
+
+def test_the_settings_say_what_a_metric_is(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["metrics"]["mixed"] = {"terms": {"angle": 0.5, "loss": 2}, "combine": "rank", "strategy": "random"}
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    report.build(finished)
+    (line,) = [line for line in lines(finished) if line.startswith("| metrics |")]
+    assert line.endswith("angle_flatness: 1 angle + 16 flatness; mixed: 0.5 angle + 2 loss (rank) (random) |")
 
 
 def test_the_agreement_of_the_measures(finished: Path) -> None:
@@ -103,6 +121,8 @@ def test_nothing_has_run(profile: Path) -> None:
     assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, not run | - (5.6) |" in text
     assert text.count("\nnot run") == 5
     assert "| digits | parquet | not run | - | - |" in text
+    assert "| digits-angle_flatness-0 | 16 | not retrained | - (89.00) | - (75.72) | - (92.46) |" in text
+    assert "### digits-0\n\nnot run" in text
 
 
 def test_half_of_it_has_run(finished: Path) -> None:
@@ -159,3 +179,10 @@ def test_the_tables_are_the_papers() -> None:
         "3": {"params": 109.5e6, "macs": 12.28e9, "top1": 1582.7, "top5": 1755.0},
         "4": {"params": 37.3e6, "macs": 4.17e9, "v2_top1": 441.04, "a_top1": 30.11, "ap": 253.97, "miou": 500.78},
     }
+
+
+def test_the_ends_of_table_8_are_lines_of_table_2() -> None:
+    lines = {line.method: line.values for line in paper_tables.TABLE_2 if line.dataset == "CIFAR-100"}
+    for gamma, method in ((0, "Angle"), (16, "Angle + Flatness")):
+        for column in ("top1", "top5"):
+            assert paper_tables.TABLE_8[gamma][column] == lines[method][column]

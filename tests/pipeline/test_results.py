@@ -66,6 +66,14 @@ def test_leaderboard_joins_along_the_chain(finished: Path) -> None:
     assert "search_score" not in board["darts"]
 
 
+def test_a_row_of_another_gamma_has_that_gammas_values(finished: Path) -> None:
+    path = finished / "params.yaml"
+    path.write_text(path.read_text().replace("zoo/darts_v2_c10", "rerank/digits-angle_flatness-0-16"))
+    board = results.leaderboard(load_params(finished), finished)
+    assert (board["darts"]["search_score"], board["darts"]["search_flatness_share"]) == (3.5, 93.0)
+    assert (board["darts"]["top1"], board["darts"]["params"]) == (79.0, 5.2e6)
+
+
 def test_show_has_a_line_for_each_network(finished: Path) -> None:
     text = shown(finished)
     (line,) = [line for line in text.splitlines() if " flatness " in line and "81.50" in line]
@@ -74,7 +82,10 @@ def test_show_has_a_line_for_each_network(finished: Path) -> None:
     assert "79.00" in line
     assert " - " in line
     assert "supernet" in text
-    assert "digits-angle_flatness-0" in text
+    (line,) = [line for line in text.splitlines() if "digits-angle_flatness-0-16" in line]
+    assert "93" in line.split()
+    (line,) = [line for line in text.splitlines() if " digits-0 " in line and "0.875" in line]
+    assert "16" in line.split()
 
 
 @pytest.mark.parametrize(

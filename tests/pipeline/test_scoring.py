@@ -12,7 +12,7 @@ from models.genotype import random_genotype
 from pipeline.scoring import scoring
 from tests.conftest import Tiny
 
-GENOTYPES = [random_genotype(np.random.default_rng(seed)) for seed in range(3)]
+GENOTYPES = [random_genotype(np.random.default_rng(seed)) for seed in range(8)]
 ROW = {"dataset": "small", "metric": "flatness", "seed": "0"}
 CLUSTER = """
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -23,6 +23,9 @@ def processes():
 
 def thread():
     return ThreadPoolExecutor(1)
+
+def threads():
+    return ThreadPoolExecutor(4)
 
 def nothing():
     return object()
@@ -41,13 +44,13 @@ def measured(profile: Tiny) -> list[dict[str, object]]:
         return list(score_all(GENOTYPES))
 
 
-@pytest.mark.parametrize("function", ["thread", "processes"])
+@pytest.mark.parametrize("function", ["thread", "threads", "processes"])
 @pytest.mark.usefixtures("cluster")
 def test_anybodys_executor_measures_the_same(trained: Tiny, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     here = measured(trained)
     assert [sorted(values) for values in here] == [
         ["angle", "error", "flatness", "loss_0", "loss_1", "loss_2", "score"]
-    ] * 3
+    ] * 8
     monkeypatch.setenv("GENAS_EXECUTOR", f"our_cluster:{function}")
     assert measured(trained) == here
 
@@ -58,6 +61,7 @@ def test_anybodys_executor_measures_the_same(trained: Tiny, monkeypatch: pytest.
         ("no_such_module:function", "GENAS_EXECUTOR=no_such_module:function: expected module:function"),
         ("our_cluster:no_such_function", "GENAS_EXECUTOR=our_cluster:no_such_function: expected module:function"),
         ("our cluster", "GENAS_EXECUTOR=our cluster: expected module:function"),
+        ("our_cluster", "GENAS_EXECUTOR=our_cluster: expected module:function, got a module"),
         ("our_cluster:nothing", "GENAS_EXECUTOR=our_cluster:nothing: object has no map"),
     ],
 )

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +18,7 @@ from models.genotype import Genotype
 from pipeline import search
 from pipeline.evolution import propose
 from pipeline.measures import accuracy, flatness
-from tests.conftest import Killed, Tiny, kill_at, make_tiny
+from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, make_tiny
 
 FLATNESS = {"dataset": "small", "metric": "flatness", "seed": "0"}
 ACCURACY = {"dataset": "small", "metric": "accuracy", "seed": "0"}
@@ -180,25 +176,6 @@ def test_ranks_are_among_all_candidates(trained: Tiny) -> None:
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_it_ends_with_the_bytes_of_a_whole_one(trained: Tiny) -> None:
-    """SIGKILL, no handler in the way; each moment is somewhere in the time that a whole run takes."""
     trained.change("search", generations=12, population=10, mutated=4, crossed=4)
-    command = [sys.executable, "-m", "pipeline", "search", *(f"{axis}={value}" for axis, value in FLATNESS.items())]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    folder = trained.root / "out/search/small-flatness-0"
-    started = time.monotonic()
-    subprocess.run(command, cwd=trained.root, env=environment, check=True, capture_output=True)
-    seconds = time.monotonic() - started
-    whole = {name: (folder / name).read_bytes() for name in FILES}
-    shutil.rmtree(folder)
-    moments, killed = np.random.default_rng(0).uniform(0.3, 0.9, 10), 0
-    for moment in moments:
-        process = subprocess.Popen(command, cwd=trained.root, env=environment, stderr=subprocess.DEVNULL)
-        try:
-            process.wait(moment * seconds)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            killed += 1
-        process.wait()
-    subprocess.run(command, cwd=trained.root, env=environment, check=True, capture_output=True)
-    assert killed >= 3
-    assert {name: (folder / name).read_bytes() for name in FILES} == whole
+    whole, resumed = killed_ten_times(trained, "search", FLATNESS, FILES)
+    assert resumed == whole

@@ -17,8 +17,17 @@ from models.genotype import random_genotype
 from pipeline import supernet
 from pipeline.config import SupernetParams
 from pipeline.search_data import load_search_data
-from pipeline.supernet import INITIAL, TRAINED, augment, build_supernet, cosine, load_supernets, train_epoch
-from tests.conftest import Killed, Tiny, kill_at, tiny_params
+from pipeline.supernet import (
+    INITIAL,
+    TRAINED,
+    augment,
+    build_supernet,
+    cosine,
+    load_supernets,
+    random_labels,
+    train_epoch,
+)
+from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, tiny_params
 
 ROW = {"dataset": "small", "seed": "0"}
 
@@ -177,3 +186,35 @@ def test_supernets_are_read_back_and_a_wrong_shape_is_named(trained: Tiny) -> No
     trained.change("supernet", channels=4)
     with pytest.raises(GenasError, match=r"initial\.safetensors: cells\.0\.\S+ has shape"):
         load_supernets(trained.context("search", dataset="small", metric="angle", seed="0"), 3)
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_moments_it_ends_with_the_bytes_of_a_whole_one(tiny: Tiny) -> None:
+    tiny.change("supernet", epochs=40)
+    whole, resumed = killed_ten_times(tiny, "supernet", ROW, (INITIAL, TRAINED, "history.csv", "metrics.json"))
+    assert resumed == whole
+
+
+def test_random_labels_stay_with_their_image_and_differ_from_the_true_ones(tiny: Tiny) -> None:
+    """As RLNAS: drawn once, uniformly; held-out images keep theirs."""
+    data = load_search_data(tiny.context("supernet", **ROW))
+    drawn = random_labels(data, seed=0)
+    assert torch.equal(drawn.train_labels, random_labels(data, seed=0).train_labels)
+    assert not torch.equal(drawn.train_labels, random_labels(data, seed=1).train_labels)
+    assert 0.1 < float((drawn.train_labels == data.train_labels).float().mean()) < 0.7
+    assert set(drawn.train_labels.tolist()) == {0, 1, 2}
+    assert drawn.held_labels is data.held_labels
+    assert drawn.train_images is data.train_images
+
+
+@pytest.mark.parametrize(("key", "value"), [("labels", "random"), ("amp", True), ("channels_last", False)])
+def test_options_train_another_supernet_or_the_same_one_otherwise(
+    tiny: Tiny, trained_outputs: Any, key: str, value: Any
+) -> None:
+    tiny.change("supernet", **{key: value})
+    supernet.run(tiny.context("supernet", **ROW))
+    ours, theirs = (load_file(root / "supernet/small-0" / TRAINED) for root in (tiny.root / "out", trained_outputs))
+    gap = max(float((ours[name].float() - theirs[name].float()).abs().max()) for name in ours if "weight" in name)
+    assert all(torch.isfinite(value).all() for value in ours.values())
+    limits = {"labels": (1e-3, math.inf), "amp": (1e-7, 0.2), "channels_last": (0, 1e-3)}
+    assert limits[key][0] <= gap <= limits[key][1]

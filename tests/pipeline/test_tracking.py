@@ -114,6 +114,11 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert sets == [("digits", f"{'digits':0<36}")]
     assert tags["data.digits"] == f"{'digits':0<64}"
     assert {"candidates.json", "candidates.parquet", "genotype.json", "history.csv"} <= set(files)
+    _, other, _, rated, *_ = live["rerank@digits-angle_flatness-0-16"]
+    assert other == {"search": "digits-angle_flatness-0", "gamma": "16"}
+    assert rated["rerank/flatness_share"] == [(0, 93.0)]
+    assert live["agreement@digits-0"][3]["agreement/tau_flatness_loss"] == [(0, 0.875)]
+    assert {"agreement.csv", "errors.csv"} <= set(live["agreement@digits-0"][5])
     best = pd.read_csv(finished / "out/search/digits-flatness-0/history.csv")["best"]
     assert history["search_curves/best"] == list(enumerate(best))
     assert history["search/retrained_top1"] == [(0, 81.5)]
@@ -334,6 +339,19 @@ def test_every_stage_has_its_parameters(profile: Path) -> None:
         assert [row for one, row in nodes if one == stage] == rows
     assert records.settings(params, nodes["detect", "darts"])["detect.overrides.SOLVER.MAX_ITER"] == "10"
     assert records.settings(params, nodes["retrain", "darts"])["row.cell"] == "zoo/darts_v2_c10"
+    searched = records.settings(params, nodes["search", "digits-angle_flatness-0"])
+    assert (searched["weight.flatness"], searched["weight.loss"]) == ("16.0", "0.0")
+    assert (searched["combine"], searched["strategy"]) == ("sum", "evolution")
+    agreed = records.settings(params, nodes["agreement", "digits-0"])
+    assert agreed["agreement.error.replicates"] == "4"
+    assert agreed["measures.flatness.sigma"] == "[0.001, 0.003, 0.006]", "it measures as searches do"
+
+
+def test_a_row_of_another_gamma_has_its_axes_on_the_leaderboard(finished: Path) -> None:
+    path = finished / "params.yaml"
+    path.write_text(path.read_text().replace("zoo/darts_v2_c10", "rerank/digits-angle_flatness-0-16"))
+    entry = records.entry(load_params(finished), finished, "darts", {"top1": 79.0})
+    assert (entry.settings["search"], entry.settings["gamma"]) == ("digits-angle_flatness-0", "16")
 
 
 def test_a_fingerprint_follows_everything_above_a_row(finished: Path) -> None:
