@@ -93,24 +93,22 @@ def replicate(context: Context, data: SearchData, number: int, images: int) -> t
     return own, settings.model_copy(update={"images": images, "flatness": drawn}), int(rng.integers(2**31))
 
 
-def flatness_errors(context: Context, genotypes: list[Genotype]) -> pd.DataFrame:
+def flatness_errors(context: Context, scratch: Scratch, genotypes: list[Genotype]) -> pd.DataFrame:
     """The standard error of flatness in percent: a row for each number of images, a column for each number of draws."""
     params, flat = context.params.agreement.error, context.params.measures.flatness
     data = load_search_data(context)
     network = load_supernets(context, data.num_classes)[1]
-    rows = {}
-    with tqdm(total=len(params.images) * params.replicates * len(genotypes), unit="cell", disable=None) as bar:
-        for images in params.images:
-            values = np.empty((len(genotypes), params.replicates, max(params.draws)))
-            for number in range(params.replicates):
-                own, settings, seed = replicate(context, data, number, images)
-                probe = Probe(network, own, settings, seed)
-                for i, genotype in enumerate(genotypes):
-                    losses = draw_losses(probe, genotype)
-                    values[i, number] = [flatness(one, flat.sigma, flat.alpha) for one in losses]
-                    bar.update()
-            rows[images] = standard_errors(values, params.draws)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(params.draws)).rename_axis("images")
+    wanted = [(images, number) for images in params.images for number in range(params.replicates)]
+    values: list[list[list[float]]] = scratch.load("errors.pt") or []  # (replicates of all sizes, architectures, draws)
+    for images, number in tqdm(wanted[len(values) :], "error", len(wanted), initial=len(values), disable=None):
+        own, settings, seed = replicate(context, data, number, images)
+        probe = Probe(network, own, settings, seed)
+        drawn = [draw_losses(probe, genotype) for genotype in genotypes]
+        values.append([[flatness(losses, flat.sigma, flat.alpha) for losses in one] for one in drawn])
+        scratch.save("errors.pt", values)
+    shaped = np.array(values).reshape(len(params.images), params.replicates, len(genotypes), max(params.draws))
+    rows = [standard_errors(one.swapaxes(0, 1), params.draws) for one in shaped]
+    return pd.DataFrame(rows, index=pd.Index(params.images, name="images"), columns=list(params.draws))
 
 
 def run(context: Context) -> dict[str, float]:
@@ -131,7 +129,7 @@ def run(context: Context) -> dict[str, float]:
         raise GenasError(f"agreement {context.row}: {len(sound)} architectures could be measured")
     tau = rank_agreement(sound, params.agreement.measures, params.measures)
     tau.rename_axis("measure").to_csv(context.out / "agreement.csv")
-    errors = flatness_errors(context, genotypes[: sizes[1]])
+    errors = flatness_errors(context, scratch, genotypes[: sizes[1]])
     errors.to_csv(context.out / "errors.csv")
     pictures.draw_agreement(tau, errors, context.out / "agreement.png", context.row)
     scratch.close()

@@ -42,6 +42,7 @@ def write_candidates(path: Path, candidates: Sequence[Candidate]) -> pd.DataFram
     """Write the table; returns it."""
     table = pd.DataFrame(candidates)
     table["encoding"] = [" ".join(map(str, code)) for code in table["encoding"]]
+    table["score"] = table["score"].astype(float)
     table.to_parquet(path, index=False)
     return table
 

@@ -196,7 +196,10 @@ def _gammas(params: Params, root: Path, board: results.Board) -> str:
     for searched in params.matrix.rerank.search:
         for gamma in params.matrix.rerank.gamma:
             key, paper = ("rerank", f"{searched}-{gamma}"), TABLE_8.get(float(gamma), {})
-            for name in [name for name, row in params.rows.items() if row.cell == "/".join(key)] or [""]:
+            cells = {"/".join(key)}
+            if gamma == params.metrics[params.searches[searched]].terms["flatness"]:
+                cells.add(f"search/{searched}")  # the search's own gamma has the search's own winner
+            for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
                 ours = {**board.get(name, {}), **records.metrics(root, key)}
                 found = [
                     f"{number(ours.get(c), c)} ({number(paper.get(c), c)})" for c in ("flatness_share", "top1", "top5")

@@ -34,6 +34,11 @@ DETAILS = {"candidates", "quarantined", "loss", "flatness_error", *(f"loss_{i}" 
 """What a search measures beside its score; in the JSON, not in the table."""
 
 
+def detail(name: str) -> bool:
+    """Whether a metric is left to the JSON; of the agreement between measures a table shows that with flatness."""
+    return name in DETAILS or (name.startswith("tau_") and not name.startswith("tau_flatness_"))
+
+
 def collect(root: Path) -> list[dict[str, Any]]:
     """``{"stage", "row", "metrics"}`` of every row that has run, in the order of the chain.
 
@@ -93,7 +98,7 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
     for stage in ("supernet", "search", "rerank", "agreement", "zoo"):
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
-            names = list(dict.fromkeys(name for values in found.values() for name in values if name not in DETAILS))
+            names = [name for name in dict.fromkeys(n for values in found.values() for n in values) if not detail(name)]
             _print(console, stage, found, {name: COLUMNS.get(name, name) for name in names})
 
 

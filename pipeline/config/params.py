@@ -68,6 +68,8 @@ class Params(Section):
                 )
             if "flatness" not in self.metrics[searched[row]].terms:
                 raise ValueError(f"matrix.rerank.search: {row!r} was not searched with flatness, which gamma weighs")
+            if 0 in self.matrix.rerank.gamma and len(self.metrics[searched[row]].terms) == 1:
+                raise ValueError(f"matrix.rerank.gamma: 0 leaves nothing of {row!r}, which has no term but flatness")
         for name, one in self.rows.items():
             stage, _, row = one.cell.partition("/")
             if stage not in ("search", "rerank", "zoo") or row not in rows[stage]:

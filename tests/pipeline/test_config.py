@@ -128,6 +128,11 @@ def test_a_cell_may_come_from_other_gammas() -> None:
             ["small-angle-0"],
             "'small-angle-0' was not searched with flatness, which gamma weighs",
         ),
+        (
+            "matrix.rerank.search",
+            ["small-flatness-0"],
+            "rerank.gamma: 0 leaves nothing of 'small-flatness-0', which has",
+        ),
         ("matrix.agreement.dataset", ["large"], "matrix.agreement: unknown data set 'large'"),
         ("agreement.measures", ["flatness", "depth"], "agreement: unknown measure 'depth', expected one of flatness,"),
         ("metrics.flatness", {"terms": {}}, "metrics.flatness.terms: .*at least 1 item"),

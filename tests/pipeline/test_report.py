@@ -121,7 +121,7 @@ def test_nothing_has_run(profile: Path) -> None:
     assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, not run | - (5.6) |" in text
     assert text.count("\nnot run") == 5
     assert "| digits | parquet | not run | - | - |" in text
-    assert "| digits-angle_flatness-0 | 16 | not retrained | - (89.00) | - (75.72) | - (92.46) |" in text
+    assert "| digits-angle_flatness-0 | 16 | angle-flatness | - (89.00) | - (75.72) | - (92.46) |" in text
     assert "### digits-0\n\nnot run" in text
 
 
