@@ -26,7 +26,7 @@ from pipeline.probe import Probe
 from pipeline.scoring import scoring
 from pipeline.scratch import Scratch
 from pipeline.search_data import SearchData, load_search_data
-from pipeline.supernet import load_supernets
+from pipeline.supernet import INITIAL, TRAINED, load_supernets, weights_folder
 
 CHUNK = 20
 """Architectures measured between two saves."""
@@ -117,10 +117,9 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: fewer than two architectures could be measured.
     """
-    params, row = context.params, f"{context.axes['dataset']}-{context.axes['seed']}"
-    supernet = context.output_of("supernet", row)
+    params, weights = context.params, weights_folder(context)
     settings = {"agreement": params.agreement, "measures": params.measures, "supernet": params.supernet}
-    scratch = Scratch(context, settings, [supernet / "initial.safetensors", supernet / "trained.safetensors"])
+    scratch = Scratch(context, settings, [weights / INITIAL, weights / TRAINED])
     sizes = (params.agreement.architectures, params.agreement.error.architectures)
     genotypes = sample(max(sizes), int(context.axes["seed"]))
     table = write_candidates(context.out / "candidates.parquet", measure_all(context, scratch, genotypes[: sizes[0]]))

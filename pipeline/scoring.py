@@ -26,7 +26,7 @@ from pipeline import measures
 from pipeline.context import Context
 from pipeline.probe import Probe
 from pipeline.search_data import load_search_data
-from pipeline.supernet import load_supernets
+from pipeline.supernet import TRAINED, load_supernets, weights_folder
 
 Values = dict[str, Any]
 """What was measured of an architecture; ``score``, None until a metric rates it; ``error``, empty if all went well."""
@@ -69,7 +69,8 @@ _turn = threading.Lock()
 
 def score_elsewhere(context: Context, names: Sequence[str], genotype: Genotype) -> Values:
     """What :func:`make_scorer`'s function returns, in a process that another one sends architectures to."""
-    key = repr((context.stage, context.row, context.root, names, context.params.model_dump_json()))
+    trained = weights_folder(context) / TRAINED
+    key = repr((trained, trained.stat().st_mtime_ns, context.row, names, context.params.model_dump_json()))
     with _turn:
         if key not in _made:
             torch.set_num_threads(1)

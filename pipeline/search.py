@@ -18,6 +18,7 @@ from pipeline.context import Context
 from pipeline.evolution import Candidate, best_of, propose, rate, summary
 from pipeline.scoring import scoring
 from pipeline.scratch import Scratch
+from pipeline.supernet import INITIAL, TRAINED, weights_folder
 
 
 def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[dict[str, float]]]:
@@ -52,7 +53,7 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: every candidate ended in quarantine, or the limits leave too few architectures.
     """
-    supernet = context.output_of("supernet", f"{context.axes['dataset']}-{context.axes['seed']}")
+    weights = weights_folder(context)
     metric = context.axes["metric"]
     settings = {
         "search": context.params.search,
@@ -60,7 +61,7 @@ def run(context: Context) -> dict[str, float]:
         "metric": context.params.metrics[metric],
         "supernet": context.params.supernet,
     }
-    scratch = Scratch(context, settings, [supernet / "initial.safetensors", supernet / "trained.safetensors"])
+    scratch = Scratch(context, settings, [weights / INITIAL, weights / TRAINED])
     candidates, history = evolve(context, scratch)
     if not best_of(candidates, 1):
         raise GenasError(

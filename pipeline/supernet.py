@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -39,13 +40,18 @@ def build_supernet(context: Context, num_classes: int) -> Supernet:
     return network.to(context.device).to(memory_format=memory_format(params))
 
 
+def weights_folder(context: Context) -> Path:
+    """Where the supernet of the row's data set and seed is."""
+    return context.output_of("supernet", f"{context.axes['dataset']}-{context.axes['seed']}")
+
+
 def load_supernets(context: Context, num_classes: int) -> tuple[Supernet, Supernet]:
     """The row's initial and trained supernet, for a stage that reads them.
 
     Raises:
         GenasError: the weights are of another shape than ``params.yaml`` says.
     """
-    folder = context.output_of("supernet", f"{context.axes['dataset']}-{context.axes['seed']}")
+    folder = weights_folder(context)
     pair = []
     for name in (INITIAL, TRAINED):
         network = build_supernet(context, num_classes)
