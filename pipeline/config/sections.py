@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -12,6 +13,17 @@ Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 MEASURES = ("flatness", "angle", "accuracy", "loss", "params", "macs")
 """The measures that a metric can be made of, each a module of ``pipeline/measures``."""
+
+
+def require_measures(names: Iterable[str]) -> None:
+    """Refuse names that are no measures.
+
+    Raises:
+        ValueError: the first of them.
+    """
+    for name in names:
+        if name not in MEASURES:
+            raise ValueError(f"unknown measure {name!r}, expected one of {', '.join(MEASURES)}")
 
 
 class Section(BaseModel):
@@ -153,9 +165,7 @@ class MetricParams(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for term in self.terms:
-            if term not in MEASURES:
-                raise ValueError(f"unknown measure {term!r}, expected one of {', '.join(MEASURES)}")
+        require_measures(self.terms)
         return self
 
 
@@ -201,9 +211,7 @@ class AgreementParams(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        for name in self.measures:
-            if name not in MEASURES:
-                raise ValueError(f"unknown measure {name!r}, expected one of {', '.join(MEASURES)}")
+        require_measures(self.measures)
         return self
 
 
