@@ -128,11 +128,16 @@ def task_of(stage: str, policy: Policy) -> Task[..., str]:
     )
 
 
-def urgency(graph: nx.DiGraph[str]) -> dict[str, int]:
-    """For each stage, how many stages the longest chain that begins with it has."""
-    chain: dict[str, int] = {}
+def policy_of(stage: str) -> Policy:
+    """How ``stage`` is run."""
+    return POLICIES.get(kind(stage), DEFAULT)
+
+
+def urgency(graph: nx.DiGraph[str]) -> dict[str, float]:
+    """For each stage, the hours that the longest chain that begins with it may take: so detectors go before tables."""
+    chain: dict[str, float] = {}
     for stage in reversed(list(nx.topological_sort(graph))):
-        chain[stage] = 1 + max((chain[below] for below in graph.successors(stage)), default=0)
+        chain[stage] = policy_of(stage).hours + max((chain[below] for below in graph.successors(stage)), default=0)
     return chain
 
 
@@ -161,7 +166,7 @@ def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) ->
         ready = sorted([*ready, *order.get_ready()], key=lambda stage: (-chain[stage], stage))
         while ready and len(running) < jobs:
             stage = ready.pop(0)
-            policy, above = POLICIES.get(kind(stage), DEFAULT), [futures[name] for name in graph.predecessors(stage)]
+            policy, above = policy_of(stage), [futures[name] for name in graph.predecessors(stage)]
             future = task_of(stage, policy).submit(stage, folder, policy, children, wait_for=above)
             futures[stage] = future
             running[future.task_run_id] = stage, time.monotonic()

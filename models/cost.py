@@ -13,6 +13,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from models.genotype import NODES, PRIMITIVES, Edge, Genotype
 from models.network import GenasNetwork
 
+IMAGENET_SHAPE = {"width": 48, "layers": 14}
+"""The network by which found cells are compared and limited, at 224 pixels, with 1000 classes."""
+
 
 class Cost(NamedTuple):
     """``params``: trainable numbers without the auxiliary head; ``macs``: multiply-adds for one image."""
@@ -64,21 +67,20 @@ def _pooled(reduction: bool, edge: Edge | None = None) -> Genotype:
 @lru_cache(maxsize=1)
 def _parts() -> tuple[Cost, dict[tuple[bool, str, bool], Cost]]:
     """The cost of everything but operations, and of each operation by (reduction, name, strided)."""
-    shape = {"width": 48, "layers": 14}
-    base = network_cost(_pooled(False), 224, **shape)
+    base = network_cost(_pooled(False), 224, **IMAGENET_SHAPE)
     parts = {}
-    for reduction, name, strided in product((False, True), PRIMITIVES[1:], (False, True)):
+    for name, (reduction, strided) in product(PRIMITIVES[1:], ((False, False), (True, False), (True, True))):
         edge = Edge(name, 0, 2) if strided else Edge(name, 2, 4)
-        whole = network_cost(_pooled(reduction, edge), 224, **shape)
+        whole = network_cost(_pooled(reduction, edge), 224, **IMAGENET_SHAPE)
         parts[reduction, name, strided] = Cost(whole.params - base.params, whole.macs - base.macs)
     return base, parts
 
 
 def imagenet_cost(genotype: Genotype) -> Cost:
-    """The cost by which found cells are compared and limited: 14 cells, 48 channels, 224 pixels, 1000 classes.
+    """The cost of a genotype's network of :data:`IMAGENET_SHAPE`.
 
-    The same as :func:`network_cost` of that network, added up from the shares of its operations without building it.
+    The same as :func:`network_cost` gives, added up from the shares of its operations without building it.
     """
     base, parts = _parts()
-    chosen = [parts[r, edge.operation, edge.source < 2] for r in (False, True) for edge in genotype.cell(r)]
+    chosen = [parts[r, edge.operation, r and edge.source < 2] for r in (False, True) for edge in genotype.cell(r)]
     return Cost(base.params + sum(one.params for one in chosen), base.macs + sum(one.macs for one in chosen))

@@ -20,7 +20,7 @@ from typing import Any
 import pandas as pd
 import pyarrow
 
-from models.cost import imagenet_cost
+from models.cost import IMAGENET_SHAPE, network_cost
 from models.errors import GenasError
 from models.genotype import Genotype
 from pipeline import pictures
@@ -34,7 +34,7 @@ def leave_winner(context: Context, winner: Candidate, **about: Any) -> dict[str,
     terms = {name: value for name, value in winner.items() if isinstance(value, float)}
     genotype.save(context.out / "genotype.json", **about, **terms)
     pictures.draw_genotype(genotype, context.out / "cell.png", context.row)
-    cost = imagenet_cost(genotype)
+    cost = network_cost(genotype, 224, **IMAGENET_SHAPE)
     return {**terms, "params": cost.params, "macs": cost.macs}
 
 

@@ -97,10 +97,14 @@ def test_a_stage_that_hangs_is_ended(done: Toy, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_long_chains_come_first() -> None:
-    from flows.reproduce import urgency
+    from flows.reproduce import POLICIES, urgency
 
-    graph = nx.DiGraph([("a", "b"), ("b", "c"), ("a", "d")])
-    assert urgency(graph) == {"a": 3, "b": 2, "c": 1, "d": 1}
+    graph = nx.DiGraph(
+        [("zoo@z", "retrain@r"), ("retrain@r", "segment@r"), ("retrain@r", "shift@r"), ("zoo@z", "report")]
+    )
+    found = urgency(graph)
+    assert sorted(found, key=lambda stage: -found[stage]) == ["zoo@z", "retrain@r", "segment@r", "shift@r", "report"]
+    assert found["retrain@r"] == POLICIES["retrain"].hours + POLICIES["segment"].hours
 
 
 @pytest.mark.slow
