@@ -46,7 +46,7 @@ class Policy:
 POLICIES = {
     "data": Policy(hours=12),
     "supernet": Policy(hours=24 * 14),
-    "search": Policy(hours=24 * 14),
+    "search": Policy(hours=24 * 7),
     "retrain": Policy(hours=24 * 30),
     "shift": Policy(hours=24),
     "detect": Policy(hours=24 * 14),
