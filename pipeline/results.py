@@ -99,7 +99,7 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
             names = [name for name in dict.fromkeys(n for values in found.values() for n in values) if not detail(name)]
-            _print(console, stage, found, {name: COLUMNS.get(name, name) for name in names})
+            _print(console, stage, found, {name: COLUMNS.get(name, name.replace("_", " ")) for name in names})
 
 
 def _print(console: Console, title: str, found: dict[str, dict[str, float]], columns: dict[str, str]) -> None:
