@@ -35,10 +35,11 @@ def get(name: str) -> Measure:
 
 
 def take(probe: Probe, genotype: Genotype, terms: Iterable[str]) -> dict[str, float]:
-    """Every measure that is named, with all they keep."""
+    """Every measure that is named, with all they keep; what another one has kept already is not taken twice."""
     values: dict[str, float] = {}
     for name in terms:
-        values |= get(name).measure(probe, genotype)
+        if name not in values:
+            values |= get(name).measure(probe, genotype)
     return values
 
 

@@ -384,6 +384,15 @@ def test_accuracy_is_a_share(seed: int) -> None:
     assert taken["loss"] > 0
 
 
+def test_a_value_that_is_there_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, evaluated = probe(), []
+    real = one.evaluate
+    monkeypatch.setattr(one, "evaluate", lambda genotype: evaluated.append(genotype) or real(genotype))
+    both = measures.take(one, path(1), ("accuracy", "loss"))
+    assert len(evaluated) == 1
+    assert both["loss"] == measures.take(one, path(1), ("loss",))["loss"]
+
+
 def test_the_controls() -> None:
     taken = measures.take(probe(), path(4), ("loss", "params", "macs"))
     assert taken["loss"] == measures.take(probe(), path(4), ("accuracy",))["loss"]
