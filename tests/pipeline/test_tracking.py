@@ -343,7 +343,7 @@ def test_every_stage_has_its_parameters(profile: Path) -> None:
     assert (searched["weight.flatness"], searched["weight.loss"]) == ("16.0", "0.0")
     assert (searched["combine"], searched["strategy"]) == ("sum", "evolution")
     agreed = records.settings(params, nodes["agreement", "digits-0"])
-    assert agreed["agreement.error.replicates"] == "4"
+    assert agreed["agreement.error.replicates"] == "3"
     assert agreed["measures.flatness.sigma"] == "[0.001, 0.003, 0.006]", "it measures as searches do"
 
 
