@@ -143,11 +143,9 @@ def _our_network_name(name: str, order: list[list[int]], path: Path) -> str:
         if cell >= len(order) or number >= len(order[cell]):
             raise GenasError(f"{path}: {name}: the network has no such cell or operation")
         return f"cells.{cell}.operations.{order[cell][number]}.{rest.replace('conv_', 'conv')}"
-    if match := _PREPROCESS.fullmatch(name):
-        return f"cells.{match[1]}.{match[2]}.{match[3].replace('conv_', 'conv')}"
     if match := _FEATURES.fullmatch(name):
         return f"auxiliary_head.features.{_AUXILIARY.get(match[1], match[1])}.{match[2]}"
-    return f"stem0.{name.removeprefix('stem.')}" if name.startswith("stem.") else name
+    return f"stem0.{name.removeprefix('stem.')}" if name.startswith("stem.") else our_name(name)
 
 
 def load_official_network(network: GenasNetwork, path: Path, listing: Listing | None = None) -> None:

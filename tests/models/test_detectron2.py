@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from detectron2.config import CfgNode, get_cfg
@@ -13,33 +12,18 @@ from detectron2.modeling import build_backbone
 from detectron2.modeling.backbone.fpn import build_retinanet_resnet_fpn_backbone
 from torch import nn
 
-from models.checkpoint import Preprocessing, load_backbone, save_network
+from models.checkpoint import Preprocessing, load_backbone
 from models.detectron2 import BUILDER, GenasBackbone, add_genas_config
 from models.errors import GenasError
-from models.genotype import random_genotype
-from models.network import GenasNetwork
+from tests.networks import write_network
 
 ALL = ("res2", "res3", "res4", "res5")
 PIXELS = Preprocessing(64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
-def write_network(path: Path, stem: str = "imagenet") -> Path:
-    """Five cells: the first at stride 8, two at 16, two at 32; BatchNorm statistics away from 0 and 1."""
-    torch.manual_seed(0)
-    network = GenasNetwork(random_genotype(np.random.default_rng(1)), width=4, layers=5, num_classes=3, stem=stem)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 2)
-            nn.init.uniform_(module.weight, 0.5, 1.5)
-            nn.init.normal_(module.bias, std=0.1)
-    save_network(path, network, PIXELS, ["a", "b", "c"])
-    return path
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_network(tmp_path_factory.mktemp("network") / "weights.safetensors")
+    return write_network(tmp_path_factory.mktemp("network") / "weights.safetensors", PIXELS, 5, worn=True)
 
 
 def config(checkpoint: Path) -> CfgNode:
@@ -147,6 +131,6 @@ def test_wrong_configuration_is_one_line(checkpoint: Path, key: str, value: obje
 
 
 def test_a_cifar_network_is_refused(tmp_path: Path) -> None:
-    path = write_network(tmp_path / "cifar.safetensors", stem="cifar")
+    path = write_network(tmp_path / "cifar.safetensors", PIXELS, 5, stem="cifar", worn=True)
     with pytest.raises(GenasError, match=r"cifar\.safetensors: trained with the cifar stem"):
         GenasBackbone(path, ALL, 2)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from mmseg.registry import MODELS
-from torch import Tensor, nn
+from torch import Tensor
 
-from models.checkpoint import Preprocessing, load_backbone, save_network
+from models.checkpoint import Preprocessing, load_backbone
 from models.errors import GenasError
-from models.genotype import random_genotype
 from models.mmseg import GenasBackbone
-from models.network import GenasNetwork
+from tests.networks import write_network
 
 pytestmark = [
     # Building the first model imports MMCV's transformer bricks, which miss compiled operations that nothing here uses.
@@ -25,21 +23,9 @@ pytestmark = [
 PIXELS = Preprocessing(64, (0.5, 0.5, 0.5), (0.25, 0.25, 0.25))
 
 
-def write_network(path: Path, stem: str = "imagenet") -> Path:
-    """Five cells: the first at stride 8, two at 16, two at 32; BatchNorm statistics away from 0 and 1."""
-    torch.manual_seed(0)
-    network = GenasNetwork(random_genotype(np.random.default_rng(1)), width=4, layers=5, num_classes=3, stem=stem)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            module.running_mean.normal_(std=0.1)
-            module.running_var.uniform_(0.5, 2)
-    save_network(path, network, PIXELS, ["a", "b", "c"])
-    return path
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_network(tmp_path_factory.mktemp("weights") / "weights.safetensors")
+    return write_network(tmp_path_factory.mktemp("weights") / "weights.safetensors", PIXELS, 5, worn=True)
 
 
 def image(size: int = 64) -> Tensor:
@@ -100,4 +86,4 @@ def test_with_cp_gives_the_same_gradients(weights: Path) -> None:
 
 def test_the_cifar_stem_is_refused(tmp_path: Path) -> None:
     with pytest.raises(GenasError, match="needs the imagenet stem"):
-        GenasBackbone(str(write_network(tmp_path / "weights.safetensors", stem="cifar")))
+        GenasBackbone(str(write_network(tmp_path / "weights.safetensors", PIXELS, 5, stem="cifar", worn=True)))

@@ -27,10 +27,8 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
-from models.checkpoint import Preprocessing, save_network
+from models.checkpoint import Preprocessing
 from models.errors import GenasError
-from models.genotype import random_genotype
-from models.network import GenasNetwork
 from pipeline import data, detect
 from pipeline.config import DetectParams
 from pipeline.context import Log, silent
@@ -45,6 +43,7 @@ from pipeline.detect_data import (
     val_loader,
 )
 from tests.conftest import Killed, Tiny, kill_at
+from tests.networks import write_network
 
 pytestmark = [
     # pycocotools and Detectron2's anchors, called from parts that the stage's own filter does not cover
@@ -69,21 +68,13 @@ SMALL: dict[str, Any] = {
 PIXELS = Preprocessing(32, (0.5, 0.25, 0.125), (0.25, 0.5, 1.0))
 
 
-def write_network(path: Path) -> Path:
-    torch.manual_seed(0)
-    network = GenasNetwork(random_genotype(np.random.default_rng(1)), width=4, layers=3, num_classes=3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_network(path, network, PIXELS, ["a", "b", "c"])
-    return path
-
-
 @pytest.fixture
 def scenes(tiny: Tiny) -> Tiny:
     """A tiny profile with a few scenes of digits and a network to detect them with."""
     tiny.change("data", scenes={"layout": "coco", "derive": "digits", "images": 12})
     tiny.change("detect", dataset="scenes", base=BASE, checkpoint_period=8, overrides=SMALL)
     data.run(tiny.context("data", dataset="scenes"))
-    write_network(tiny.root / "out/retrain/found/weights.safetensors")
+    write_network(tiny.root / "out/retrain/found/weights.safetensors", PIXELS, 3)
     return tiny
 
 
@@ -111,7 +102,7 @@ def parameters(**changes: Any) -> DetectParams:
 
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
-    checkpoint = write_network(tmp_path_factory.mktemp("network") / "weights.safetensors")
+    checkpoint = write_network(tmp_path_factory.mktemp("network") / "weights.safetensors", PIXELS, 3)
     return Setting(checkpoint, "some_train", "some_val", 80, checkpoint.parent, torch.device("cpu"))
 
 

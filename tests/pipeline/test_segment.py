@@ -11,10 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from models.checkpoint import Preprocessing, save_network
+from models.checkpoint import Preprocessing
 from models.errors import GenasError
-from models.genotype import random_genotype
-from models.network import GenasNetwork
 from pipeline import data, segment
 from pipeline.config import SegmentParams, data_root
 from pipeline.context import Log, silent
@@ -28,6 +26,7 @@ from pipeline.data.cityscapes import (
 )
 from pipeline.segment_config import Scenes, differences, framework_config, segmenter_config
 from tests.conftest import Killed, Tiny, kill_at
+from tests.networks import write_network
 
 pytestmark = [
     # Building the first model imports MMCV's transformer bricks, which miss compiled operations that nothing here uses.
@@ -54,21 +53,13 @@ SMALL: dict[str, Any] = {
 PIXELS = Preprocessing(32, (0.5, 0.25, 0.125), (0.25, 0.5, 1.0))
 
 
-def write_network(path: Path) -> Path:
-    torch.manual_seed(0)
-    network = GenasNetwork(random_genotype(np.random.default_rng(1)), width=4, layers=3, num_classes=3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    save_network(path, network, PIXELS, ["a", "b", "c"])
-    return path
-
-
 @pytest.fixture
 def streets(tiny: Tiny) -> Tiny:
     """A tiny profile with a few scenes of digits and a network to segment them with."""
     tiny.change("data", streets={"layout": "cityscapes", "derive": "digits", "images": 10})
     tiny.change("segment", dataset="streets", base=BASE, checkpoint_period=15, overrides=SMALL)
     data.run(tiny.context("data", dataset="streets"))
-    write_network(tiny.root / "out/retrain/found/weights.safetensors")
+    write_network(tiny.root / "out/retrain/found/weights.safetensors", PIXELS, 3)
     return tiny
 
 
@@ -81,7 +72,7 @@ def parameters(**overrides: Any) -> SegmentParams:
 
 
 def test_without_overrides_only_backbone_pixels_data_and_environment_differ(tmp_path: Path) -> None:
-    weights = write_network(tmp_path / "weights.safetensors")
+    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
     scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
     ours = segmenter_config(parameters(), scenes, weights, tmp_path / "work", torch.device("cpu"))
     changed = differences(framework_config(BASE), ours)
@@ -111,7 +102,7 @@ def test_without_overrides_only_backbone_pixels_data_and_environment_differ(tmp_
 
 
 def test_syncbn_with_several_gpus(tmp_path: Path) -> None:
-    weights = write_network(tmp_path / "weights.safetensors")
+    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
     scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
     ours = segmenter_config(parameters(), scenes, weights, tmp_path, torch.device("cuda"), distributed=True)
     assert ours.model.decode_head.norm_cfg.type == "SyncBN"
@@ -119,7 +110,7 @@ def test_syncbn_with_several_gpus(tmp_path: Path) -> None:
 
 
 def test_an_unknown_override_and_an_unknown_base_are_named(tmp_path: Path) -> None:
-    weights = write_network(tmp_path / "weights.safetensors")
+    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
     scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
     wrong = parameters(**{"model.decode_head.colour": 3})
     with pytest.raises(GenasError, match=r"no key 'model.decode_head.colour'"):
