@@ -130,6 +130,41 @@ def report(profile: Profile = "demo") -> None:
 
 
 @app.command()
+def zoo(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """List the published cells: where each comes from, what its network costs, what the paper prints."""
+    import json
+
+    from models.zoo import zoo_table
+    from pipeline import results as numbers
+
+    if as_json:
+        typer.echo(json.dumps(zoo_table(), indent=1))
+    else:
+        numbers.show_zoo(zoo_table(), console())
+
+
+@app.command()
+def width(
+    cell: Annotated[str, typer.Argument(help="A row of the zoo, or a genotype.json.")],
+    macs: Annotated[float | None, typer.Option(help="Budget of multiply-adds, such as 6e8.")] = None,
+    params: Annotated[float | None, typer.Option(help="Budget of parameters.")] = None,
+    size: Annotated[int, typer.Option(help="Pixels of the image.")] = 224,
+    layers: int = 14,
+    classes: int = 1000,
+) -> None:
+    """Find the even width that brings a cell's network nearest to a budget."""
+    from models.cost import fit_width, network_cost
+    from models.genotype import Genotype
+    from models.zoo import zoo_genotype
+
+    genotype = Genotype.load(Path(cell)) if cell.endswith(".json") else zoo_genotype(cell)
+    shape = {"layers": layers, "num_classes": classes}
+    found = fit_width(genotype, macs, params, size, **shape)
+    cost = network_cost(genotype, size, width=found, **shape)
+    typer.echo(f"{found} ({cost.macs} multiply-adds, {cost.params} parameters)")
+
+
+@app.command()
 def parity(folder: Path) -> None:
     """Compare our measures with numbers that the official code computed; print JSON, exit 1 where they differ."""
     import json

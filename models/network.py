@@ -270,7 +270,7 @@ class GenasNetwork(nn.Module):
         return take
 
 
-def _cfg(**kwargs: Any) -> dict[str, Any]:
+def default_cfg(**kwargs: Any) -> dict[str, Any]:
     return {
         "url": "",
         "num_classes": 1000,
@@ -286,7 +286,7 @@ def _cfg(**kwargs: Any) -> dict[str, Any]:
     }
 
 
-default_cfgs = timm.models.generate_default_cfgs({"genas_network.untrained": _cfg()})
+default_cfgs = timm.models.generate_default_cfgs({"genas_network.untrained": default_cfg()})
 
 
 @register_model

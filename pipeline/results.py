@@ -102,6 +102,27 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
             _print(console, stage, found, {name: COLUMNS.get(name, name.replace("_", " ")) for name in names})
 
 
+def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print what :func:`models.zoo.zoo_table` gives, in millions; a figure of the paper that ours does not round to has
+    a ``!`` behind it, and what is to be known of a row stands below the table."""
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("id", "width", "params", "paper", "MACs", "paper", "top-1"):
+        table.add_column(heading, no_wrap=True, justify="left" if heading == "id" else "right")
+    for row in rows:
+        paper, match = row["paper"] or {}, row["match"] or {}
+        costs = []
+        for name, key, unit, digits in (("params", "params_M", 1, 3), ("macs", "flops_G", 1000, 1)):
+            costs.append(f"{row[name] / 1e6:.{digits}f}" if row[name] else "-")
+            costs.append(f"{paper[key] * unit:g}{'!' if match.get(name) is False else ' '}" if key in paper else "- ")
+        top1 = f"{paper['top1']:.2f}" if "top1" in paper else "-"
+        table.add_row(row["id"], str(row["width"] or "-"), *costs, top1)
+    console.print(table)
+    for row in rows:
+        if row["note"]:
+            status = "" if row["status"] == "published" else f"{row['status']}; "
+            console.print(f"[bold]{row['id']}[/bold]: {status}{row['note']}", highlight=False)
+
+
 def _print(console: Console, title: str, found: dict[str, dict[str, float]], columns: dict[str, str]) -> None:
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("row", no_wrap=True)

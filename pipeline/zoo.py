@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from models.cost import network_cost
-from models.zoo import zoo, zoo_genotype
+from models.zoo import zoo, zoo_cost, zoo_genotype
 from pipeline import pictures
 from pipeline.context import Context
 
 
 def run(context: Context) -> dict[str, float]:
-    """Write the cell and its picture; parameters and multiply-adds at its published width (14 cells, 224 pixels)."""
+    """Write the cell and its picture; what its network costs (:func:`models.zoo.zoo_cost`)."""
     genotype = zoo_genotype(context.row)
-    entry = zoo()[context.row]
-    genotype.save(context.out / "genotype.json", source=entry["source"])
+    genotype.save(context.out / "genotype.json", source=zoo()[context.row]["source"])
     pictures.draw_genotype(genotype, context.out / "cell.png", context.row)
-    cost = network_cost(genotype, 224, width=entry["width"] or 48, layers=14)
+    cost = zoo_cost(context.row)
     return {"params": cost.params, "macs": cost.macs}

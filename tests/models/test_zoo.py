@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import timm
 import torch
 
 from models.errors import GenasError
 from models.genotype import Genotype
-from models.zoo import zoo, zoo_genotype
+from models.zoo import zoo, zoo_cost, zoo_genotype, zoo_table, zoo_width
 from pipeline.config import PROFILES, load_params
 
-STATUSES = {"published", "unconfirmed", "not published"}
+STATUSES = {"published", "unconfirmed", "unidentified", "not published"}
 VARIABLE_IN_DEGREE = {"fairdarts_b_c10"}
 """The one search whose cells have nodes with one or three inputs."""
 
@@ -65,8 +67,67 @@ def test_every_zoo_row_of_a_profile_can_be_laid_out(profile: str) -> None:
         assert zoo_genotype(name)
 
 
-def test_timm_builds_a_row_by_name() -> None:
+OFFICIAL = {"genas_flatness_c100": (5_195_205, 580_209_216), "darts_v2_c10": (4_718_752, 530_678_560)}
+"""Parameters and multiply-adds that the official counter printed (retrain_architecture/thop)."""
+
+
+@pytest.fixture(scope="module")
+def table() -> dict[str, dict[str, Any]]:
+    return {row["id"]: row for row in zoo_table()}
+
+
+@pytest.mark.parametrize("name", OFFICIAL)
+def test_costs_are_the_official_counters_to_the_last_digit(name: str) -> None:
+    assert zoo_cost(name)[:2] == OFFICIAL[name]
+
+
+def test_the_table_has_every_row_and_costs_where_there_is_a_cell(table: dict[str, dict[str, Any]]) -> None:
+    assert list(table) == list(zoo())
+    for name, row in table.items():
+        has_cell = zoo()[name]["genotype"] is not None
+        assert isinstance(row["params"], int) == isinstance(row["macs"], int) == has_cell
+
+
+def test_a_figure_of_the_paper_that_does_not_agree_is_explained(table: dict[str, dict[str, Any]]) -> None:
+    wrong = {name for name, row in table.items() if row["match"] and False in row["match"].values()}
+    assert wrong == {
+        "genas_angle_c10_candidate",
+        "darts_v2_c10",
+        "pcdarts_c10",
+        "pcdarts_imagenet",
+        "pdarts_c10",
+        "fairdarts_b_c10",
+    }
+    assert all(table[name]["note"] for name in wrong)
+    assert table["fairdarts_b_c10"]["match"] == {"params": False, "macs": True}
+    assert table["darts_v2_c10"]["match"] == {"params": True, "macs": False}
+
+
+def test_a_row_without_a_published_width_is_fitted_to_the_budget() -> None:
+    assert zoo_width("genas_repo_RLDARTS_unlabelled") == 44
+    assert zoo_width("genas_flatness_c10") == 52
+
+
+@pytest.mark.parametrize("name", [name for name, row in zoo().items() if row["genotype"]])
+def test_every_row_with_a_cell_is_a_timm_model(name: str) -> None:
     with torch.device("meta"):
-        network = timm.create_model("genas_network", genotype=zoo_genotype("genas_flatness_c100"), width=46)
-    assert sum(parameter.numel() for parameter in network.parameters()) == 5_195_205
-    assert "genas_network" in timm.list_models("genas*")
+        network = timm.create_model(name)
+        assert network.eval()(torch.zeros(1, 3, 64, 64)).shape == (1, 1000)
+    assert (network.genotype, network.width, network.layers) == (zoo_genotype(name), zoo_width(name), 14)
+
+
+def test_a_row_takes_the_arguments_that_timm_models_take() -> None:
+    shape = {"width": 8, "layers": 5}
+    network = timm.create_model(
+        "fairdarts_b_c10", num_classes=7, in_chans=1, drop_path_rate=0.2, drop_rate=0.1, **shape
+    )
+    network.set_grad_checkpointing()
+    network(torch.randn(2, 1, 64, 64)).sum().backward()
+    network.reset_classifier(3)
+    assert network.eval()(torch.randn(1, 1, 64, 64)).shape == (1, 3)
+    features = timm.create_model("fairdarts_b_c10", features_only=True, **shape)
+    assert features.feature_info.reduction() == [4, 8, 16, 32]
+    assert [tuple(x.shape) for x in features(torch.randn(1, 3, 64, 64))] == [
+        (1, channels, 64 // stride, 64 // stride)
+        for channels, stride in zip(features.feature_info.channels(), (4, 8, 16, 32), strict=True)
+    ]
