@@ -26,7 +26,8 @@ class Preprocessing:
     """How pixels become network input; travels with the weights to every later stage.
 
     RGB in [0, 1] is normalised with ``mean`` and ``std``; evaluation resizes the shorter side to
-    ``size / crop_pct`` and crops the centre.
+    ``size / crop_pct`` and crops the centre. ``resize`` is the library that does it: ``pillow``, with antialiasing, or
+    ``opencv``, without.
     """
 
     size: int
@@ -34,6 +35,7 @@ class Preprocessing:
     std: tuple[float, float, float]
     interpolation: str = "bilinear"
     crop_pct: float = 1.0
+    resize: str = "pillow"
 
 
 @dataclass(frozen=True)

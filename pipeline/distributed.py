@@ -2,8 +2,8 @@
 
 ``GENAS_PROCESSES=8`` lets a stage of :data:`STAGES` start itself so; ``torchrun -m pipeline supernet ...`` does the
 same by hand, over several machines if need be. ``batch_size`` stays that of the whole step: each process takes its
-share of it. On GPUs BatchNorm is synchronised, so that a step means what it means in one process; on CPUs, where that
-does not exist, each process normalises with its own share. Everything is written by the first process.
+share of it. BatchNorm can be synchronised, so that a step means what it means in one process. Everything is written by
+the first process.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
+from timm.utils import distribute_bn
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
 
 STAGES = ("supernet", "retrain")
 """The stages that can."""
@@ -60,19 +62,62 @@ def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
-def parallel(network: nn.Module, unused: bool) -> nn.Module:
+class SharedBatchNorm(nn.BatchNorm2d):
+    """BatchNorm with the statistics of all processes together, on any device; torch's own exists on GPUs only."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W), N of this process, normalised in training by the mean and variance over every process's."""
+        if not self.training:
+            return super().forward(x)
+        count = x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float32)
+        sums = all_reduce(torch.cat([x.float().sum((0, 2, 3)), count]))
+        mean, count = sums[:-1] / sums[-1], sums[-1].detach()
+        centred = x.float() - mean[:, None, None]
+        variance = all_reduce(centred.square().sum((0, 2, 3))) / count
+        if self.track_running_stats:
+            assert self.running_mean is not None
+            assert self.running_var is not None
+            assert self.num_batches_tracked is not None
+            with torch.no_grad():
+                self.num_batches_tracked.add_(1)
+                self.running_mean.lerp_(mean, self.momentum or 0.0)
+                self.running_var.lerp_(variance * count / (count - 1), self.momentum or 0.0)
+        normal = centred * (variance + self.eps).rsqrt()[:, None, None]
+        if self.affine:
+            normal = normal * self.weight[:, None, None] + self.bias[:, None, None]
+        return normal.to(x.dtype)
+
+
+def synchronised(network: nn.Module) -> nn.Module:
+    """The network with every BatchNorm2d replaced by one over all processes; parameters, buffers and names stay."""
+    if next(network.parameters()).is_cuda:
+        return nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    for module in network.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = SharedBatchNorm
+    return network
+
+
+def average_statistics(network: nn.Module) -> None:
+    """Make BatchNorm's running statistics the mean over all processes, so that each evaluates the same network."""
+    if size() > 1:
+        distribute_bn(network, size(), reduce=True)
+
+
+def parallel(network: nn.Module, unused: bool, synchronise: bool = True) -> nn.Module:
     """The network as it is to be trained: itself in one process, else a wrapper that averages gradients over them.
 
-    Its parameters and their names stay; on a GPU its BatchNorm layers become synchronised ones, in place.
+    Its parameters and their names stay.
 
     Args:
         network: on its device.
         unused: whether a step may leave parameters out, as that of a supernet does.
+        synchronise: whether its BatchNorm layers become synchronised ones, in place.
     """
     if size() == 1:
         return network
-    if next(network.parameters()).is_cuda:
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+    if synchronise:
+        network = synchronised(network)
     return nn.parallel.DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=unused)
 
 

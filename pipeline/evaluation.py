@@ -1,29 +1,13 @@
-"""Evaluation of a classifier, shared by retraining and the shifted test sets: pixels in, logits and percentages out."""
+"""Evaluation of a classifier, shared by retraining and the shifted test sets: logits and percentages."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from timm.data import create_transform
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Subset
 
-from models.checkpoint import Preprocessing
 from pipeline.data.images import Pictures
 from pipeline.distributed import interleave, rank, size
-
-
-def evaluation_transform(preprocessing: Preprocessing) -> Any:
-    """Resize, centre crop and normalisation as the network was trained for."""
-    return create_transform(
-        (3, preprocessing.size, preprocessing.size),
-        is_training=False,
-        interpolation=preprocessing.interpolation,
-        mean=preprocessing.mean,
-        std=preprocessing.std,
-        crop_pct=preprocessing.crop_pct,
-    )
 
 
 @torch.no_grad()

@@ -99,6 +99,7 @@ def settings(params: Params, node: Node) -> dict[str, str]:
         sections = {"data": everything["data"][node.row]}
     elif node.stage == "retrain":
         sections["row"] = everything["rows"][node.row]
+        sections["recipe"] = everything["recipes"][params.rows[node.row].recipe]
     elif node.stage == "agreement":
         sections["measures"] = everything["measures"]
     elif node.stage == "search":

@@ -100,7 +100,11 @@ def _html(text: str, title: str, folder: Path) -> str:
 
 
 def _settings(params: Params) -> str:
-    s, e, m, r = params.supernet, params.search, params.measures, params.retrain
+    s, e, m = params.supernet, params.search, params.measures
+    recipes = (
+        f"{name}: {r.epochs} epochs, batch {r.batch_size}, {r.optimizer}, {r.preprocessing} preprocessing"
+        for name, r in params.recipes.items()
+    )
     lines = [
         ("supernet", f"{s.layers} cells, {s.channels} channels, {s.epochs} epochs, batch {s.batch_size}"),
         ("search", f"{e.generations} generations of {e.population}, {m.images} images a candidate"),
@@ -109,7 +113,7 @@ def _settings(params: Params) -> str:
             "metrics",
             "; ".join(f"{name}: {_formula(metric)}" for name, metric in params.metrics.items()),
         ),
-        ("retraining", f"on {r.dataset}, {r.epochs} epochs, batch {r.batch_size}"),
+        ("retraining", f"on {params.retrain.dataset}; {'; '.join(recipes)}"),
         ("detection", f"on {params.detect.dataset}, {params.detect.base}"),
         ("segmentation", f"on {params.segment.dataset}, {params.segment.base}"),
     ]

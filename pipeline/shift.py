@@ -18,7 +18,8 @@ from models.errors import GenasError
 from pipeline.context import Context
 from pipeline.data import dataset_root
 from pipeline.data.images import Pictures, list_folder, pictures
-from pipeline.evaluation import evaluation_transform, logits_of, top_k
+from pipeline.evaluation import logits_of, top_k
+from pipeline.preprocessing import evaluation_transform
 
 
 def labelled(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:

@@ -41,8 +41,22 @@ TINY: dict[str, dict[str, Any]] = {
         "segment": {"row": ["found"]},
     },
     "rows": {
-        "found": {"cell": "search/small-flatness-0", "width": 4, "layers": 3, "stem": "imagenet", "image_size": 32},
-        "published": {"cell": "zoo/darts_v2_c10", "width": 2, "layers": 3, "stem": "cifar", "image_size": 16},
+        "found": {
+            "cell": "search/small-flatness-0",
+            "width": 4,
+            "layers": 3,
+            "stem": "imagenet",
+            "image_size": 32,
+            "recipe": "short",
+        },
+        "published": {
+            "cell": "zoo/darts_v2_c10",
+            "width": 2,
+            "layers": 3,
+            "stem": "cifar",
+            "image_size": 16,
+            "recipe": "short",
+        },
     },
     "supernet": {
         "channels": 2,
@@ -61,7 +75,7 @@ TINY: dict[str, dict[str, Any]] = {
         "architectures": 6,
         "error": {"architectures": 2, "images": [8, 16], "draws": [1, 2], "replicates": 2},
     },
-    "retrain": {"dataset": "small", "epochs": 3, "batch_size": 16},
+    "retrain": {"dataset": "small"},
     "shift": {"dataset": "small_shift", "batch_size": 16},
 }
 """What the tiny profile changes in the demo's parameters."""
@@ -114,6 +128,7 @@ def tiny_params() -> dict[str, Any]:
     params["rows"] = {}
     for section, values in changes.items():
         params[section] |= values
+    params["recipes"]["short"] |= {"epochs": 3, "batch_size": 16}
     return params
 
 

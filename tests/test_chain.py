@@ -48,7 +48,7 @@ def params() -> dict[str, Any]:
         "architectures": 4,
         "error": {"architectures": 2, "images": [32, 64], "draws": [1, 2], "replicates": 2},
     }
-    demo["retrain"] |= {"epochs": 3, "batch_size": 64}
+    demo["recipes"]["short"] |= {"epochs": 3, "batch_size": 64}
     for stage, key in (("detect", "SOLVER.MAX_ITER"), ("segment", "train_cfg.max_iters")):
         demo[stage]["checkpoint_period"] = 2
         demo[stage]["overrides"][key] = 6

@@ -16,6 +16,7 @@ from pipeline.config.sections import (
     Matrix,
     MeasureParams,
     MetricParams,
+    RecipeParams,
     RetrainParams,
     Row,
     SearchParams,
@@ -40,6 +41,7 @@ class Params(Section):
     search: SearchParams
     agreement: AgreementParams
     retrain: RetrainParams
+    recipes: dict[str, RecipeParams]
     shift: ShiftParams
     detect: DetectParams
     segment: SegmentParams
@@ -71,6 +73,10 @@ class Params(Section):
             if 0 in self.matrix.rerank.gamma and len(self.metrics[searched[row]].terms) == 1:
                 raise ValueError(f"matrix.rerank.gamma: 0 leaves nothing of {row!r}, which has no term but flatness")
         for name, one in self.rows.items():
+            if one.recipe not in self.recipes:
+                raise ValueError(
+                    f"rows.{name}.recipe: unknown recipe {one.recipe!r}, defined are {', '.join(self.recipes)}"
+                )
             stage, _, row = one.cell.partition("/")
             if stage not in ("search", "rerank", "zoo") or row not in rows[stage]:
                 raise ValueError(f"rows.{name}.cell: {one.cell!r} is no row of search, rerank or zoo in matrix")

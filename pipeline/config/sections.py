@@ -216,44 +216,91 @@ class AgreementParams(Section):
 
 
 class RetrainParams(Section):
-    """The recipe of stand-alone training (official retrain_architecture)."""
+    """Stand-alone training: on what, and with which generators; how is in the recipe that a row names."""
 
     dataset: str
-    seed: int
+    seed: NotNegative
+    workers: NotNegative
+
+
+class RecipeParams(Section):
+    """How a network is trained (official retrain_architecture, or another).
+
+    ``batch_size`` is that of a step, however many processes share it and in however many parts (``accumulate``) each
+    takes it. BatchNorm sees one part; of all processes with ``sync_batchnorm``, else of its own.
+
+    ``optimizer``: a name of timm's (``momentum`` is SGD without Nesterov's). ``decay``: weight decay on ``all``
+    parameters, or on the ``weights`` of convolutions and of the classifier only. ``preprocessing``: ``timm``, or
+    ``official`` (square crop, PCA lighting, OpenCV), which knows none of ``color_jitter``, ``auto_augment`` and
+    ``random_erasing``. ``ema_decay``: of the moving average of the weights, which is then what is validated and kept;
+    0 for none. ``keep``: the weights of the last epoch, or of the first with the best top-1.
+    """
+
     epochs: Count
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    accumulate: Count
+    sync_batchnorm: bool
+    precision: Literal["float32", "bfloat16", "float16"]
+    optimizer: str
     learning_rate: Positive
     schedule: Literal["linear", "cosine"]
     warmup_epochs: NotNegative
     momentum: Fraction
     weight_decay: Annotated[float, Field(ge=0)]
+    decay: Literal["all", "weights"]
+    clip_norm: Positive | None
     label_smoothing: Fraction
-    clip_norm: Positive
     auxiliary_weight: Annotated[float, Field(ge=0)]
     drop_path: Fraction
-    crop_scale_min: Fraction
+    preprocessing: Literal["timm", "official"]
+    crop_scale_min: Annotated[float, Field(gt=0, le=1)]
     flip: bool
     color_jitter: Fraction
+    auto_augment: str | None
+    random_erasing: Fraction
+    mixup: Annotated[float, Field(ge=0)]
+    cutmix: Annotated[float, Field(ge=0)]
     normalise: Literal["dataset", "none"]
+    interpolation: Literal["bilinear", "bicubic"]
     crop_pct: Annotated[float, Field(gt=0, le=1)]
-    amp: bool
-    workers: NotNegative
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    keep: Literal["last", "best"]
 
     @model_validator(mode="after")
-    def _long_enough(self) -> Self:
+    def _agrees(self) -> Self:
         if self.schedule == "linear" and self.epochs <= 5:
             raise ValueError("the linear schedule has a slope of its own in the last 5 epochs; epochs must exceed 5")
+        if self.batch_size < 2 * self.accumulate:
+            raise ValueError(f"batch_size {self.batch_size} in {self.accumulate} parts: a part has at least 2 images")
+        if self.preprocessing == "official":
+            if self.color_jitter or self.auto_augment or self.random_erasing:
+                raise ValueError("the official preprocessing has no color_jitter, auto_augment or random_erasing")
+            if self.interpolation != "bilinear":
+                raise ValueError("the official preprocessing is bilinear")
         return self
 
 
 class Row(Section):
-    """One retrained network: ``cell`` names the row of search, rerank or zoo that its genotype comes from."""
+    """One retrained network: ``cell`` names the row of search, rerank or zoo that its genotype comes from, ``recipe``
+    how it is trained.
+
+    Its ``width`` is given, or found as that which brings the network nearest to ``macs`` multiply-adds at
+    ``image_size`` pixels.
+    """
 
     cell: str
-    width: Count
+    width: Count | None = None
+    macs: Positive | None = None
     layers: Annotated[int, Field(ge=3)]
     stem: Literal["imagenet", "cifar"]
     image_size: Count
+    recipe: str
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.width is None) == (self.macs is None):
+            raise ValueError("exactly one of width and macs is given")
+        return self
 
 
 class ShiftParams(Section):

@@ -39,7 +39,8 @@ PARAMS: dict[str, Any] = {
         "segment": {"row": ["flatness"]},
     },
     "rows": {
-        row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32} for row, cell in CELLS.items()
+        row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32, "recipe": "short"}
+        for row, cell in CELLS.items()
     },
     "measures": {**DEMO["measures"], "flatness": {**DEMO["measures"]["flatness"], "sigma": [0.001, 0.003, 0.006]}},
     "metrics": {"flatness": {"flatness": 1.0}, "angle_flatness": {"angle": 1.0, "flatness": 16.0}},

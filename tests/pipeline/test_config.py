@@ -80,9 +80,10 @@ def test_the_papers_numbers() -> None:
     assert params.metrics["angle_flatness"] == MetricParams(terms={"angle": 1, "flatness": 16})
     assert params.search.population * params.search.generations == 1000
     assert (params.search.parents, params.search.mutated, params.search.crossed) == (10, 25, 25)
-    assert (params.retrain.epochs, params.retrain.batch_size, params.retrain.learning_rate) == (250, 1024, 0.5)
-    assert (params.retrain.schedule, params.retrain.label_smoothing) == ("linear", 0.1)
-    assert params.retrain.normalise == "none"
+    official = params.recipes["official"]
+    assert (official.epochs, official.batch_size, official.learning_rate) == (250, 1024, 0.5)
+    assert (official.schedule, official.label_smoothing, official.optimizer) == ("linear", 0.1, "momentum")
+    assert (official.normalise, official.preprocessing) == ("none", "official")
     assert {row.layers for row in params.rows.values()} == {14}
 
 
@@ -157,8 +158,12 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("retrain.dataset", "imagenet", "retrain: unknown data set 'imagenet'"),
         ("matrix.shift.row", ["lost"], "matrix.shift.row: unknown row 'lost', defined are found, published"),
         ("search.mutated", 9, "search: mutated \\+ crossed exceeds population"),
-        ("retrain.schedule", "linear", "retrain: the linear schedule .* epochs must exceed 5"),
-        ("retrain.drop_path", 1.5, "retrain.drop_path: .*less than or equal to 1, got 1.5"),
+        ("recipes.short.schedule", "linear", "recipes.short: the linear schedule .* epochs must exceed 5"),
+        ("recipes.short.drop_path", 1.5, "recipes.short.drop_path: .*less than or equal to 1, got 1.5"),
+        ("recipes.short.accumulate", 9, "recipes.short: batch_size 16 in 9 parts: a part has at least 2 images"),
+        ("recipes.short.preprocessing", "official", "recipes.short: the official preprocessing has no color_jitter"),
+        ("rows.found.recipe", "long", "rows.found.recipe: unknown recipe 'long', defined are short"),
+        ("rows.found.macs", 6e8, "rows.found: exactly one of width and macs is given"),
         ("rows.found.stem", "resnet", "rows.found.stem: .*'imagenet' or 'cifar', got 'resnet'"),
         ("rows.found.cell", "flatness", "rows.found.cell: .*'flatness'"),
         ("rows.found.cell", "search/small-lost-0", "rows.found.cell: .*'search/small-lost-0'"),
@@ -177,7 +182,7 @@ def test_a_mistake_is_one_line_with_file_and_key(tmp_path: Path, path: str, valu
 
 def test_more_mistakes_are_counted(tmp_path: Path) -> None:
     params = changed("supernet.channels", 0)
-    params["retrain"]["batch_size"] = "big"
+    params["recipes"]["short"]["batch_size"] = "big"
     with pytest.raises(GenasError, match=r"supernet.channels: .* \(and 1 more\)$"):
         load_params(write(tmp_path, params))
 
