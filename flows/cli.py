@@ -165,6 +165,18 @@ def width(
 
 
 @app.command()
+def export(
+    row: Annotated[str, typer.Argument(help="A retrained row.")],
+    profile: Profile = "demo",
+    to: Annotated[Path | None, typer.Option(help="The folder; by default out/export/ROW of the profile.")] = None,
+) -> None:
+    """Write a retrained row as a folder for timm, ONNX and torch.export, with a model card."""
+    from pipeline.export import export as write
+
+    typer.echo(write(checked(profile), row, to))
+
+
+@app.command()
 def parity(folder: Path) -> None:
     """Compare our measures with numbers that the official code computed; print JSON, exit 1 where they differ."""
     import json

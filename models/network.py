@@ -290,13 +290,16 @@ default_cfgs = timm.models.generate_default_cfgs({"genas_network.untrained": def
 
 
 @register_model
-def genas_network(pretrained: bool = False, *, genotype: Genotype, **kwargs: Any) -> GenasNetwork:
-    """Any genotype's network: ``timm.create_model("genas_network", genotype=..., width=..., layers=...)``."""
+def genas_network(pretrained: bool = False, *, genotype: Genotype | dict[str, Any], **kwargs: Any) -> GenasNetwork:
+    """Any genotype's network: ``timm.create_model("genas_network", genotype=..., width=..., layers=...)``.
+
+    The genotype may also be given as :meth:`Genotype.to_dict` writes it, which is how JSON files hold it.
+    """
     return build_model_with_cfg(
         GenasNetwork,
         "genas_network",
         pretrained,
-        genotype=genotype,
+        genotype=genotype if isinstance(genotype, Genotype) else Genotype.from_dict(genotype),
         feature_cfg={
             "out_indices": tuple(range(4 if kwargs.get("stem", "imagenet") == "imagenet" else 3)),
             "feature_cls": "getter",

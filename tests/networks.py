@@ -9,16 +9,23 @@ import torch
 from torch import nn
 
 from models.checkpoint import Preprocessing, save_network
-from models.genotype import random_genotype
+from models.genotype import Genotype, random_genotype
 from models.network import GenasNetwork
 
 
 def write_network(
-    path: Path, preprocessing: Preprocessing, layers: int, stem: str = "imagenet", worn: bool = False
+    path: Path,
+    preprocessing: Preprocessing,
+    layers: int,
+    stem: str = "imagenet",
+    worn: bool = False,
+    genotype: Genotype | None = None,
+    auxiliary: bool = False,
 ) -> Path:
     """A network of width 4 and three classes; if ``worn``, with BatchNorm weights and statistics away from 0 and 1."""
     torch.manual_seed(0)
-    network = GenasNetwork(random_genotype(np.random.default_rng(1)), width=4, layers=layers, num_classes=3, stem=stem)
+    genotype = genotype or random_genotype(np.random.default_rng(1))
+    network = GenasNetwork(genotype, width=4, layers=layers, num_classes=3, stem=stem, auxiliary=auxiliary)
     for module in network.modules():
         if worn and isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)

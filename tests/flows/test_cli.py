@@ -30,7 +30,7 @@ def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "results", "report", "serve", "doctor", "data", "track"])
+@pytest.mark.parametrize("command", ["demo", "run", "results", "report", "export", "serve", "doctor", "data", "track"])
 def test_the_help_names_every_command(command: str) -> None:
     assert command in genas("--help", COLUMNS="200").stdout
 
@@ -49,6 +49,7 @@ def test_up_to_date_is_said_without_prefect(done: Toy, tmp_path: Path) -> None:
     [
         (("run", "serch"), "error: unknown target 'serch', did you mean search"),
         (("run", "search@a-nothing-0"), "error: unknown target 'search@a-nothing-0', did you mean search@a-"),
+        (("export", "nothing"), "error: stage retrain has no row 'nothing', params.yaml defines "),
         (("serve", "--cron", "often"), "error: --cron 'often' is not a cron string"),
         (("data", "changed", "nothing"), "error: unknown data set 'nothing'"),
         (("data", "changed", "digits", "--port", "1"), "error: no Prefect server answers at http://127.0.0.1:1/api"),

@@ -83,6 +83,14 @@ def test_the_cifar_stem_has_strides_1_2_and_4() -> None:
     assert [out.shape[1] for out in backbone(images(32))] == backbone.feature_info.channels() == [16, 32, 64]
 
 
+def test_a_genotype_may_be_given_as_json_holds_it() -> None:
+    genotype = CELLS["fairdarts_b_c10"]
+    network = timm.create_model("genas_network", genotype=genotype.to_dict(), width=2, layers=3)
+    assert network.genotype == genotype
+    with pytest.raises(GenasError, match="a genotype has a list of edges under 'reduce'"):
+        timm.create_model("genas_network", genotype={"normal": genotype.to_dict()["normal"]})
+
+
 def test_single_features_are_chosen_by_index() -> None:
     whole = timm.create_model("genas_network", genotype=CELLS["random1"], width=4, layers=5, features_only=True)
     some = timm.create_model(
