@@ -25,9 +25,9 @@ from models.zoo import zoo
 from pipeline import records
 from pipeline.__main__ import run
 from pipeline.config import REPOSITORY, load_params
-from pipeline.evaluation import evaluation_transform
 from pipeline.export import FILES, export
 from pipeline.model_card import model_card
+from pipeline.preprocessing import evaluation_transform
 from tests.conftest import Killed, Tiny, make_tiny
 from tests.networks import write_network
 from tests.pipeline.conftest import leave
