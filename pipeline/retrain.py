@@ -28,7 +28,7 @@ from models.network import GenasNetwork
 from pipeline import pictures
 from pipeline.config import RetrainParams
 from pipeline.context import Context
-from pipeline.data import dataset_root, read_manifest
+from pipeline.data import dataset_root, index_of, read_manifest
 from pipeline.data.images import Pictures, channel_statistics
 from pipeline.data.images import pictures as read_pictures
 from pipeline.distributed import average, leader, parallel, rank, share, size, weight
@@ -112,9 +112,8 @@ def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[s
     params, row = context.params.retrain, context.params.rows[context.row]
     root, layout = dataset_root(context, params.dataset), context.params.data[params.dataset].layout
     classes = read_manifest(context, params.dataset)["classes"]
-    train = read_pictures(root, layout, "train")
-    names = classes or None
-    val = read_pictures(root, layout, "val", names)
+    names, index = classes or None, index_of(context, params.dataset)
+    train, val = (read_pictures(root, layout, split, names, index) for split in ("train", "val"))
     mean, std = ((0.0,) * 3, (1.0,) * 3) if params.normalise == "none" else channel_statistics(train)
     preprocessing = Preprocessing(row.image_size, mean, std, crop_pct=params.crop_pct)
     train.transform = create_transform(
