@@ -19,7 +19,7 @@ from pipeline import pictures, records, results
 from pipeline.config import MetricParams, Params, load_params
 from pipeline.context import Context
 from pipeline.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside
-from pipeline.results import COLUMNS, number
+from pipeline.results import COLUMNS, columns_of, number
 
 SHOWN = 4
 """Pictures of detections or segmentations shown of one row."""
@@ -155,8 +155,9 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
         "## Results\n\nEvery number is *ours (the paper's)*; MACs are what the paper calls FLOPs; accuracies in %."
     ]
     if board:
-        headings = ("row", "cell", *COLUMNS.values())
-        cells = [(row, params.rows[row].cell, *(number(v.get(c), c) for c in COLUMNS)) for row, v in board.items()]
+        columns = columns_of(board)
+        headings = ("row", "cell", *columns.values())
+        cells = [(row, params.rows[row].cell, *(number(v.get(c), c) for c in columns)) for row, v in board.items()]
         parts.append("### Every retrained network\n\n" + table(headings, cells))
         bars = {
             COLUMNS[c]: {row: v[c] for row, v in board.items() if c in v} for c in ("top1", "v2_top1", "ap", "miou")
@@ -164,13 +165,13 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
         bars = {name: panel for name, panel in bars.items() if panel}
         pictures.draw_bars(bars, folder / "pictures" / "results.png", "retrained networks")
         parts.append("![results](pictures/results.png)")
-    for title, lines, columns in (
+    for title, lines, compared_by in (
         ("Table 2: search metrics", TABLE_2, (*cost, "top1", "top5")),
         ("Table 3: published cells and methods", TABLE_3, (*cost, "top1", "top5")),
         ("Table 4: distribution shift and other tasks", TABLE_4, (*cost, "v2_top1", "a_top1", "o_aupr", "ap", "miou")),
     ):
         compared = beside(params, lines)
-        parts.append(f"### {title}\n\n" + _compare(params, compared, board, columns))
+        parts.append(f"### {title}\n\n" + _compare(params, compared, board, compared_by))
     parts.append(_gammas(params, root, board))
     return "\n\n".join(parts)
 

@@ -21,10 +21,15 @@ COLUMNS = {
     "v2_top1": "V2",
     "a_top1": "A",
     "o_aupr": "O AUPR",
+    "r_top1": "R",
+    "real_top1": "Real",
     "ap": "AP",
     "miou": "mIoU",
 }
 """What a retrained network is judged by, and how a table heads it."""
+
+OPTIONAL = {"r_top1", "real_top1"}
+"""Of these, what is left out of a table where no network has it."""
 
 Board = dict[str, dict[str, float]]
 """Values by retrained row and name."""
@@ -68,11 +73,16 @@ def leaderboard(params: Params, root: Path) -> Board:
             found |= {f"search_{name}": v for name, v in searched.items() if name not in ("params", "macs")}
         for stage in ("shift", "detect", "segment"):
             more = records.metrics(root, (stage, row))
-            # "top1" of shift is the same network on the same validation set; params and MACs of the others are
-            # the backbone's again or the whole detector's.
-            found |= {name: value for name, value in more.items() if name not in ("top1", "params", "macs")}
+            # Top-1 and top-5 of shift are the same network on the same validation set; params and MACs of the others
+            # are the backbone's again or the whole detector's.
+            found |= {name: value for name, value in more.items() if name not in ("top1", "top5", "params", "macs")}
         board[row] = found
     return board
+
+
+def columns_of(board: Board) -> dict[str, str]:
+    """Those of :data:`COLUMNS` that a table of these networks has."""
+    return {c: head for c, head in COLUMNS.items() if c not in OPTIONAL or any(c in v for v in board.values())}
 
 
 def number(value: float | None, column: str) -> str:
@@ -94,7 +104,7 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
         console.print("no row has run yet")
         return
     if joined:
-        _print(console, "retrained networks", joined, COLUMNS)
+        _print(console, "retrained networks", joined, columns_of(joined))
     for stage in ("supernet", "search", "rerank", "agreement", "zoo"):
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:

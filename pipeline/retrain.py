@@ -19,7 +19,7 @@ from models.network import GenasNetwork
 from pipeline import pictures
 from pipeline.config import RecipeParams
 from pipeline.context import Context
-from pipeline.data import dataset_root, read_manifest
+from pipeline.data import dataset_root, index_of, read_manifest
 from pipeline.data.images import Pictures, channel_statistics
 from pipeline.data.images import pictures as read_pictures
 from pipeline.distributed import leader
@@ -39,8 +39,8 @@ def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[s
     name, recipe = context.params.retrain.dataset, recipe_of(context)
     root, layout = dataset_root(context, name), context.params.data[name].layout
     classes = read_manifest(context, name)["classes"]
-    train = read_pictures(root, layout, "train")
-    val = read_pictures(root, layout, "val", classes or None)
+    names, index = classes or None, index_of(context, name)
+    train, val = (read_pictures(root, layout, split, names, index) for split in ("train", "val"))
     mean, std = ((0.0,) * 3, (1.0,) * 3) if recipe.normalise == "none" else channel_statistics(train)
     preprocessing = Preprocessing(
         context.params.rows[context.row].image_size,

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pipeline.config import SupernetParams
 from pipeline.context import Context
-from pipeline.data import dataset_root, read_manifest
+from pipeline.data import dataset_root, index_of, read_manifest
 from pipeline.data.images import Pictures, channel_statistics, load_images, to_tensor
 
 
@@ -40,7 +40,8 @@ def load_search_data(context: Context) -> SearchData:
         GenasError: the data set is missing or unreadable.
     """
     name, seed = context.axes["dataset"], int(context.axes["seed"])
-    source = load_images(dataset_root(context, name), context.params.data[name].layout, "train")
+    root, kind = dataset_root(context, name), context.params.data[name].layout
+    source = load_images(root, kind, "train", index=index_of(context, name))
     mean, std = channel_statistics(Pictures(source))
     order = np.random.default_rng([seed, 0]).permutation(len(source.labels))
     cut = int(len(order) * context.params.supernet.train_share)

@@ -36,14 +36,15 @@ class DataParams(Section):
     """One data set: its layout on disk and where it comes from.
 
     ``layout``: ``parquet`` (``{train,test}.parquet`` with ``image`` bytes and ``label``), ``folder``
-    (``{train,val}/<class>/*``), ``cifar10`` / ``cifar100`` (torchvision), ``shift`` (``imagenetv2-matched-frequency/``,
-    ``imagenet-a/``, ``imagenet-o/``), ``coco``, ``cityscapes``, ``camvid``.
+    (``{train,val}/<class>/*``), ``webdataset`` (``{train,val}/*.tar``, whose samples are an image and a class number),
+    ``cifar10`` / ``cifar100`` (torchvision), ``shift`` (``imagenetv2-matched-frequency/``, ``imagenet-a/``,
+    ``imagenet-o/``; ``imagenet-r/`` and ``real.json`` may be there), ``coco``, ``cityscapes``, ``camvid``.
 
     Exactly one origin: ``path`` below the data root, or ``derive``, which writes the set from another one
-    (``digits``: scikit-learn's handwritten digits; any other name: a folder data set of this profile).
+    (``digits``: scikit-learn's handwritten digits; any other name: an image data set of this profile).
     """
 
-    layout: Literal["parquet", "folder", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
+    layout: Literal["parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
     path: str | None = None
     derive: str | None = None
     seed: int = 0

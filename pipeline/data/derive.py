@@ -12,7 +12,7 @@ from pipeline.config import DataParams
 from pipeline.context import Context
 from pipeline.data import digits, shifts
 from pipeline.data.images import Pictures, pictures
-from pipeline.data.layouts import classes_of, dataset_root, digest_of, require_layout
+from pipeline.data.layouts import classes_of, dataset_root, digest_of, index_of, require_layout
 
 
 def _origin_pictures(context: Context, spec: DataParams) -> tuple[Pictures, list[str]]:
@@ -24,7 +24,8 @@ def _origin_pictures(context: Context, spec: DataParams) -> tuple[Pictures, list
         raise GenasError(f"data.{context.axes['dataset']}.derive: unknown data set {name!r}")
     origin, root = context.params.data[name], dataset_root(context, name)
     require_layout(name, origin, root)
-    return pictures(root, origin.layout, "val"), classes_of(origin.layout, root)
+    classes = classes_of(origin.layout, root, index_of(context, name))
+    return pictures(root, origin.layout, "val", classes or None, index_of(context, name)), classes
 
 
 def fingerprint(context: Context, spec: DataParams) -> str:

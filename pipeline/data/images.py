@@ -1,8 +1,9 @@
-"""Classification images: small ones resident in memory as arrays, large ones as a folder data set."""
+"""Classification images: small ones resident in memory as arrays, large ones on disk, in folders or shards."""
 
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +15,9 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from models.errors import GenasError
+from pipeline.data.shards import Shards, open_split
 
-ENDINGS = (".jpg", ".jpeg", ".png")
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 ALL = slice(None)
 Transform = Callable[[Image.Image], Tensor]
 
@@ -68,8 +70,7 @@ def _torchvision(root: Path, layout: str, split: str) -> Images:
     return Images(np.asarray(source.data), np.array(source.targets, dtype=np.int64))
 
 
-def _shrunk(path: Path, size: int) -> np.ndarray:
-    image = decode(path, str(path))
+def _shrunk(image: Image.Image, size: int) -> np.ndarray:
     scale = size / min(image.size)
     image = image.resize(
         (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BOX
@@ -78,15 +79,18 @@ def _shrunk(path: Path, size: int) -> np.ndarray:
     return np.asarray(image.crop((left, top, left + size, top + size)))
 
 
-def load_images(root: Path, layout: str, split: str, folder_size: int = 32, rows: slice = ALL) -> Images:
+def load_images(
+    root: Path, layout: str, split: str, folder_size: int = 32, rows: slice = ALL, index: Path | None = None
+) -> Images:
     """The images of a split (``train`` or ``val``) in memory.
 
     Args:
         root: folder of the data set.
-        layout: ``parquet``, ``cifar10``, ``cifar100``, or ``folder``, whose pictures are shrunk to ``folder_size``.
+        layout: ``parquet``, ``cifar10``, ``cifar100``, or ``folder`` and ``webdataset``, whose pictures are shrunk.
         split: ``train`` or ``val`` (a parquet set's ``test`` is its ``val``).
-        folder_size: height and width for ``folder``.
+        folder_size: height and width to which they are.
         rows: a range of them, in the order of the data set.
+        index: where the data stage recorded the members of shards.
 
     Raises:
         GenasError: an unreadable file, named.
@@ -96,8 +100,10 @@ def load_images(root: Path, layout: str, split: str, folder_size: int = 32, rows
     if layout in ("cifar10", "cifar100"):
         every = _torchvision(root, layout, split)
         return Images(every.pixels[rows], every.labels[rows])
-    listed = list_folder(root / split)[rows]
-    return Images(np.stack([_shrunk(path, folder_size) for path, _ in listed]), np.array([i for _, i in listed]))
+    large = pictures(root, layout, split, index=index)
+    chosen = range(len(large))[rows]
+    pixels = np.stack([_shrunk(large.picture(i), folder_size) for i in chosen])
+    return Images(pixels, np.array([large.label(i) for i in chosen], dtype=np.int64))
 
 
 def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path, int]]:
@@ -114,52 +120,74 @@ def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path
         raise GenasError(f"{root}: no such folder")
     found = sorted(path.name for path in root.iterdir() if path.is_dir())
     classes = found if classes is None else classes
-    for name in found:
-        if name not in classes:
-            raise GenasError(
-                f"{root / name}: folder is none of the {len(classes)} classes ({', '.join(classes[:3])}, ...)"
-            )
-    return [
-        (path, classes.index(name))
-        for name in found
-        for path in sorted((root / name).rglob("*"))
-        if path.suffix.lower() in ENDINGS
-    ]
+    labels = {name: label for label, name in enumerate(classes)}
+    unknown = [name for name in found if name not in labels]
+    if unknown:
+        others = f", nor are {len(unknown) - 1} others of {len(found)}" if unknown[1:] else ""
+        raise GenasError(
+            f"{root / unknown[0]}: folder is none of the {len(classes)} classes ({', '.join(classes[:3])}, ...){others}"
+        )
+    return [(path, labels[name]) for name in found for path in _image_files(root / name)]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    files = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    files = [file for file in files if file.lower().endswith(ENDINGS)]
+    return [Path(file) for file in sorted(files, key=lambda file: file.split(os.sep))]  # the order of paths, sooner
 
 
 class Pictures(Dataset[tuple[Tensor, int]]):
-    """Images of a split with a transform from PIL image to tensor; arrays or files, whatever the layout gives."""
+    """Images of a split with a transform from PIL image to tensor; arrays, files or shards, as the layout has it."""
 
-    def __init__(self, source: Images | list[tuple[Path, int]], transform: Transform | None = None) -> None:
+    def __init__(self, source: Images | Shards | list[tuple[Path, int]], transform: Transform | None = None) -> None:
         self.source, self.transform = source, transform
 
     def __len__(self) -> int:
-        return len(self.source.labels) if isinstance(self.source, Images) else len(self.source)
+        return len(self.source) if isinstance(self.source, list) else len(self.source.labels)
 
     def picture(self, index: int) -> Image.Image:
         """The image itself."""
         if isinstance(self.source, Images):
             return Image.fromarray(self.source.pixels[index])
+        if isinstance(self.source, Shards):
+            return decode(self.source.read(index), self.source.origin(index))
         path = self.source[index][0]
         return decode(path, str(path))
 
     def label(self, index: int) -> int:
         """Its class."""
-        return int(self.source.labels[index] if isinstance(self.source, Images) else self.source[index][1])
+        return int(self.source[index][1] if isinstance(self.source, list) else self.source.labels[index])
+
+    def name(self, index: int) -> str:
+        """Its file's name without the ending; its number where it has no file."""
+        if isinstance(self.source, Images):
+            return str(index)
+        return self.source.stem(index) if isinstance(self.source, Shards) else self.source[index][0].stem
 
     def __getitem__(self, index: int) -> Any:
         assert self.transform is not None, "a transform is needed to read tensors"
         return self.transform(self.picture(index)), self.label(index)
 
 
-def pictures(root: Path, layout: str, split: str, classes: list[str] | None = None) -> Pictures:
-    """A split as a map-style data set: folders stay on disk, small-image sets are resident.
+def pictures(
+    root: Path, layout: str, split: str, classes: list[str] | None = None, index: Path | None = None
+) -> Pictures:
+    """A split as a map-style data set: folders and shards stay on disk, small-image sets are resident.
+
+    Args:
+        root: folder of the data set.
+        layout: its layout.
+        split: ``train`` or ``val``.
+        classes: class names in label order.
+        index: where the data stage recorded the members of shards.
 
     Raises:
-        GenasError: as :func:`load_images` and :func:`list_folder`.
+        GenasError: as :func:`load_images`, :func:`list_folder` and :func:`pipeline.data.shards.open_split`.
     """
     if layout == "folder":
         return Pictures(list_folder(root / split, classes))
+    if layout == "webdataset":
+        return Pictures(open_split(root, split, classes, index))
     return Pictures(load_images(root, layout, split))
 
 

@@ -9,10 +9,13 @@ from pathlib import Path
 from models.errors import GenasError
 from pipeline.config import DataParams, data_root
 from pipeline.context import Context
+from pipeline.data import shards
+from pipeline.data.images import ENDINGS
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "parquet": ("train.parquet", "test.parquet|val.parquet"),
     "folder": ("train", "val"),
+    "webdataset": ("train", "val"),
     "cifar10": ("cifar-10-batches-py",),
     "cifar100": ("cifar-100-python",),
     "shift": ("imagenetv2-matched-frequency", "imagenet-a", "imagenet-o"),
@@ -26,6 +29,11 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 def dataset_root(context: Context, name: str) -> Path:
     """The folder in which the data set ``name`` of the profile lies."""
     return root_of(context.params.data[name], context.output_of("data", name))
+
+
+def index_of(context: Context, name: str) -> Path:
+    """Where the data stage records the members of a set's shards, which it does for the layout ``webdataset``."""
+    return context.output_of("data", name) / "index.parquet"
 
 
 def root_of(spec: DataParams, out: Path) -> Path:
@@ -72,11 +80,14 @@ def _subfolders(root: Path) -> list[str]:
 
 
 def _images(folder: Path) -> int:
-    return sum(path.suffix.lower() in (".jpg", ".jpeg", ".png") for path in files_of(folder))
+    return sum(path.suffix.lower() in ENDINGS for path in files_of(folder))
 
 
-def classes_of(layout: str, root: Path) -> list[str]:
-    """The class names that a data set brings, in label order; empty where the layout fixes or lacks them."""
+def classes_of(layout: str, root: Path, index: Path | None = None) -> list[str]:
+    """The class names that a data set brings, in label order; empty where the layout fixes or lacks them.
+
+    Shards without ``classes.txt`` have the numbers that their training images have.
+    """
     if layout == "folder":
         return _subfolders(root / "train")
     if layout == "coco":
@@ -88,11 +99,21 @@ def classes_of(layout: str, root: Path) -> list[str]:
         entries = json.loads((root / "classes.json").read_text())
         names = [entry["name"].split(",")[0] if isinstance(entry, dict) else entry for entry in entries]
         return [name for name in names if not name.startswith("Void")]
+    if layout == "webdataset":
+        return [str(i) for i in range(1 + shards.open_split(root, "train", index=index).labels.max(initial=-1))]
     return []
 
 
-def splits_of(layout: str, root: Path) -> dict[str, int]:
-    """Images a split."""
+def splits_of(layout: str, root: Path, index: Path | None = None) -> dict[str, int]:
+    """Images a split.
+
+    Raises:
+        GenasError: an unreadable table, or a shard that is broken or has a class beyond the class list.
+    """
+    names: tuple[str, ...] = ("train", "val", "test")
+    if layout == "webdataset":
+        found, classes = [name for name in names if (root / name).is_dir()], classes_of(layout, root, index)
+        return {name: len(shards.open_split(root, name, classes, index)) for name in found}
     if layout == "parquet":
         import pyarrow.parquet
 
@@ -106,5 +127,6 @@ def splits_of(layout: str, root: Path) -> dict[str, int]:
     if layout in ("cifar10", "cifar100"):
         return {"train": 50_000, "test": 10_000}
     folder = {"coco": "{}2017", "cityscapes": "leftImg8bit/{}"}.get(layout, "{}")
-    names = REQUIRED["shift"] if layout == "shift" else ("train", "val", "test")
+    if layout == "shift":
+        names = (*REQUIRED["shift"], "imagenet-r")
     return {name: _images(root / folder.format(name)) for name in names if (root / folder.format(name)).is_dir()}

@@ -16,8 +16,8 @@ from typing import Any
 from models.errors import GenasError
 from pipeline.config import DataParams, load_params
 from pipeline.context import Context
-from pipeline.data import derive
-from pipeline.data.layouts import classes_of, dataset_root, digest_of, require_layout, root_of, splits_of
+from pipeline.data import derive, shards
+from pipeline.data.layouts import classes_of, dataset_root, digest_of, index_of, require_layout, root_of, splits_of
 
 MANIFEST = "manifest.json"
 
@@ -31,19 +31,21 @@ def read_manifest(context: Context, name: str) -> dict[str, Any]:
         raise GenasError(f"{path}: no manifest; run the stage data@{name} first") from None
 
 
-def describe(name: str, spec: DataParams, root: Path) -> dict[str, Any]:
-    """The manifest of a data set that is there.
+def describe(name: str, spec: DataParams, root: Path, index: Path | None = None) -> dict[str, Any]:
+    """The manifest of a data set that is there; the members of shards are recorded in ``index``.
 
     Raises:
         GenasError: the set is missing, empty, or a file of it cannot be read.
     """
     require_layout(name, spec, root)
-    splits = splits_of(spec.layout, root)
+    digest = digest_of(root, spec.digest)
+    if spec.layout == "webdataset" and index is not None:
+        shards.record(root, index, digest)
+    splits = splits_of(spec.layout, root, index)
     empty = [split for split, count in splits.items() if not count]
     if empty or not splits:
         raise GenasError(f"data set {name}: no images in {', '.join(empty) or 'any split'} below {root}")
-    classes = classes_of(spec.layout, root)
-    digest = digest_of(root, spec.digest)
+    classes = classes_of(spec.layout, root, index)
     return {"name": name, "layout": spec.layout, "digest": digest, "splits": splits, "classes": classes}
 
 
@@ -72,7 +74,7 @@ def run(context: Context) -> None:
     else:
         if spec.layout in ("cifar10", "cifar100") and os.environ.get("GENAS_DOWNLOAD") == "1":
             _download(spec, root)
-        manifest = describe(name, spec, root)
+        manifest = describe(name, spec, root, index_of(context, name))
     path.write_text(json.dumps(manifest, indent=1) + "\n")
 
 

@@ -429,6 +429,18 @@ def test_folder_images_are_shrunk_to_squares(tmp_path: Path) -> None:
     assert loaded.labels.tolist() == [0, 1]
 
 
+def test_labels_of_folders_are_their_places_in_the_class_list(tmp_path: Path) -> None:
+    for name in ("ant/a.png", "ant/b/c.JPEG", "ant/b-1.webp", "bee/a.jpg", "bee/a.gif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    found = [(str(path.relative_to(tmp_path)), label) for path, label in list_folder(tmp_path, ["bee", "cow", "ant"])]
+    assert found == [("ant/a.png", 2), ("ant/b/c.JPEG", 2), ("ant/b-1.webp", 2), ("bee/a.jpg", 0)]
+    with pytest.raises(
+        GenasError, match=r"/ant: folder is none of the 1 classes \(cow, \.\.\.\), nor are 1 others of 2$"
+    ):
+        list_folder(tmp_path, ["cow"])
+
+
 def test_channel_statistics_by_hand() -> None:
     pixels = np.zeros((2, 1, 2, 3), np.uint8)
     pixels[1, ..., 0] = 255

@@ -74,6 +74,17 @@ def test_a_row_of_another_gamma_has_that_gammas_values(finished: Path) -> None:
     assert (board["darts"]["top1"], board["darts"]["params"]) == (79.0, 5.2e6)
 
 
+def test_columns_that_no_network_has_are_left_out(finished: Path) -> None:
+    assert " Real" not in shown(finished)
+    path = finished / "out" / "shift" / "flatness" / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "top5": 1.0, "r_top1": 33.25, "real_top1": 84.5}))
+    text = shown(finished)
+    assert all(value in text for value in (" Real", "33.25", "84.50"))
+    board = results.leaderboard(load_params(finished), finished)
+    assert list(results.columns_of(board).values())[-5:] == ["O AUPR", "R", "Real", "AP", "mIoU"]
+    assert board["flatness"]["top5"] == 98.5, "the retrained network's"
+
+
 def test_show_has_a_line_for_each_network(finished: Path) -> None:
     text = shown(finished)
     (line,) = [line for line in text.splitlines() if " flatness " in line and "81.50" in line]
