@@ -9,16 +9,17 @@ from __future__ import annotations
 import base64
 import re
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import markdown
+import pandas as pd
 
 from models.genotype import Genotype
-from pipeline import pictures, records, results
+from pipeline import comparison, pictures, records, results
 from pipeline.config import MetricParams, Params, load_params
 from pipeline.context import Context
-from pipeline.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside
 from pipeline.results import COLUMNS, columns_of, number
 
 SHOWN = 4
@@ -51,14 +52,15 @@ def run(context: Context) -> None:
 
 
 def build(root: Path) -> Path:
-    """Write ``out/report/report.md``, ``report.html`` and ``pictures/``; returns the page's path.
+    """Write ``out/report/report.md``, ``report.html``, ``pictures/`` and ``tables/*.csv``; returns the page's path.
 
     Raises:
         GenasError: ``params.yaml`` is missing or wrong, or a genotype file is.
     """
     params = load_params(root)
     folder = root / "out" / "report"
-    shutil.rmtree(folder / "pictures", ignore_errors=True)
+    for name in ("pictures", "tables"):
+        shutil.rmtree(folder / name, ignore_errors=True)
     (folder / "pictures").mkdir(parents=True)
     parts = [
         f"# GeNAS, profile `{params.profile}`",
@@ -150,7 +152,6 @@ def _data(params: Params, root: Path) -> str:
 
 def _tables(params: Params, root: Path, folder: Path) -> str:
     board = results.leaderboard(params, root)
-    cost = ("params", "macs")
     parts = [
         "## Results\n\nEvery number is *ours (the paper's)*; MACs are what the paper calls FLOPs; accuracies in %."
     ]
@@ -165,48 +166,40 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
         bars = {name: panel for name, panel in bars.items() if panel}
         pictures.draw_bars(bars, folder / "pictures" / "results.png", "retrained networks")
         parts.append("![results](pictures/results.png)")
-    for title, lines, compared_by in (
-        ("Table 2: search metrics", TABLE_2, (*cost, "top1", "top5")),
-        ("Table 3: published cells and methods", TABLE_3, (*cost, "top1", "top5")),
-        ("Table 4: distribution shift and other tasks", TABLE_4, (*cost, "v2_top1", "a_top1", "o_aupr", "ap", "miou")),
-    ):
-        compared = beside(params, lines)
-        parts.append(f"### {title}\n\n" + _compare(params, compared, board, compared_by))
-    parts.append(_gammas(params, root, board))
+    found = comparison.tables(params, root, board)
+    (folder / "tables").mkdir()
+    for name, frame in found.items():
+        frame.to_csv(folder / "tables" / f"{name}.csv", index=False)
+    for name, (title, _, compared) in comparison.TABLES.items():
+        parts.append(f"### {title}\n\n" + _compare(found[name], compared))
+    parts.append("### Table 8: gamma\n\n" + _gammas(found["table8"]))
     return "\n\n".join(parts)
 
 
-def _compare(
-    params: Params, compared: list[tuple[Line, list[str]]], board: results.Board, columns: Sequence[str]
-) -> str:
+def _paired(line: Mapping[Any, Any], columns: Sequence[str]) -> list[str]:
+    """``ours (the paper's)`` for each column."""
+
+    def shown(name: str, column: str) -> str:
+        return number(None if pd.isna(line[name]) else line[name], column)
+
+    return [f"{shown(c, c)} ({shown(f'paper_{c}', c)})" for c in columns]
+
+
+def _compare(frame: pd.DataFrame, columns: Sequence[str]) -> str:
     rows = []
-    for line, matching in compared:
-        absent = "not run" if line.zoo or line.measure else "not run, its cell is not published"
-        for row in matching or [""]:
-            ours = board.get(row, {})
-            state = f"{row} from {params.rows[row].cell}" + ("" if ours else ", not run") if row else absent
-            cells = [f"{number(ours.get(c), c)} ({number(line.values.get(c), c)})" for c in columns]
-            rows.append((line.dataset, line.method, state, *cells))
+    for line in frame.to_dict("records"):
+        ours = f"{line['row']} from {line['cell']}" if line["row"] else ""
+        state = ", ".join(text for text in (ours, line["state"]) if text)
+        rows.append((line["searched_on"], line["method"], state, *_paired(line, columns)))
     return table(("searched on", "in the paper", "our row", *(COLUMNS[c] for c in columns)), rows)
 
 
-def _gammas(params: Params, root: Path, board: results.Board) -> str:
-    """Table 8: one line for each row of the stage ``rerank``, with the retrained row of its cell where there is one."""
-    rows = []
-    for searched in params.matrix.rerank.search:
-        for gamma in params.matrix.rerank.gamma:
-            key, paper = ("rerank", f"{searched}-{gamma}"), TABLE_8.get(float(gamma), {})
-            cells = {"/".join(key)}
-            if gamma == params.metrics[params.searches[searched]].terms["flatness"]:
-                cells.add(f"search/{searched}")  # the search's own gamma has the search's own winner
-            for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
-                ours = {**board.get(name, {}), **records.metrics(root, key)}
-                found = [
-                    f"{number(ours.get(c), c)} ({number(paper.get(c), c)})" for c in ("flatness_share", "top1", "top5")
-                ]
-                rows.append((searched, str(gamma), name or "not retrained", *found))
-    headings = ("candidates of", "gamma", "retrained as", "flatness (%)", "top-1", "top-5")
-    return "### Table 8: gamma\n\n" + table(headings, rows)
+def _gammas(frame: pd.DataFrame) -> str:
+    rows = [
+        (line["search"], f"{line['gamma']:g}", line["row"] or "not retrained", *_paired(line, comparison.GAMMA_COLUMNS))
+        for line in frame.to_dict("records")
+    ]
+    return table(("candidates of", "gamma", "retrained as", "flatness (%)", "top-1", "top-5"), rows)
 
 
 def _agreement(root: Path, params: Params, folder: Path) -> str:

@@ -17,6 +17,7 @@ COLUMNS = {
     "params": "params (M)",
     "macs": "MACs (M)",
     "top1": "top-1",
+    "best_top1": "best top-1",
     "top5": "top-5",
     "v2_top1": "V2",
     "a_top1": "A",
