@@ -30,7 +30,7 @@ def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "results", "report", "export", "serve", "doctor", "data", "track"])
+@pytest.mark.parametrize("command", ["demo", "run", "results", "report", "export", "zoo", "width", "serve", "doctor", "data", "track"])
 def test_the_help_names_every_command(command: str) -> None:
     assert command in genas("--help", COLUMNS="200").stdout
 
@@ -90,6 +90,26 @@ def test_results_are_machine_readable(done: Toy) -> None:
     said = json.loads(genas("results", "--json", "--profile", str(done.folder)).stdout)
     value = json.loads(done.outputs()["out/report/metrics.json"])  # the only toy row that the demo has, too
     assert said == [{"stage": "report", "row": "", "metrics": value}]
+
+
+def test_the_zoo_is_listed_with_exact_costs() -> None:
+    rows = {row["id"]: row for row in json.loads(genas("zoo", "--json").stdout)}
+    found = rows["genas_flatness_c100"]
+    assert (found["width"], found["params"], found["macs"]) == (46, 5_195_205, 580_209_216)
+    assert rows["spos_c100"]["params"] is None
+    shown = genas("zoo").stdout
+    assert ["darts_v2_c10", "48", "4.719", "4.7", "530.7", "570!", "73.30"] in map(str.split, shown.splitlines())
+    assert "darts_v2_c10: the printed FLOPs are the DARTS paper's own 574 M" in shown
+
+
+def test_a_width_is_found_for_a_budget(tmp_path: Path) -> None:
+    said = genas("width", "genas_flatness_c100", "--macs", "6e8")
+    assert said.stdout == "46 (580208040 multiply-adds, 5195205 parameters)\n"
+    none = genas("width", "spos_c10", "--macs", "6e8")
+    assert none.returncode == 2
+    assert none.stderr.startswith("error: zoo row spos_c10: its genotype was not published")
+    lost = genas("width", str(tmp_path / "genotype.json"), "--params", "1e6")
+    assert "no such genotype file" in lost.stderr
 
 
 @pytest.mark.slow
