@@ -59,7 +59,8 @@ def _replace_backbone(cfg: Config, weights: Path, classes: int) -> None:
         "type": "GenasBackbone",
         "checkpoint": str(weights),
         "output_stride": 8,
-        "norm_eval": False,
+        "norm_cfg": cfg.model.backbone.norm_cfg,
+        "norm_eval": cfg.model.backbone.norm_eval,
         "with_cp": False,
     }
     cfg.model.pretrained = None
@@ -87,21 +88,22 @@ def _replace_data(cfg: Config, scenes: Scenes) -> None:
 
 
 def _replace_environment(cfg: Config, seed: int, work_dir: Path, device: torch.device, distributed: bool) -> None:
-    """Seed, folders, processes; checkpoints and logs are the stage's own, so the framework's hooks for them go."""
+    """Seed, folder, processes; the framework's checkpoints are pickles, the stage keeps its own.
+
+    SyncBN stays as it is written: in one process MMEngine makes it BatchNorm, in several on CPUs, where it does not
+    exist, this does.
+    """
     cfg.work_dir = str(work_dir)
     cfg.randomness = {"seed": seed}
-    cfg.launcher = "pytorch" if distributed else "none"
     cfg.log_level = "WARNING"
-    cfg.default_hooks.update(checkpoint=None, logger=None)
-    cfg.default_hooks.pop("visualization", None)
-    cfg.visualizer.vis_backends = []
-    if distributed and device.type == "cuda":
-        cfg.sync_bn = "torch"
+    cfg.default_hooks.checkpoint = None
+    if not distributed:
         return
-    for head in _heads(cfg):
-        head.norm_cfg.type = "BN"
-    if distributed:
-        cfg.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None, "broadcast_buffers": False}
+    cfg.launcher = "pytorch"
+    if device.type == "cpu":
+        cfg.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None, "forward_sync_buffers": False}
+        for part in (cfg.model.backbone, *_heads(cfg)):
+            part.norm_cfg.type = "BN"
 
 
 def _override(cfg: Config, overrides: Mapping[str, Any]) -> None:
@@ -140,7 +142,7 @@ def segmenter_config(
         scenes: the data set.
         weights: the network file of the backbone.
         work_dir: where the framework may write.
-        device: where it trains; SyncBN needs several processes on GPUs and becomes BN elsewhere.
+        device: where it trains.
         distributed: several processes, started by torchrun.
 
     Raises:

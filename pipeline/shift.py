@@ -19,6 +19,7 @@ from pipeline.context import Context
 from pipeline.data import dataset_root
 from pipeline.data.images import Pictures, list_folder, pictures
 from pipeline.evaluation import evaluation_transform, logits_of, top_k
+from pipeline.retrained import retrained
 
 
 def labelled(folder: Path, classes: list[str]) -> list[tuple[Path, int]]:
@@ -56,7 +57,7 @@ def unknown_aupr(known: Tensor, unknown: Tensor) -> float:
 def run(context: Context) -> dict[str, float]:
     """Evaluate one row; the validation set is that of retraining."""
     params, retrain = context.params.shift, context.params.retrain
-    weights = context.output_of("retrain", context.row) / "weights.safetensors"
+    weights = retrained(context)
     network, header = load_network(weights, context.device), read_header(weights)
     network = network.to(memory_format=torch.channels_last)
     classes, transform = list(header.classes), evaluation_transform(header.preprocessing)
