@@ -1,4 +1,7 @@
-"""Detectron2's own RetinaNet configuration, with the few lines replaced that another backbone and other data need."""
+"""Detectron2's own RetinaNet configuration, with the few lines replaced that another backbone and other data need.
+
+``docs/transfer.md`` has every line and its reason.
+"""
 
 from __future__ import annotations
 

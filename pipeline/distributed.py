@@ -2,9 +2,9 @@
 
 ``GENAS_PROCESSES=8`` lets a stage of :data:`STAGES` start itself so; ``torchrun -m pipeline supernet ...`` does the
 same by hand, over several machines if need be. ``batch_size`` stays that of the whole step: each process takes its
-share of it (of DeepLab-v3 MMSegmentation's configuration names the batch of one process). On GPUs BatchNorm is
-synchronised, so that a step means what it means in one process; on CPUs, where that does not exist, each process
-normalises with its own share. Everything is written by the first process, and of a mistake one process tells.
+share of it. On GPUs BatchNorm is synchronised, so that a step means what it means in one process; on CPUs, where that
+does not exist, each process normalises with its own share. Everything is written by the first process, and of a mistake
+one process tells.
 """
 
 from __future__ import annotations

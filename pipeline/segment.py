@@ -249,7 +249,7 @@ def run(context: Context) -> dict[str, float]:
     weights, scenes = retrained(context), _scenes(context)
     settings = {"segment": section.model_dump(mode="json"), "processes": size()}
     scratch = Scratch(context, settings, [weights, context.output_of("data", section.dataset) / "manifest.json"])
-    cfg = segmenter_config(section, scenes, weights, scratch.folder / "work", context.device, size() > 1)
+    cfg = segmenter_config(section, scenes, weights, scratch.folder / "work", context.device, size())
     if scratch.load(STATE) is None and leader():
         for split in ("train", "val"):
             check_scenes(find_scenes(scenes.root, scenes.layout, split), len(scenes.classes))

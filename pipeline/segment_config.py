@@ -2,11 +2,12 @@
 
 Replaced are the backbone (with what follows from it in the heads), the normalisation of pixels, the data, and the
 environment; pipelines, losses, optimiser and schedule stay the framework's unless ``segment.overrides`` says
-otherwise. :func:`differences` lists exactly what was replaced.
+otherwise. :func:`differences` lists exactly what was replaced, and ``docs/transfer.md`` says why.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,13 +128,30 @@ def _override(cfg: Config, overrides: Mapping[str, Any]) -> None:
         loader.persistent_workers = loader.persistent_workers and loader.num_workers > 0
 
 
+def _share_batch(cfg: Config, params: SegmentParams, processes: int) -> None:
+    """Give each process its part of a step's images, so that a step is the same in any number of them.
+
+    The framework counts images of one process and says in a configuration's name for how many (``4xb2``: four of two
+    images each); ``segment.overrides`` counts those of the step.
+
+    Raises:
+        GenasError: they cannot be shared out evenly.
+    """
+    whole, named = cfg.train_dataloader.batch_size, re.search(r"_(\d+)xb\d+[-_.]", params.base)
+    if named and "train_dataloader.batch_size" not in params.overrides:
+        whole *= int(named[1])
+    if whole % processes:
+        raise GenasError(f"segment: the {whole} images of a step cannot be shared by {processes} processes")
+    cfg.train_dataloader.batch_size = whole // processes
+
+
 def segmenter_config(
     params: SegmentParams,
     scenes: Scenes,
     weights: Path,
     work_dir: Path,
     device: torch.device,
-    distributed: bool = False,
+    processes: int = 1,
 ) -> Config:
     """The configuration of a row.
 
@@ -143,16 +161,18 @@ def segmenter_config(
         weights: the network file of the backbone.
         work_dir: where the framework may write.
         device: where it trains.
-        distributed: several processes, started by torchrun.
+        processes: how many train together.
 
     Raises:
-        GenasError: an unknown base, a file that is no network with the ``imagenet`` stem, an unknown override.
+        GenasError: an unknown base, a file that is no network with the ``imagenet`` stem, an unknown override, a batch
+            that the processes cannot share.
     """
     cfg = framework_config(params.base)
     _replace_backbone(cfg, weights, len(scenes.classes))
     _replace_data(cfg, scenes)
-    _replace_environment(cfg, params.seed, work_dir, device, distributed)
+    _replace_environment(cfg, params.seed, work_dir, device, processes > 1)
     _override(cfg, params.overrides)
+    _share_batch(cfg, params, processes)
     return cfg
 
 

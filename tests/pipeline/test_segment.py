@@ -91,6 +91,7 @@ def test_without_overrides_only_backbone_pixels_data_and_environment_differ(tmp_
         "model.decode_head.in_channels",
         "model.auxiliary_head.in_channels",
         "train_dataloader.sampler.type",
+        "train_dataloader.batch_size",  # one process takes the images of four
         "default_hooks.checkpoint",
         *(f"default_hooks.checkpoint.{key}" for key in ("type", "by_epoch", "interval")),
         "work_dir",
@@ -104,9 +105,24 @@ def test_without_overrides_only_backbone_pixels_data_and_environment_differ(tmp_
 def test_syncbn_with_several_gpus(tmp_path: Path) -> None:
     weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
     scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
-    ours = segmenter_config(parameters(), scenes, weights, tmp_path, torch.device("cuda"), distributed=True)
+    ours = segmenter_config(parameters(), scenes, weights, tmp_path, torch.device("cuda"), processes=4)
     assert ours.model.backbone.norm_cfg.type == ours.model.decode_head.norm_cfg.type == "SyncBN"
     assert ours.launcher == "pytorch"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "processes", "each"),
+    [({}, 1, 8), ({}, 2, 4), ({}, 4, 2), ({"train_dataloader.batch_size": 6}, 1, 6),
+     ({"train_dataloader.batch_size": 6}, 3, 2)],
+)  # fmt: skip
+def test_a_step_has_the_same_images_in_any_number_of_processes(
+    tmp_path: Path, overrides: dict[str, Any], processes: int, each: int
+) -> None:
+    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
+    place = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES), weights, tmp_path, torch.device("cpu")
+    assert segmenter_config(parameters(**overrides), *place, processes).train_dataloader.batch_size == each
+    with pytest.raises(GenasError, match=r"the \d images of a step cannot be shared by 5 processes"):
+        segmenter_config(parameters(**overrides), *place, 5)
 
 
 def test_an_unknown_override_and_an_unknown_base_are_named(tmp_path: Path) -> None:
@@ -152,6 +168,8 @@ def test_a_killed_run_ends_with_the_bytes_of_an_unbroken_one(streets: Tiny) -> N
 
 
 def test_two_processes_leave_one_set_of_files(streets: Tiny) -> None:
+    # BatchNorm needs two images in each.
+    streets.change("segment", overrides={**SMALL, "train_dataloader.batch_size": 4})
     done = run_stage(streets.root, "segment", "row=found", processes=2)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.count("\n") <= 1, "of the framework's own warnings each once"
