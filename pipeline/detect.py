@@ -115,7 +115,7 @@ def worth_showing(found: Instances) -> tuple[Instances, str]:
     if len(reaching):
         return reaching, ""
     best = found[found.scores.argsort(descending=True)[:SHOWN_BEST]]
-    return best, f"none has a score of {SHOWN_SCORE}: the best {len(best)}" if len(best) else "no box"
+    return best, f"no score reaches {SHOWN_SCORE}: the best {len(best)}" if len(best) else "no box"
 
 
 @torch.no_grad()
@@ -145,7 +145,7 @@ def draw_detections(path: Path, cfg: CfgNode, model: RetinaNet, classes: list[st
             f"{classes[c]} {s:.2f}" for c, s in zip(found.pred_classes.tolist(), found.scores.tolist(), strict=True)
         ]
         draw_boxes(below, record, boxes, labels, "tab:red")
-        below.set_title(caption, fontsize=8)
+        below.set_title(caption, fontsize=8, y=0, pad=-12)  # under the image, where no label is
     figure.savefig(path, dpi=80)
 
 

@@ -167,7 +167,7 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
     ):
         compared = beside(params, lines)
         parts.append(f"### {title}\n\n" + _compare(params, compared, board, columns))
-    parts.append(_gammas(params, root, board))
+    parts += [*_whole(params, root), _gammas(params, root, board)]
     return "\n\n".join(parts)
 
 
@@ -183,6 +183,17 @@ def _compare(
             cells = [f"{number(ours.get(c), c)} ({number(line.values.get(c), c)})" for c in columns]
             rows.append((line.dataset, line.method, state, *cells))
     return table(("searched on", "in the paper", "our row", *(COLUMNS[c] for c in columns)), rows)
+
+
+def _whole(params: Params, root: Path) -> list[str]:
+    """What Table 4 leaves out: the cost of whole detectors and segmenters, and their other measures."""
+    parts = []
+    for stage, title in (("detect", "Whole detectors"), ("segment", "Whole segmenters")):
+        columns = results.TRANSFER[stage]
+        found = {row: records.metrics(root, (stage, row)) for row in params.stage_rows()[stage]}
+        lines = [(row, *(number(values.get(c), c) for c in columns)) for row, values in found.items() if values]
+        parts.append(f"#### {title}\n\n" + (table(("row", *columns.values()), lines) if lines else "not run"))
+    return parts
 
 
 def _gammas(params: Params, root: Path, board: results.Board) -> str:

@@ -26,6 +26,12 @@ COLUMNS = {
 }
 """What a retrained network is judged by, and how a table heads it."""
 
+TRANSFER = {
+    "detect": {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "params": "params (M)", "macs": "MACs (M)"},
+    "segment": {"miou": "mIoU", "macc": "mAcc", "aacc": "aAcc", "params": "params (M)", "macs": "MACs (M)"},
+}
+"""What a whole detector and a whole segmenter are judged by."""
+
 Board = dict[str, dict[str, float]]
 """Values by retrained row and name."""
 
@@ -69,7 +75,7 @@ def leaderboard(params: Params, root: Path) -> Board:
         for stage in ("shift", "detect", "segment"):
             more = records.metrics(root, (stage, row))
             # "top1" of shift is the same network on the same validation set; params and MACs of the others are
-            # the backbone's again or the whole detector's.
+            # the whole detector's or segmenter's (TRANSFER).
             found |= {name: value for name, value in more.items() if name not in ("top1", "params", "macs")}
         board[row] = found
     return board
@@ -79,11 +85,14 @@ def number(value: float | None, column: str) -> str:
     """A value as a table shows it: counts in millions, the rest with two decimals, ``-`` for none."""
     if value is None:
         return "-"
-    return f"{value / 1e6:.3g}" if column in ("params", "macs") else f"{value:.2f}"
+    if column not in ("params", "macs"):
+        return f"{value:.2f}"
+    return f"{value / 1e6:.0f}" if value >= 1e9 else f"{value / 1e6:.3g}"
 
 
 def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`collect` found: one line a retrained network, then supernets, searches and zoo cells."""
+    """Print what :func:`collect` found: one line a retrained network, then whole detectors and segmenters, then
+    supernets, searches and zoo cells."""
     joined: dict[str, dict[str, float]] = {}
     for one in rows:
         if one["stage"] == "retrain":
@@ -95,6 +104,10 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
         return
     if joined:
         _print(console, "retrained networks", joined, COLUMNS)
+    for stage, columns in TRANSFER.items():
+        found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
+        if found:
+            _print(console, stage, found, columns)
     for stage in ("supernet", "search", "rerank", "agreement", "zoo"):
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
@@ -108,6 +121,7 @@ def _print(console: Console, title: str, found: dict[str, dict[str, float]], col
     for heading in columns.values():
         table.add_column(heading, justify="right")
     for row, values in found.items():
-        digits = [f"{values[n]:.4g}" if n in values and n not in COLUMNS else number(values.get(n), n) for n in columns]
+        known = {*COLUMNS, *(name for names in TRANSFER.values() for name in names)}
+        digits = [f"{values[n]:.4g}" if n in values and n not in known else number(values.get(n), n) for n in columns]
         table.add_row(row, *digits)
     console.print(table)

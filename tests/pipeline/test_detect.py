@@ -367,8 +367,8 @@ def predicted(*scores: float) -> Instances:
     ("scores", "shown", "caption"),
     [
         ((0.1, 0.3, 0.9), [0.3, 0.9], ""),
-        ((0.1, 0.29, 0.05, 0.2), [0.29, 0.2, 0.1], "none has a score of 0.3: the best 3"),
-        ((0.2,), [0.2], "none has a score of 0.3: the best 1"),
+        ((0.1, 0.29, 0.05, 0.2), [0.29, 0.2, 0.1], "no score reaches 0.3: the best 3"),
+        ((0.2,), [0.2], "no score reaches 0.3: the best 1"),
         ((), [], "no box"),
     ],
 )
