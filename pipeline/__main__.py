@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -82,6 +83,9 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
 def main() -> int:
     """The entry point; returns the exit status: 0, 2 for a user's error, 143 when stopped."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # Detectron2 and timm use torch.jit.script at import; torch announces its end.
+    warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=FutureWarning)
+    warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=DeprecationWarning)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
         run(*parse(sys.argv[1:]), Path.cwd())

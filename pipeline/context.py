@@ -25,6 +25,15 @@ def silent(step: int, values: Mapping[str, float]) -> None:
     """The log that nobody reads."""
 
 
+def chosen_device() -> torch.device:
+    """``GENAS_DEVICE`` if set, else the GPU where there is one; of several processes, each has a current GPU of its own
+    (:func:`pipeline.distributed.joined`), whichever number was named."""
+    import torch
+
+    device = torch.device(os.environ.get("GENAS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return torch.device("cuda") if device.type == "cuda" and "RANK" in os.environ else device
+
+
 @dataclass(frozen=True)
 class Context:
     """One row of one stage of one profile.
@@ -59,7 +68,5 @@ class Context:
 
     @cached_property
     def device(self) -> torch.device:
-        """``GENAS_DEVICE`` if set, else the GPU where there is one."""
-        import torch
-
-        return torch.device(os.environ.get("GENAS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+        """Where the row runs: :func:`chosen_device`."""
+        return chosen_device()

@@ -2,7 +2,7 @@
 
 Reads the retrained weights and a COCO data set; leaves the whole detector (``weights.safetensors``), the final
 configuration (``config.yaml``), the curves (``history.csv``) and a few validation images with their true and their
-predicted boxes (``detections.png``). Several processes (torchrun) share the images of a batch.
+predicted boxes (``detections.png``). Several processes share the images of a batch.
 """
 
 from __future__ import annotations
@@ -16,17 +16,16 @@ import logging
 import math
 import os
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog
 from detectron2.data.detection_utils import read_image
 from detectron2.evaluation import COCOEvaluator, inference_on_dataset
 from detectron2.modeling.meta_arch import RetinaNet
+from detectron2.structures import Instances
 from detectron2.utils import comm
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -40,12 +39,16 @@ from pipeline.data import dataset_root
 from pipeline.detect_config import Setting, configure
 from pipeline.detect_data import Record, register, val_loader
 from pipeline.detect_loop import LOSSES, train
+from pipeline.distributed import leader, size
+from pipeline.retrained import retrained
 from pipeline.scratch import Scratch
 
 SHOWN = 4
 """Images in ``detections.png``."""
 SHOWN_SCORE = 0.3
 """Least score of a box in ``detections.png``."""
+SHOWN_BEST = 3
+"""Boxes shown of an image in which none has that score."""
 
 
 def quiet() -> None:
@@ -54,23 +57,6 @@ def quiet() -> None:
     logging.getLogger("detectron2.engine.train_loop").setLevel(logging.CRITICAL)
     # Its anchors call torch.meshgrid without the argument that torch will want some day.
     warnings.filterwarnings("ignore", message="torch.meshgrid", category=UserWarning)
-
-
-@contextlib.contextmanager
-def processes(device: torch.device) -> Iterator[torch.device]:
-    """Join the process group of torchrun, where it started this process; gives the device of this process."""
-    if int(os.environ.get("WORLD_SIZE", 1)) == 1:
-        yield device
-        return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))
-        yield device
-    finally:
-        dist.destroy_process_group()
 
 
 def evaluate(cfg: CfgNode, model: RetinaNet) -> dict[str, float]:
@@ -123,35 +109,53 @@ def draw_boxes(axes: Axes, record: Record, boxes: list[list[float]], labels: lis
     axes.set_axis_off()
 
 
+def worth_showing(found: Instances) -> tuple[Instances, str]:
+    """The boxes with :data:`SHOWN_SCORE`; else the :data:`SHOWN_BEST` best, and a caption that says so."""
+    reaching = found[found.scores >= SHOWN_SCORE]
+    if len(reaching):
+        return reaching, ""
+    best = found[found.scores.argsort(descending=True)[:SHOWN_BEST]]
+    return best, f"no score reaches {SHOWN_SCORE}: the best {len(best)}" if len(best) else "no box"
+
+
 @torch.no_grad()
+def predict(model: RetinaNet, sample: Record) -> Instances:
+    """All that a detector predicts for a mapped image, however low its scores (boxes in the image file's pixels)."""
+    least, model.test_score_thresh = model.test_score_thresh, 0.0
+    found = model.eval()([sample])[0]["instances"].to("cpu")
+    model.test_score_thresh = least
+    return found
+
+
 def draw_detections(path: Path, cfg: CfgNode, model: RetinaNet, classes: list[str]) -> None:
     """The first validation images, above with their true boxes, below with the predicted ones."""
     records = {record["image_id"]: record for record in DatasetCatalog.get(cfg.DATASETS.TEST[0])}
     samples = [batch[0] for batch in itertools.islice(val_loader(cfg), SHOWN)]
-    model.eval()
     figure = Figure(figsize=(3 * len(samples), 6), layout="constrained")
+    figure.suptitle(f"true boxes; below, predicted boxes with a score of {SHOWN_SCORE} or more", fontsize=10)
     grid = figure.subplots(2, len(samples), squeeze=False)
     for (above, below), sample in zip(grid.T, samples, strict=True):
-        record, found = records[sample["image_id"]], model([sample])[0]["instances"].to("cpu")
+        record = records[sample["image_id"]]
+        found, caption = worth_showing(predict(model, sample))
         true = record["annotations"]
         draw_boxes(above, record, [a["bbox"] for a in true], [classes[a["category_id"]] for a in true], "tab:green")
-        found = found[found.scores >= SHOWN_SCORE]
         corners = found.pred_boxes.tensor
         boxes = torch.cat([corners[:, :2], corners[:, 2:] - corners[:, :2]], dim=1).tolist()
         labels = [
             f"{classes[c]} {s:.2f}" for c, s in zip(found.pred_classes.tolist(), found.scores.tolist(), strict=True)
         ]
         draw_boxes(below, record, boxes, labels, "tab:red")
+        below.set_title(caption, fontsize=8, y=0, pad=-12)  # under the image, where no label is
     figure.savefig(path, dpi=80)
 
 
 def write(context: Context, cfg: CfgNode, model: RetinaNet, rows: list[list[float]], classes: list[str]) -> None:
-    """Leave the stage's outputs in ``context.out``; paths in ``config.yaml`` are relative to the profile."""
+    """Leave the stage's outputs in ``context.out``; the path in ``config.yaml`` is relative to the profile."""
     context.out.mkdir(parents=True, exist_ok=True)
     portable = cfg.clone()
     portable.defrost()
-    for node, key in ((portable.MODEL.GENAS, "CHECKPOINT"), (portable, "OUTPUT_DIR")):
-        node[key] = Path(node[key]).relative_to(context.root).as_posix()
+    checkpoint = Path(cfg.MODEL.GENAS.CHECKPOINT)
+    portable.MODEL.GENAS.CHECKPOINT = checkpoint.relative_to(context.root).as_posix()
     (context.out / "config.yaml").write_text(portable.dump())
     with (context.out / "history.csv").open("w", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -174,20 +178,21 @@ def run(context: Context) -> dict[str, float] | None:
         GenasError: what is wrong with the parameters, the network file or the data.
     """
     quiet()
+    if size() > 1:
+        comm.create_local_process_group(int(os.environ["LOCAL_WORLD_SIZE"]))  # as the framework's own launcher does
     params = context.params.detect
-    checkpoint = context.output_of("retrain", context.row) / "weights.safetensors"
+    checkpoint = retrained(context)
     train_name, val_name, classes = register(params.dataset, dataset_root(context, params.dataset))
-    with processes(context.device) as device:
-        cfg = configure(params, Setting(checkpoint, train_name, val_name, len(classes), context.out, device))
-        settings = {"detect": params.model_dump(mode="json"), "processes": comm.get_world_size()}
-        manifest = context.output_of("data", params.dataset) / "manifest.json"
-        scratch = Scratch(context, settings, [checkpoint, manifest])
-        model, rows = train(cfg, scratch, context.log)
-        metrics = evaluate(cfg, model)
-        if not comm.is_main_process():
-            return None
-        write(context, cfg, model, rows, classes)
-        metrics["params"] = sum(p.numel() for p in model.parameters())
-        metrics["macs"] = detector_macs(model, next(iter(val_loader(cfg)))[0])
-        scratch.close()
+    cfg = configure(params, Setting(checkpoint, train_name, val_name, len(classes), context.device))
+    settings = {"detect": params.model_dump(mode="json"), "processes": size()}
+    manifest = context.output_of("data", params.dataset) / "manifest.json"
+    scratch = Scratch(context, settings, [checkpoint, manifest])
+    model, rows = train(cfg, scratch, params.checkpoint_period, context.log)
+    metrics = evaluate(cfg, model)
+    if not leader():
+        return None
+    write(context, cfg, model, rows, classes)
+    metrics["params"] = sum(p.numel() for p in model.parameters())
+    metrics["macs"] = detector_macs(model, next(iter(val_loader(cfg)))[0])
+    scratch.close()
     return metrics

@@ -1,4 +1,7 @@
-"""Detectron2's own RetinaNet configuration, with the few lines replaced that another backbone and other data need."""
+"""Detectron2's own RetinaNet configuration, with the few lines replaced that another backbone and other data need.
+
+``docs/transfer.md`` has every line and its reason.
+"""
 
 from __future__ import annotations
 
@@ -30,19 +33,20 @@ UNREAD = (
     "TEST.EVAL_PERIOD",
     "TEST.PRECISE_BN.ENABLED",
     "TEST.AUG.ENABLED",
+    "OUTPUT_DIR",
+    "SOLVER.CHECKPOINT_PERIOD",
 )
 """Keys that this stage does not act on; an override of one would be silently without effect, so it is refused."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What the configuration takes from this row: its network file, its registered data, where and how it runs."""
+    """What the configuration takes from this row: its network file, its registered data, where it runs."""
 
     checkpoint: Path
     train: str
     val: str
     classes: int
-    out: Path
     device: torch.device
 
 
@@ -91,9 +95,7 @@ def replaced_lines(params: DetectParams, setting: Setting) -> dict[str, Any]:
         "DATASETS.TEST": (setting.val,),
         "MODEL.RETINANET.NUM_CLASSES": setting.classes,
         "MODEL.DEVICE": str(setting.device),
-        "OUTPUT_DIR": str(setting.out),
         "SEED": params.seed,
-        "SOLVER.CHECKPOINT_PERIOD": params.checkpoint_period,
     }
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,17 +37,21 @@ Record = dict[str, Any]
 
 
 def check_box(origin: Path, annotation: Record, image: Record) -> None:
-    """Refuse a box that leaves its image by more than a pixel (COCO's own are rounded, and some are empty).
+    """Refuse a box of negative size, or one that leaves its image by more than a pixel.
+
+    COCO's own boxes are rounded, and some are empty: those Detectron2 leaves out by itself.
 
     Raises:
         GenasError: naming the annotation.
     """
     x, y, width, height = annotation["bbox"]
+    box = f"{origin}: box {annotation['bbox']} of annotation {annotation['id']}"
+    if not (width >= 0 and height >= 0):
+        raise GenasError(f"{box} has a negative size")
     inside = x >= -1 and y >= -1 and x + width <= image["width"] + 1 and y + height <= image["height"] + 1
-    if not inside or width < 0 or height < 0 or not math.isfinite(x + y + width + height):
+    if not inside:
         size = f"{image['width']}x{image['height']}"
-        box = f"box {annotation['bbox']} of annotation {annotation['id']}"
-        raise GenasError(f"{origin}: {box} lies outside its image {image['file_name']} ({size})")
+        raise GenasError(f"{box} lies outside its image {image['file_name']} ({size})")
 
 
 def check_instances(annotations: Path, images: Path) -> list[str]:

@@ -101,8 +101,14 @@ def restore(state: dict[str, Any], model: RetinaNet, trainer: SimpleTrainer) -> 
         model.loss_normalizer = normalizer
 
 
-def train(cfg: CfgNode, scratch: Scratch, log: Log) -> tuple[RetinaNet, list[list[float]]]:
+def train(cfg: CfgNode, scratch: Scratch, period: int, log: Log) -> tuple[RetinaNet, list[list[float]]]:
     """Train ``cfg``'s detector to the end, from where the scratch folder says an earlier run was.
+
+    Args:
+        cfg: the configuration.
+        scratch: where half-done work is kept.
+        period: iterations between two half-done states.
+        log: receives the curves.
 
     Returns:
         The trained detector and the rows of :class:`Curves`.
@@ -118,11 +124,11 @@ def train(cfg: CfgNode, scratch: Scratch, log: Log) -> tuple[RetinaNet, list[lis
     # The saved iteration is the one that was just finished.
     start, end = state["trainer"]["iteration"] + 1 if state else 0, cfg.SOLVER.MAX_ITER
     devices = [torch.cuda.current_device()] if cfg.MODEL.DEVICE.startswith("cuda") else None
-    parallel = create_ddp_model(model, broadcast_buffers=False, device_ids=devices)
+    parallel = create_ddp_model(model, forward_sync_buffers=False, device_ids=devices)
     kind = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
     trainer = kind(parallel, train_loader(cfg, start), optimizer)
     curves = Curves(log, start, end)
-    resume = Resume(scratch, model, cfg.SOLVER.CHECKPOINT_PERIOD, cfg.SEED)
+    resume = Resume(scratch, model, period, cfg.SEED)
     trainer.register_hooks([hooks.LRScheduler(optimizer, scheduler), curves, resume])
     if state:
         restore(state, model, trainer)

@@ -9,12 +9,12 @@ import tempfile
 from pathlib import Path
 
 from models import export as formats
-from models.checkpoint import NetworkFile, read_header
+from models.checkpoint import read_header
 from models.errors import GenasError
-from models.genotype import Genotype
 from pipeline import pictures, records
 from pipeline.config import PROFILES, Params, load_params
 from pipeline.model_card import model_card
+from pipeline.retrained import network_file
 
 FILES = ("README.md", "cell.png", "config.json", "model.onnx", "model.pt2", "model.safetensors")
 """What an export holds, no more and no less."""
@@ -80,20 +80,7 @@ def trained(params: Params, root: Path, row: str) -> Path:
     weights = root / "out" / "retrain" / row / "weights.safetensors"
     if not weights.exists() or not records.metrics(root, ("retrain", row)):
         raise GenasError(f"row {row} is not retrained yet: {remedy}")
-    if changed := difference(params, root, row, read_header(weights)):
-        raise GenasError(f"row {row} was retrained with another {changed}: {remedy}")
-    return weights
-
-
-def difference(params: Params, root: Path, row: str, header: NetworkFile) -> str:
-    """What of a row's network is no longer as ``params.yaml`` and the row of its cell say; empty for nothing."""
-    settings = params.rows[row]
-    found = {**header.architecture, "image_size": header.preprocessing.size}
-    for name in ("width", "layers", "stem", "image_size"):
-        if getattr(settings, name) not in (None, found[name]):
-            return name.replace("_", " ")
-    cell = root / "out" / settings.cell / "genotype.json"
-    return "cell" if cell.exists() and Genotype.load(cell) != header.genotype else ""
+    return network_file(params, root, row)
 
 
 def require_free(folder: Path) -> None:

@@ -172,7 +172,7 @@ def _tables(params: Params, root: Path, folder: Path) -> str:
         frame.to_csv(folder / "tables" / f"{name}.csv", index=False)
     for name, (title, _, compared) in comparison.TABLES.items():
         parts.append(f"### {title}\n\n" + _compare(found[name], compared))
-    parts.append("### Table 8: gamma\n\n" + _gammas(found["table8"]))
+    parts += [*_whole(params, root), "### Table 8: gamma\n\n" + _gammas(found["table8"])]
     return "\n\n".join(parts)
 
 
@@ -192,6 +192,17 @@ def _compare(frame: pd.DataFrame, columns: Sequence[str]) -> str:
         state = ", ".join(text for text in (ours, line["state"]) if text)
         rows.append((line["searched_on"], line["method"], state, *_paired(line, columns)))
     return table(("searched on", "in the paper", "our row", *(COLUMNS[c] for c in columns)), rows)
+
+
+def _whole(params: Params, root: Path) -> list[str]:
+    """What Table 4 leaves out: the cost of whole detectors and segmenters, and their other measures."""
+    parts = []
+    for stage, title in (("detect", "Whole detectors"), ("segment", "Whole segmenters")):
+        columns = results.TRANSFER[stage]
+        found = {row: records.metrics(root, (stage, row)) for row in params.stage_rows()[stage]}
+        lines = [(row, *(number(values.get(c), c) for c in columns)) for row, values in found.items() if values]
+        parts.append(f"#### {title}\n\n" + (table(("row", *columns.values()), lines) if lines else "not run"))
+    return parts
 
 
 def _gammas(frame: pd.DataFrame) -> str:

@@ -32,6 +32,12 @@ COLUMNS = {
 OPTIONAL = {"r_top1", "real_top1"}
 """Of these, what is left out of a table where no network has it."""
 
+TRANSFER = {
+    "detect": {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "params": "params (M)", "macs": "MACs (M)"},
+    "segment": {"miou": "mIoU", "macc": "mAcc", "aacc": "aAcc", "params": "params (M)", "macs": "MACs (M)"},
+}
+"""What a whole detector and a whole segmenter are judged by."""
+
 Board = dict[str, dict[str, float]]
 """Values by retrained row and name."""
 
@@ -75,7 +81,7 @@ def leaderboard(params: Params, root: Path) -> Board:
         for stage in ("shift", "detect", "segment"):
             more = records.metrics(root, (stage, row))
             # Top-1 and top-5 of shift are the same network on the same validation set; params and MACs of the others
-            # are the backbone's again or the whole detector's.
+            # are the whole detector's or segmenter's (TRANSFER).
             found |= {name: value for name, value in more.items() if name not in ("top1", "top5", "params", "macs")}
         board[row] = found
     return board
@@ -90,11 +96,14 @@ def number(value: float | None, column: str) -> str:
     """A value as a table shows it: counts in millions, the rest with two decimals, ``-`` for none."""
     if value is None:
         return "-"
-    return f"{value / 1e6:.3g}" if column in ("params", "macs") else f"{value:.2f}"
+    if column not in ("params", "macs"):
+        return f"{value:.2f}"
+    return f"{value / 1e6:.0f}" if value >= 1e9 else f"{value / 1e6:.3g}"
 
 
 def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`collect` found: one line a retrained network, then supernets, searches and zoo cells."""
+    """Print what :func:`collect` found: one line a retrained network, then whole detectors and segmenters, then
+    supernets, searches and zoo cells."""
     joined: dict[str, dict[str, float]] = {}
     for one in rows:
         if one["stage"] == "retrain":
@@ -106,6 +115,10 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
         return
     if joined:
         _print(console, "retrained networks", joined, columns_of(joined))
+    for stage, columns in TRANSFER.items():
+        found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
+        if found:
+            _print(console, stage, found, columns)
     for stage in ("supernet", "search", "rerank", "agreement", "zoo"):
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
@@ -140,6 +153,7 @@ def _print(console: Console, title: str, found: dict[str, dict[str, float]], col
     for heading in columns.values():
         table.add_column(heading, justify="right")
     for row, values in found.items():
-        digits = [f"{values[n]:.4g}" if n in values and n not in COLUMNS else number(values.get(n), n) for n in columns]
+        known = {*COLUMNS, *(name for names in TRANSFER.values() for name in names)}
+        digits = [f"{values[n]:.4g}" if n in values and n not in known else number(values.get(n), n) for n in columns]
         table.add_row(row, *digits)
     console.print(table)

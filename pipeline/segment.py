@@ -22,12 +22,15 @@ import mmengine.dist
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
-from mmseg.utils import register_all_modules
+from mmseg.utils import get_palette, register_all_modules
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress, TaskID
@@ -40,6 +43,8 @@ from models.errors import GenasError
 from pipeline.context import Context
 from pipeline.data import dataset_root, read_manifest
 from pipeline.data.cityscapes import CITYSCAPES_CLASSES, IGNORE, check_scenes, find_scenes, seed_of
+from pipeline.distributed import leader, rank, size
+from pipeline.retrained import retrained
 from pipeline.scratch import Scratch
 from pipeline.segment_config import Scenes, segmenter_config
 
@@ -48,6 +53,8 @@ LOG_EVERY = 20
 """Iterations over which a line of history.csv is averaged."""
 PICTURES = 4
 """Validation images in segmentations.png."""
+OPACITY = 0.55
+"""Of the classes' colours over a photograph."""
 
 
 class Keeper(Hook):
@@ -63,7 +70,6 @@ class Keeper(Hook):
     def __init__(self, context: Context, scratch: Scratch, seed: int, bar: Progress) -> None:
         self.context, self.scratch, self.seed, self.bar = context, scratch, seed, bar
         self.period = context.params.segment.checkpoint_period
-        self.main = mmengine.dist.is_main_process()
         self.history: list[dict[str, float]] = []
         self.window: list[dict[str, float]] = []
         self.metrics: dict[str, float] = {}
@@ -84,7 +90,7 @@ class Keeper(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Dropout depends on the iteration and the process, not on what was drawn before."""
-        torch.manual_seed(seed_of(self.seed, batch_idx, mmengine.dist.get_rank()))
+        torch.manual_seed(seed_of(self.seed, batch_idx, rank()))
 
     def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None) -> None:
         """Record losses and, every ``checkpoint_period`` iterations, the state (the last iteration's is not needed)."""
@@ -97,11 +103,11 @@ class Keeper(Hook):
             means = {name: float(np.mean([row[name] for row in self.window])) for name in self.window[0]}
             self.window.clear()
             self.history.append({"iteration": done, "lr": float(runner.optim_wrapper.get_lr()["lr"][0]), **means})
-            if self.main:
+            if leader():
                 self.context.log(done, {name: value for name, value in self.history[-1].items() if name != "iteration"})
         assert self.task is not None
         self.bar.update(self.task, completed=done, description=f"segment loss {values['loss']:.3f}")
-        if self.main and done % self.period == 0 and done < runner.max_iters:
+        if leader() and done % self.period == 0 and done < runner.max_iters:
             self.scratch.save(STATE, self._state(runner, done))
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -121,7 +127,7 @@ class Keeper(Hook):
 
 def _bare(model: nn.Module) -> nn.Module:
     wrapped: Any = model  # DistributedDataParallel, whose attributes torch does not type
-    return wrapped.module if mmengine.dist.is_distributed() else model
+    return wrapped.module if is_model_wrapper(model) else model
 
 
 def _scenes(context: Context) -> Scenes:
@@ -131,59 +137,77 @@ def _scenes(context: Context) -> Scenes:
     return Scenes(dataset_root(context, name), context.params.data[name].layout, tuple(classes))
 
 
-def _launch(device: torch.device) -> bool:
-    """Whether torchrun started several processes; on CPUs joins them, as MMEngine does on GPUs only."""
-    if "LOCAL_RANK" not in os.environ:
-        if device.type == "cuda" and device.index is not None:
-            torch.cuda.set_device(device)
-        return False
-    if device.type == "cpu" and not torch.distributed.is_initialized():
-        torch.distributed.init_process_group("gloo")
-    return True
+def quiet() -> None:
+    """Keep off the screen what the framework and torch say that no user can act on."""
+    for message in (
+        "Fail to import",  # MMCV without compiled operations
+        "Default ``avg_non_ignore``",  # a default that stays as it is
+        "The draw is False",  # a hook that draws nothing
+        "Setting MKL_NUM_THREADS",
+        "Grad strides do not match",  # on CPUs, where the backbone works channels-last
+    ):
+        warnings.filterwarnings("ignore", message, UserWarning)
+    warnings.filterwarnings("ignore", "`broadcast_buffers` is deprecated", FutureWarning)  # MMEngine's own call
 
 
 def _build(cfg: Config, row: str) -> Runner:
     """The framework's runner, its objects under a name of this run's own, which keeps two runs in one process apart."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Fail to import", UserWarning)  # MMCV without compiled operations
-        warnings.filterwarnings("ignore", "Default ``avg_non_ignore``", UserWarning)  # a default that stays as it is
-        register_all_modules(init_default_scope=False)
-        name = f"{row}-{time.monotonic_ns()}"
-        visualizer = {**cfg.visualizer.to_dict(), "name": name}
-        return Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": name, "visualizer": visualizer}))
+    register_all_modules(init_default_scope=False)
+    name = f"{row}-{time.monotonic_ns()}"
+    visualizer = {**cfg.visualizer.to_dict(), "name": name}
+    return Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": name, "visualizer": visualizer}))
 
 
 def _train(cfg: Config, context: Context, scratch: Scratch) -> tuple[Runner, Keeper]:
     """Train to the end, from where the scratch folder ends."""
     runner = _build(cfg, context.row)
-    if not mmengine.dist.is_distributed():
-        runner.model.to(context.device)
-    with Progress(console=Console(stderr=True), disable=not (sys.stderr.isatty() and runner.rank == 0)) as bar:
+    if size() == 1:
+        runner.model.to(context.device)  # MMEngine takes a GPU wherever it sees one
+    with Progress(console=Console(stderr=True), disable=not (sys.stderr.isatty() and leader())) as bar:
         keeper = Keeper(context, scratch, context.params.segment.seed, bar)
         runner.register_hook(keeper)
         runner.train()
     return runner, keeper
 
 
-def draw_segmentations(runner: Runner, classes: int, path: Path) -> None:
-    """Evenly spaced validation images, each with its labels and its prediction; ignored pixels stay white."""
+def colours(classes: int) -> np.ndarray:
+    """A colour for each class, (classes, 3) in 0..255: Cityscapes' own for 19 classes."""
+    if classes == len(CITYSCAPES_CLASSES):
+        return np.array(get_palette("cityscapes"), dtype=np.uint8)
+    table = colormaps["tab20"] if classes <= 20 else colormaps["hsv"].resampled(classes + 1)
+    return (255 * table(range(classes))[:, :3]).round().astype(np.uint8)
+
+
+def overlay(image: np.ndarray, labels: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """A photograph (H, W, 3) in 0..255 under the colours of its labels (H, W); ignored pixels stay as they are."""
+    seen = labels != IGNORE
+    mixed = image.copy()
+    mixed[seen] = ((1 - OPACITY) * image[seen] + OPACITY * palette[labels[seen]]).round()
+    return mixed
+
+
+def draw_segmentations(runner: Runner, classes: Sequence[str], path: Path) -> None:
+    """Evenly spaced validation images, each also under the colours of its labels and of its prediction."""
+    palette = colours(len(classes))
     dataset = runner.val_dataloader.dataset
     chosen = sorted({int(i) for i in np.linspace(0, len(dataset) - 1, PICTURES)})
     model: Any = _bare(runner.model).eval()
-    figure = Figure(figsize=(9, 0.5 + 2.6 * len(chosen)), layout="constrained")
+    figure = Figure(figsize=(9, 1.2 + 2.6 * len(chosen)), layout="constrained")
     grid = figure.subplots(len(chosen), 3, squeeze=False)
     for row, index in zip(grid, chosen, strict=True):
         with torch.no_grad():
             sample = model.test_step(pseudo_collate([dataset[index]]))[0]
-        with Image.open(sample.img_path) as image:
-            row[0].imshow(image.convert("RGB"))
+        with Image.open(sample.img_path) as file:
+            image = np.asarray(file.convert("RGB"))
+        row[0].imshow(image)
         for axes, labels in zip(row[1:], (sample.gt_sem_seg, sample.pred_sem_seg), strict=True):
-            drawn = np.ma.masked_equal(labels.data.squeeze().cpu().numpy(), IGNORE)
-            axes.imshow(drawn, cmap="tab20", vmin=0, vmax=max(19, classes - 1), interpolation="nearest")
+            axes.imshow(overlay(image, labels.data.squeeze().cpu().numpy(), palette))
         for axes, title in zip(row, ("image", "labels", "prediction"), strict=True):
             axes.set_axis_off()
             if index == chosen[0]:
                 axes.set_title(title)
+    patches = [Patch(color=colour / 255, label=name) for name, colour in zip(classes, palette, strict=True)]
+    figure.legend(handles=patches, loc="outside lower center", ncols=7, fontsize=8, frameon=False)
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
 
@@ -192,7 +216,7 @@ def _write(context: Context, cfg: Config, runner: Runner, keeper: Keeper, scenes
     state = {name: value.cpu().contiguous() for name, value in _bare(runner.model).state_dict().items()}
     save_file(state, str(context.out / "weights.safetensors"), metadata={"classes": json.dumps(scenes.classes)})
     pd.DataFrame(keeper.history).to_csv(context.out / "history.csv", index=False)
-    draw_segmentations(runner, len(scenes.classes), context.out / "segmentations.png")
+    draw_segmentations(runner, scenes.classes, context.out / "segmentations.png")
     kept = Config({name: value for name, value in cfg.to_dict().items() if name != "work_dir"})
     (context.out / "config.py").write_text(kept.pretty_text.replace(f"{context.root}{os.sep}", ""))
 
@@ -218,22 +242,23 @@ def run(context: Context) -> dict[str, float]:
         GenasError: an unknown base or override, a network file that is no backbone, a data set with missing, broken
             or wrongly labelled files, a loss that is no longer finite.
     """
+    quiet()
     section = context.params.segment
-    weights = context.output_of("retrain", context.row) / "weights.safetensors"
-    scenes = _scenes(context)
-    scratch = Scratch(context, section, [weights, context.output_of("data", section.dataset) / "manifest.json"])
-    distributed = _launch(context.device)
-    cfg = segmenter_config(section, scenes, weights, scratch.folder / "work", context.device, distributed)
-    if scratch.load(STATE) is None and int(os.environ.get("RANK", 0)) == 0:
+    if context.device.type == "cuda" and context.device.index is not None:
+        torch.cuda.set_device(context.device)
+    weights, scenes = retrained(context), _scenes(context)
+    settings = {"segment": section.model_dump(mode="json"), "processes": size()}
+    scratch = Scratch(context, settings, [weights, context.output_of("data", section.dataset) / "manifest.json"])
+    cfg = segmenter_config(section, scenes, weights, scratch.folder / "work", context.device, size())
+    if scratch.load(STATE) is None and leader():
         for split in ("train", "val"):
             check_scenes(find_scenes(scenes.root, scenes.layout, split), len(scenes.classes))
 
     runner, keeper = _train(cfg, context, scratch)
     metrics = {name: keeper.metrics[key] for name, key in (("miou", "mIoU"), ("macc", "mAcc"), ("aacc", "aAcc"))}
     metrics |= _cost(_bare(runner.model), cfg.model.data_preprocessor.size)
-    if keeper.main:
+    if leader():
         _write(context, cfg, runner, keeper, scenes)
     mmengine.dist.barrier()
-    if keeper.main:
-        scratch.close()
+    scratch.close()
     return metrics

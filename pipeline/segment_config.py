@@ -2,11 +2,12 @@
 
 Replaced are the backbone (with what follows from it in the heads), the normalisation of pixels, the data, and the
 environment; pipelines, losses, optimiser and schedule stay the framework's unless ``segment.overrides`` says
-otherwise. :func:`differences` lists exactly what was replaced.
+otherwise. :func:`differences` lists exactly what was replaced, and ``docs/transfer.md`` says why.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ def _replace_backbone(cfg: Config, weights: Path, classes: int) -> None:
         "type": "GenasBackbone",
         "checkpoint": str(weights),
         "output_stride": 8,
-        "norm_eval": False,
+        "norm_cfg": cfg.model.backbone.norm_cfg,
+        "norm_eval": cfg.model.backbone.norm_eval,
         "with_cp": False,
     }
     cfg.model.pretrained = None
@@ -87,21 +89,22 @@ def _replace_data(cfg: Config, scenes: Scenes) -> None:
 
 
 def _replace_environment(cfg: Config, seed: int, work_dir: Path, device: torch.device, distributed: bool) -> None:
-    """Seed, folders, processes; checkpoints and logs are the stage's own, so the framework's hooks for them go."""
+    """Seed, folder, processes; the framework's checkpoints are pickles, the stage keeps its own.
+
+    SyncBN stays as it is written: in one process MMEngine makes it BatchNorm, in several on CPUs, where it does not
+    exist, this does.
+    """
     cfg.work_dir = str(work_dir)
     cfg.randomness = {"seed": seed}
-    cfg.launcher = "pytorch" if distributed else "none"
     cfg.log_level = "WARNING"
-    cfg.default_hooks.update(checkpoint=None, logger=None)
-    cfg.default_hooks.pop("visualization", None)
-    cfg.visualizer.vis_backends = []
-    if distributed and device.type == "cuda":
-        cfg.sync_bn = "torch"
+    cfg.default_hooks.checkpoint = None
+    if not distributed:
         return
-    for head in _heads(cfg):
-        head.norm_cfg.type = "BN"
-    if distributed:
-        cfg.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None, "broadcast_buffers": False}
+    cfg.launcher = "pytorch"
+    if device.type == "cpu":
+        cfg.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None, "forward_sync_buffers": False}
+        for part in (cfg.model.backbone, *_heads(cfg)):
+            part.norm_cfg.type = "BN"
 
 
 def _override(cfg: Config, overrides: Mapping[str, Any]) -> None:
@@ -125,13 +128,30 @@ def _override(cfg: Config, overrides: Mapping[str, Any]) -> None:
         loader.persistent_workers = loader.persistent_workers and loader.num_workers > 0
 
 
+def _share_batch(cfg: Config, params: SegmentParams, processes: int) -> None:
+    """Give each process its part of a step's images, so that a step is the same in any number of them.
+
+    The framework counts images of one process and says in a configuration's name for how many (``4xb2``: four of two
+    images each); ``segment.overrides`` counts those of the step.
+
+    Raises:
+        GenasError: they cannot be shared out evenly.
+    """
+    whole, named = cfg.train_dataloader.batch_size, re.search(r"_(\d+)xb\d+[-_.]", params.base)
+    if named and "train_dataloader.batch_size" not in params.overrides:
+        whole *= int(named[1])
+    if whole % processes:
+        raise GenasError(f"segment: the {whole} images of a step cannot be shared by {processes} processes")
+    cfg.train_dataloader.batch_size = whole // processes
+
+
 def segmenter_config(
     params: SegmentParams,
     scenes: Scenes,
     weights: Path,
     work_dir: Path,
     device: torch.device,
-    distributed: bool = False,
+    processes: int = 1,
 ) -> Config:
     """The configuration of a row.
 
@@ -140,17 +160,19 @@ def segmenter_config(
         scenes: the data set.
         weights: the network file of the backbone.
         work_dir: where the framework may write.
-        device: where it trains; SyncBN needs several processes on GPUs and becomes BN elsewhere.
-        distributed: several processes, started by torchrun.
+        device: where it trains.
+        processes: how many train together.
 
     Raises:
-        GenasError: an unknown base, a file that is no network with the ``imagenet`` stem, an unknown override.
+        GenasError: an unknown base, a file that is no network with the ``imagenet`` stem, an unknown override, a batch
+            that the processes cannot share.
     """
     cfg = framework_config(params.base)
     _replace_backbone(cfg, weights, len(scenes.classes))
     _replace_data(cfg, scenes)
-    _replace_environment(cfg, params.seed, work_dir, device, distributed)
+    _replace_environment(cfg, params.seed, work_dir, device, processes > 1)
     _override(cfg, params.overrides)
+    _share_batch(cfg, params, processes)
     return cfg
 
 

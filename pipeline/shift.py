@@ -31,6 +31,7 @@ from pipeline.data import dataset_root, index_of
 from pipeline.data.images import Pictures, list_folder, pictures
 from pipeline.evaluation import logits_of, top_k
 from pipeline.preprocessing import evaluation_transform
+from pipeline.retrained import retrained
 
 IMAGENET_V2, IMAGENET_A, IMAGENET_O, IMAGENET_R = (
     "imagenetv2-matched-frequency",
@@ -170,7 +171,7 @@ def real_top1(logits: Tensor, names: list[str], path: Path) -> float:
 def run(context: Context) -> dict[str, float]:
     """Evaluate one row; the validation set is that of retraining."""
     params, retrain = context.params.shift, context.params.retrain
-    weights = context.output_of("retrain", context.row) / "weights.safetensors"
+    weights = retrained(context)
     network, header = load_network(weights, context.device), read_header(weights)
     network = network.to(memory_format=torch.channels_last)
     classes, transform = list(header.classes), evaluation_transform(header.preprocessing)

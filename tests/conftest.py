@@ -80,6 +80,8 @@ TINY: dict[str, dict[str, Any]] = {
 }
 """What the tiny profile changes in the demo's parameters."""
 
+Done = subprocess.CompletedProcess[str]
+
 SIZE = 16
 """Height and width of an image of the data set ``small``."""
 
@@ -194,6 +196,13 @@ def trained(tiny: Tiny, trained_outputs: Path) -> Tiny:
     """A fresh tiny profile with a trained supernet."""
     shutil.copytree(trained_outputs, tiny.root / "out", dirs_exist_ok=True)
     return tiny
+
+
+def run_stage(root: Path, *row: str, processes: int = 1, launcher: Sequence[str] = ()) -> Done:
+    """``python -m pipeline`` in a profile's folder, in several processes on the CPU if asked; its status and output."""
+    environment = {**os.environ, "GENAS_PROCESSES": str(processes), "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
+    command = [sys.executable, *launcher, "-m", "pipeline", *row]
+    return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
 class Killed(Exception):  # noqa: N818

@@ -30,9 +30,10 @@ def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:
     assert said.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("command", ["demo", "run", "results", "report", "export", "zoo", "width", "serve", "doctor", "data", "track"])
-def test_the_help_names_every_command(command: str) -> None:
-    assert command in genas("--help", COLUMNS="200").stdout
+def test_the_help_names_every_command() -> None:
+    said = genas("--help", COLUMNS="200").stdout
+    for command in ("demo", "run", "results", "report", "export", "zoo", "width", "serve", "doctor", "data", "track"):
+        assert command in said
 
 
 def test_up_to_date_is_said_without_prefect(done: Toy, tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from models.checkpoint import Preprocessing, load_backbone
 from models.errors import GenasError
@@ -71,6 +72,27 @@ def test_norm_eval(weights: Path, norm_eval: bool) -> None:
     assert torch.equal(before, backbone.state_dict()[name]) == norm_eval
     assert backbone.training
     assert not backbone.eval().training
+
+
+def test_norm_cfg_is_the_frameworks(weights: Path) -> None:
+    """SyncBN wherever a network has BatchNorm, same weights under the same names; MMEngine turns it back."""
+    plain, synchronised = GenasBackbone(str(weights)), GenasBackbone(str(weights), norm_cfg={"type": "SyncBN"})
+    kinds = {type(module) for module in synchronised.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)}
+    assert kinds == {nn.SyncBatchNorm}
+    back = revert_sync_batchnorm(synchronised)
+    assert plain.state_dict().keys() == back.state_dict().keys()
+    torch.testing.assert_close(back.eval()(image()), plain.eval()(image()))
+    still = GenasBackbone(str(weights), norm_cfg={"type": "BN", "requires_grad": False})
+    assert {p.requires_grad for m in still.modules() if isinstance(m, nn.BatchNorm2d) for p in m.parameters()} == {
+        False
+    }
+    assert next(still.parameters()).requires_grad
+
+
+@pytest.mark.parametrize("norm", [{"type": "GN"}, {"type": "BN", "momentum": 0.1}])
+def test_another_norm_cfg_is_refused(weights: Path, norm: dict[str, object]) -> None:
+    with pytest.raises(GenasError, match=r"model\.backbone\.norm_cfg: .*, expected type BN or SyncBN"):
+        GenasBackbone(str(weights), norm_cfg=norm)
 
 
 def test_with_cp_gives_the_same_gradients(weights: Path) -> None:

@@ -42,7 +42,7 @@ from pipeline.detect_data import (
     train_loader,
     val_loader,
 )
-from tests.conftest import Killed, Tiny, kill_at
+from tests.conftest import Killed, Tiny, kill_at, run_stage
 from tests.networks import write_network
 
 pytestmark = [
@@ -86,7 +86,7 @@ def configured(profile: Tiny, **overrides: Any) -> CfgNode:
     """The configuration of the profile's row, its data registered."""
     train, val, classes = register("scenes", files(profile))
     checkpoint = profile.root / "out/retrain/found/weights.safetensors"
-    setting = Setting(checkpoint, train, val, len(classes), profile.root / "out/detect/found", torch.device("cpu"))
+    setting = Setting(checkpoint, train, val, len(classes), torch.device("cpu"))
     keys = {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}}
     return configure(
         DetectParams(dataset="scenes", seed=3, base=BASE, overrides=keys, checkpoint_period=8),
@@ -103,7 +103,7 @@ def parameters(**changes: Any) -> DetectParams:
 @pytest.fixture(scope="module")
 def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
     checkpoint = write_network(tmp_path_factory.mktemp("network") / "weights.safetensors", PIXELS, 3)
-    return Setting(checkpoint, "some_train", "some_val", 80, checkpoint.parent, torch.device("cpu"))
+    return Setting(checkpoint, "some_train", "some_val", 80, torch.device("cpu"))
 
 
 # Configuration
@@ -122,7 +122,6 @@ def test_without_overrides_only_backbone_pixels_data_and_output_differ(setting: 
         "DATASETS.TRAIN",
         "DATASETS.TEST",
         "DATALOADER.NUM_WORKERS",
-        "OUTPUT_DIR",
         "SEED",
     }
     assert changed["MODEL.BACKBONE.NAME"] == (
@@ -135,7 +134,7 @@ def test_without_overrides_only_backbone_pixels_data_and_output_differ(setting: 
 
 
 def test_on_a_gpu_the_loading_processes_are_the_frameworks(setting: Setting) -> None:
-    gpu = Setting(setting.checkpoint, "a", "b", 80, setting.out, torch.device("cuda"))
+    gpu = Setting(setting.checkpoint, "a", "b", 80, torch.device("cuda"))
     cfg = configure(parameters(overrides={"SOLVER.AMP.ENABLED": True}), gpu)
     assert difference(BASE, cfg).keys().isdisjoint({"DATALOADER.NUM_WORKERS", "MODEL.DEVICE"})
     assert cfg.SOLVER.AMP.ENABLED
@@ -157,6 +156,7 @@ def test_overrides_are_in_the_frameworks_keys_and_types(setting: Setting) -> Non
         ({"overrides": {"SOLVER.MAX_ITER": "many"}}, "SOLVER.MAX_ITER is 'many', expected a int like 90000"),
         ({"overrides": {"OUTPUT_DIR": "x"}}, "OUTPUT_DIR cannot be overridden"),
         ({"overrides": {"TEST.AUG.ENABLED": True}}, "TEST.AUG.ENABLED cannot be overridden"),
+        ({"overrides": {"SOLVER.CHECKPOINT_PERIOD": 9}}, "SOLVER.CHECKPOINT_PERIOD cannot be overridden"),
         ({"overrides": {"SOLVER.AMP.ENABLED": True}}, "SOLVER.AMP.ENABLED needs a GPU, the device is cpu"),
         ({"base": "COCO-Detection/nothing.yaml"}, "detect.base: 'COCO-Detection/nothing.yaml' is not in"),
         ({"base": "COCO-Detection/retinanet_R_50_FPN_1x.py"}, "is not in Detectron2's model zoo"),
@@ -199,7 +199,7 @@ def rewrite(change: Callable[[dict[str, Any]], Any]) -> Callable[[Path], Any]:
             rewrite(lambda c: c["annotations"][1].update(bbox=[900, 0, 10, 10])),
             "box [900, 0, 10, 10] of annotation 2 lies outside its image 0000",
         ),
-        (rewrite(lambda c: c["annotations"][1].update(bbox=[5, 5, -1, 10])), "of annotation 2 lies outside"),
+        (rewrite(lambda c: c["annotations"][1].update(bbox=[5, 5, -1, 10])), "of annotation 2 has a negative size"),
         (rewrite(lambda c: c["categories"][0].update(name="other")), "have different categories"),
     ],
 )
@@ -357,6 +357,33 @@ def test_macs_of_one_more_convolution(scenes: Tiny) -> None:
     assert two - one == 2 * 8 * 8 * 9 * positions
 
 
+def predicted(*scores: float) -> Instances:
+    found = Instances((10, 10))
+    found.pred_boxes, found.scores = Boxes(torch.zeros(len(scores), 4)), torch.tensor(scores)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("scores", "shown", "caption"),
+    [
+        ((0.1, 0.3, 0.9), [0.3, 0.9], ""),
+        ((0.1, 0.29, 0.05, 0.2), [0.29, 0.2, 0.1], "no score reaches 0.3: the best 3"),
+        ((0.2,), [0.2], "no score reaches 0.3: the best 1"),
+        ((), [], "no box"),
+    ],
+)
+def test_a_weak_detectors_best_boxes_are_shown(scores: tuple[float, ...], shown: list[float], caption: str) -> None:
+    found, said = detect.worth_showing(predicted(*scores))
+    assert (found.scores.tolist(), said) == (pytest.approx(shown), caption)
+
+
+def test_a_picture_sees_boxes_below_the_evaluations_threshold(scenes: Tiny) -> None:
+    cfg = configured(scenes, MODEL__RETINANET__SCORE_THRESH_TEST=0.99)
+    model, sample = build_model(cfg), next(iter(val_loader(cfg)))[0]
+    assert len(detect.predict(model, sample)) >= detect.SHOWN_BEST
+    assert model.test_score_thresh == 0.99
+
+
 # The stage
 
 
@@ -406,19 +433,13 @@ def test_a_diverging_loss_is_one_line(scenes: Tiny, capfd: pytest.CaptureFixture
     assert "Traceback" not in capfd.readouterr().err
 
 
-def stage(profile: Tiny, *launcher: str) -> subprocess.Popen[str]:
-    command = [sys.executable, *launcher, "-m", "pipeline", "detect", "row=found"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
-    return subprocess.Popen(
-        command, cwd=profile.root, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-
-
 @pytest.mark.slow
 def test_kill_and_resume_across_processes(scenes: Tiny) -> None:
     """SIGKILL as soon as a half-done state is on disk; the next process goes on from it."""
     metrics, whole = outputs(scenes)
-    first = stage(scenes)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
+    command = [sys.executable, "-m", "pipeline", "detect", "row=found"]
+    first = subprocess.Popen(command, cwd=scenes.root, env=environment, text=True, stderr=subprocess.PIPE)
     deadline = time.time() + 200
     while not list(scenes.root.glob(".scratch/*/training.pt")):
         assert first.poll() is None, first.communicate()
@@ -429,24 +450,34 @@ def test_kill_and_resume_across_processes(scenes: Tiny) -> None:
     (half,) = scenes.root.glob(".scratch/*/training.pt")
     assert torch.load(half, weights_only=True)["trainer"]["iteration"] + 1 in (8, 16)
 
-    second = stage(scenes)
-    _, errors = second.communicate()
-    assert second.returncode == 0, errors
-    assert "Traceback" not in errors
+    second = run_stage(scenes.root, "detect", "row=found")
+    assert second.returncode == 0, second.stderr
+    assert "Traceback" not in second.stderr
     assert json.loads(scenes.bytes_of("detect", "found", "metrics.json")) == metrics
     assert {name: scenes.bytes_of("detect", "found", name) for name in whole} == whole
 
 
-@pytest.mark.slow
 def test_two_processes_share_a_batch(scenes: Tiny) -> None:
-    """torchrun: the same number of iterations, one set of outputs, evaluated on all images."""
-    port = str(29400 + os.getpid() % 500)
-    process = stage(scenes, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}")
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
+    """The same number of iterations, one set of outputs; the first process alone writes and speaks."""
+    done = run_stage(scenes.root, "detect", "row=found", processes=2)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert done.stderr.count("predicts no box") <= 1
+    assert "Traceback" not in done.stderr
     metrics = json.loads(scenes.bytes_of("detect", "found", "metrics.json"))
     assert set(metrics) == {"ap", "ap50", "ap75", "params", "macs"}
     assert scenes.bytes_of("detect", "found", "history.csv").decode().splitlines()[-1].startswith("24,")
+    assert not list((scenes.root / ".scratch").iterdir())
+
+
+def test_of_two_processes_one_tells_of_a_mistake(scenes: Tiny) -> None:
+    """An image that only one of them reads: that one tells, the other, which waits for it, does not."""
+    path = sorted((files(scenes) / "train2017").iterdir())[4]
+    path.write_bytes(path.read_bytes()[:3000])
+    done = run_stage(scenes.root, "detect", "row=found", processes=2)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"error: {path}: not a readable image (")
+    assert done.stderr.count("\n") == 1, done.stderr
 
 
 def test_val_loader_gives_every_image(scenes: Tiny) -> None:

@@ -7,6 +7,8 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from safetensors.torch import load_file
 from torch import multiprocessing
 from torchvision import transforms
 
+from models.errors import GenasError
 from models.network import GenasNetwork
 from models.supernet import Supernet
 from models.zoo import zoo_genotype
@@ -26,7 +29,7 @@ from pipeline.config import RecipeParams, SupernetParams
 from pipeline.data.images import Images, Pictures
 from pipeline.retrain_loop import Training
 from pipeline.search_data import SearchData
-from tests.conftest import Tiny, tiny_params
+from tests.conftest import Tiny, run_stage, tiny_params
 
 PARAMS = SupernetParams.model_validate(tiny_params()["supernet"])
 
@@ -142,10 +145,15 @@ def test_alone_everything_is_as_it_is() -> None:
     assert distributed.weight(4, 4) == 1
 
 
+def wait_for(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
 def run(root: Path, *row: str, processes: int) -> str:
-    environment = {**os.environ, "GENAS_PROCESSES": str(processes), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "pipeline", *row]
-    done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+    done = run_stage(root, *row, processes=processes)
     assert done.returncode == 0, done.stderr
     return done.stderr
 
@@ -178,3 +186,40 @@ def test_retraining_in_two_processes(tiny: Tiny) -> None:
     weights = tiny.bytes_of("retrain", "published", "weights.safetensors")
     run(tiny.root, "retrain", "row=published", processes=2)
     assert tiny.bytes_of("retrain", "published", "weights.safetensors") == weights
+
+
+@pytest.mark.parametrize("launched", ["here", "by hand"])
+def test_a_mistake_that_all_processes_meet_is_told_once(tiny: Tiny, launched: str) -> None:
+    if launched == "here":
+        done = run_stage(tiny.root, "retrain", "row=found", processes=2)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1, done.stderr
+    else:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+        done = run_stage(tiny.root, "retrain", "row=found", launcher=torchrun)
+        assert done.returncode != 0
+    assert done.stdout == ""
+    assert done.stderr.count("error: ") == 1
+    assert "genotype.json: no such genotype file" in done.stderr
+
+
+def test_when_it_is_stopped_all_processes_stop(tiny: Tiny) -> None:
+    tiny.change("supernet", epochs=2000)
+    environment = {**os.environ, "GENAS_PROCESSES": "2", "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
+    command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
+    process = subprocess.Popen(command, cwd=tiny.root, env=environment, text=True, stderr=subprocess.PIPE)
+    wait_for(lambda: list(tiny.root.glob(".scratch/*/state.pt")))
+    children = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+    assert len(children) >= 2
+    process.terminate()
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert errors.count("\n") <= 1, errors
+    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+
+
+@pytest.mark.parametrize("asked", ["two", "0", "-1", "1.5"])
+def test_a_wrong_number_of_processes_is_one_line(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GENAS_PROCESSES", asked)
+    with pytest.raises(GenasError, match=f"GENAS_PROCESSES is '{asked}', expected a number of processes"):
+        distributed.launch("retrain", {"row": "found"})

@@ -60,7 +60,7 @@ def test_the_page_holds_its_pictures(finished: Path) -> None:
     assert all((finished / "out/report" / name).exists() for name in named)
     assert page.count('src="data:image/png;base64,') == 15
     assert "pictures/" not in page
-    assert page.count("<table>") == 11
+    assert page.count("<table>") == 13
     assert "<title>GeNAS, profile demo</title>" in page
 
 
@@ -111,6 +111,13 @@ def test_only_the_papers_metrics_stand_beside_the_papers() -> None:
     assert (names["flatness"], names["control"], names["ranked"], names["luck"]) == ("Flatness", "", "", "")
 
 
+def test_whole_detectors_and_segmenters_have_their_cost(finished: Path) -> None:
+    report.build(finished)
+    assert "| row | AP | AP50 | AP75 | params (M) | MACs (M) |" in lines(finished)
+    assert "| flatness | 37.05 | 56.00 | 39.00 | 35 | 200000 |" in lines(finished)
+    assert "| flatness | 72.58 | 80.00 | 95.00 | 39 | 180000 |" in lines(finished)
+
+
 def test_data_and_times(finished: Path) -> None:
     report.build(finished)
     assert "| digits | parquet | `digits0000000000` | train 1400, test 397 | 10 |" in lines(finished)
@@ -133,7 +140,7 @@ def test_nothing_has_run(profile: Path) -> None:
     report.build(profile)
     text = "\n".join(lines(profile))
     assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, not run | - (5.6) |" in text
-    assert text.count("\nnot run") == 5
+    assert text.count("\nnot run") == 7
     assert "| digits | parquet | not run | - | - |" in text
     assert "| digits-angle_flatness-0 | 16 | angle-flatness | - (89.00) | - (75.72) | - (92.46) |" in text
     assert "### digits-0\n\nnot run" in text

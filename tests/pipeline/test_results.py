@@ -92,6 +92,10 @@ def test_show_has_a_line_for_each_network(finished: Path) -> None:
     (line,) = [line for line in text.splitlines() if "darts " in line]
     assert "79.00" in line
     assert " - " in line
+    (line,) = [line for line in text.splitlines() if "39.00" in line]
+    assert line.split() == ["flatness", "37.05", "56.00", "39.00", "35", "200000"], "the whole detector's"
+    (line,) = [line for line in text.splitlines() if "80.00" in line and "180000" in line]
+    assert line.split() == ["flatness", "72.58", "80.00", "95.00", "39", "180000"], "the whole segmenter's"
     assert "supernet" in text
     (line,) = [line for line in text.splitlines() if "digits-angle_flatness-0-16" in line]
     assert "93" in line.split()
@@ -101,7 +105,13 @@ def test_show_has_a_line_for_each_network(finished: Path) -> None:
 
 @pytest.mark.parametrize(
     ("value", "column", "text"),
-    [(5_564_000, "params", "5.56"), (610.1e6, "macs", "610"), (12_345, "params", "0.0123"), (76.055, "top5", "76.06")],
+    [
+        (5_564_000, "params", "5.56"),
+        (610.1e6, "macs", "610"),
+        (12_345, "params", "0.0123"),
+        (2.064e11, "macs", "206400"),
+        (76.055, "top5", "76.06"),
+    ],
 )
 def test_numbers(value: float, column: str, text: str) -> None:
     assert results.number(value, column) == text

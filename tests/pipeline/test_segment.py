@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from pipeline.data.cityscapes import (
     find_scenes,
 )
 from pipeline.segment_config import Scenes, differences, framework_config, segmenter_config
-from tests.conftest import Killed, Tiny, kill_at
+from tests.conftest import Killed, Tiny, kill_at, run_stage
 from tests.networks import write_network
 
 pytestmark = [
@@ -76,37 +77,52 @@ def test_without_overrides_only_backbone_pixels_data_and_environment_differ(tmp_
     scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
     ours = segmenter_config(parameters(), scenes, weights, tmp_path / "work", torch.device("cpu"))
     changed = differences(framework_config(BASE), ours)
-    allowed = (
-        "model.backbone.",
+    datasets = {
+        f"{split}_dataloader.dataset.{key}"
+        for split in ("train", "val", "test")
+        for key in ("type", "data_root", "data_prefix.img_path", "data_prefix.seg_map_path", "layout", "split")
+    }
+    backbone = {key for key in changed if key.startswith("model.backbone.")}
+    assert changed.keys() - backbone == datasets | {
+        *(f"{split}_dataloader.dataset.metainfo.classes" for split in ("train", "val", "test")),
         "model.pretrained",
         "model.data_preprocessor.mean",
         "model.data_preprocessor.std",
         "model.decode_head.in_channels",
-        "model.decode_head.norm_cfg.type",  # one process: BatchNorm, not SyncBN
         "model.auxiliary_head.in_channels",
-        "model.auxiliary_head.norm_cfg.type",
-        "train_dataloader.dataset.",
         "train_dataloader.sampler.type",
-        "val_dataloader.dataset.",
-        "test_dataloader.dataset.",
-        "default_hooks.",
-        "visualizer.vis_backends",
+        "train_dataloader.batch_size",  # one process takes the images of four
+        "default_hooks.checkpoint",
+        *(f"default_hooks.checkpoint.{key}" for key in ("type", "by_epoch", "interval")),
         "work_dir",
-        "randomness",
-        "launcher",
+        "randomness.seed",
         "log_level",
-    )
-    assert [key for key in changed if not key.startswith(allowed)] == []
-    assert not [key for key in changed if ".pipeline" in key], "the framework's pipelines stay"
+    }
+    assert changed.keys().isdisjoint({"model.backbone.norm_cfg.type", "model.backbone.norm_eval"})
     assert changed["model.data_preprocessor.mean"][1] == [127.5, 63.75, 31.875]
 
 
 def test_syncbn_with_several_gpus(tmp_path: Path) -> None:
     weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
     scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
-    ours = segmenter_config(parameters(), scenes, weights, tmp_path, torch.device("cuda"), distributed=True)
-    assert ours.model.decode_head.norm_cfg.type == "SyncBN"
+    ours = segmenter_config(parameters(), scenes, weights, tmp_path, torch.device("cuda"), processes=4)
+    assert ours.model.backbone.norm_cfg.type == ours.model.decode_head.norm_cfg.type == "SyncBN"
     assert ours.launcher == "pytorch"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "processes", "each"),
+    [({}, 1, 8), ({}, 2, 4), ({}, 4, 2), ({"train_dataloader.batch_size": 6}, 1, 6),
+     ({"train_dataloader.batch_size": 6}, 3, 2)],
+)  # fmt: skip
+def test_a_step_has_the_same_images_in_any_number_of_processes(
+    tmp_path: Path, overrides: dict[str, Any], processes: int, each: int
+) -> None:
+    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
+    place = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES), weights, tmp_path, torch.device("cpu")
+    assert segmenter_config(parameters(**overrides), *place, processes).train_dataloader.batch_size == each
+    with pytest.raises(GenasError, match=r"the \d images of a step cannot be shared by 5 processes"):
+        segmenter_config(parameters(**overrides), *place, 5)
 
 
 def test_an_unknown_override_and_an_unknown_base_are_named(tmp_path: Path) -> None:
@@ -149,6 +165,45 @@ def test_a_killed_run_ends_with_the_bytes_of_an_unbroken_one(streets: Tiny) -> N
     assert steps == [40, 45], "it went on from iteration 30"
     assert {name: streets.bytes_of("segment", "found", name) for name in names} == expected
     assert not list(streets.root.glob(".scratch/segment-*"))
+
+
+def test_two_processes_leave_one_set_of_files(streets: Tiny) -> None:
+    # BatchNorm needs two images in each.
+    streets.change("segment", overrides={**SMALL, "train_dataloader.batch_size": 4})
+    done = run_stage(streets.root, "segment", "row=found", processes=2)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count("\n") <= 1, "of the framework's own warnings each once"
+    metrics = json.loads(streets.bytes_of("segment", "found", "metrics.json"))
+    assert set(metrics) == {"miou", "macc", "aacc", "params", "macs"}
+    history = streets.bytes_of("segment", "found", "history.csv").decode().splitlines()
+    assert [line.split(",")[0] for line in history] == ["iteration", "20", "40", "45"]
+    assert not list((streets.root / ".scratch").iterdir())
+
+
+def test_of_two_processes_one_tells_of_a_mistake(streets: Tiny) -> None:
+    """The first process alone looks through the data; the other waits for it."""
+    root = data.dataset_root(streets.context("segment", row="found"), "streets")
+    label = sorted((root / "gtFine/train").rglob("*.png"))[0]
+    Image.fromarray(np.full((128, 128), 77, dtype=np.uint8)).save(label)
+    done = run_stage(streets.root, "segment", "row=found", processes=2)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == f"error: {label}: label 77, expected 0 to 10 or 255 (ignored)\n"
+
+
+def test_a_photograph_shows_through_its_labels_and_ignored_pixels_stay() -> None:
+    image = np.full((1, 3, 3), 100, dtype=np.uint8)
+    mixed = segment.overlay(image, np.array([[0, 1, 255]]), np.array([[0, 0, 0], [200, 200, 200]], dtype=np.uint8))
+    assert mixed[0, :, 0].tolist() == [45, 155, 100]
+    assert image.max() == 100
+
+
+@pytest.mark.parametrize("classes", [2, 11, 19, 20, 40])
+def test_every_class_has_a_colour_of_its_own(classes: int) -> None:
+    palette = segment.colours(classes)
+    assert palette.shape == (classes, 3)
+    assert len({tuple(colour) for colour in palette.tolist()}) == classes
+    if classes == 19:
+        assert palette[CITYSCAPES_CLASSES.index("road")].tolist() == [128, 64, 128], "Cityscapes' own"
 
 
 def test_the_sampler_starts_anywhere() -> None:
