@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -203,19 +205,36 @@ def test_a_mistake_that_all_processes_meet_is_told_once(tiny: Tiny, launched: st
     assert "genotype.json: no such genotype file" in done.stderr
 
 
-def test_when_it_is_stopped_all_processes_stop(tiny: Tiny) -> None:
+@pytest.fixture
+def endless(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
+    """A launcher in the middle of its work, and the processes that it started."""
     tiny.change("supernet", epochs=2000)
     environment = {**os.environ, "GENAS_PROCESSES": "2", "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
     command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
-    process = subprocess.Popen(command, cwd=tiny.root, env=environment, text=True, stderr=subprocess.PIPE)
-    wait_for(lambda: list(tiny.root.glob(".scratch/*/state.pt")))
-    children = [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
-    assert len(children) >= 2
-    process.terminate()
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert errors.count("\n") <= 1, errors
-    assert not [child for child in children if Path(f"/proc/{child}").exists()]
+    with subprocess.Popen(command, cwd=tiny.root, env=environment, text=True, stderr=subprocess.PIPE) as launcher:
+        wait_for(lambda: list(tiny.root.glob(".scratch/*/state.pt")))
+        workers = [child.pid for child in psutil.Process(launcher.pid).children() if "pipeline" in child.cmdline()]
+        assert len(workers) == 2
+        yield launcher, workers
+        launcher.kill()
+
+
+def test_when_it_is_stopped_all_processes_stop(endless: tuple[subprocess.Popen[str], list[int]]) -> None:
+    launcher, workers = endless
+    launcher.terminate()
+    _, errors = launcher.communicate(timeout=60)
+    assert launcher.returncode == 143
+    assert errors == ""
+    assert not [worker for worker in workers if psutil.pid_exists(worker)]
+
+
+def test_a_process_that_is_killed_is_told_of(endless: tuple[subprocess.Popen[str], list[int]]) -> None:
+    launcher, workers = endless
+    os.kill(workers[1], signal.SIGKILL)
+    _, errors = launcher.communicate(timeout=60)
+    assert launcher.returncode == 128 + signal.SIGKILL
+    assert "was ended by SIGKILL" in errors.splitlines()[-1]
+    assert not [worker for worker in workers if psutil.pid_exists(worker)]
 
 
 @pytest.mark.parametrize("asked", ["two", "0", "-1", "1.5"])
