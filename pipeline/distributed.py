@@ -13,12 +13,12 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from timm.utils import distribute_bn
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce
 
 from models.errors import GenasError
 from pipeline.context import chosen_device
@@ -108,6 +108,22 @@ def size() -> int:
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
+class Total(torch.autograd.Function):
+    """The sum of a tensor over all processes, and of its gradient."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        """The sum; ``value`` stays."""
+        total = value.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        """Every process's loss depends on this process's value."""
+        return Total.forward(context, gradients[0])
+
+
 class SharedBatchNorm(nn.BatchNorm2d):
     """BatchNorm with the statistics of all processes together, on any device; torch's own exists on GPUs only."""
 
@@ -116,10 +132,10 @@ class SharedBatchNorm(nn.BatchNorm2d):
         if not self.training:
             return super().forward(x)
         count = x.new_tensor([x.numel() / x.shape[1]], dtype=torch.float32)
-        sums = all_reduce(torch.cat([x.float().sum((0, 2, 3)), count]))
+        sums = Total.apply(torch.cat([x.float().sum((0, 2, 3)), count]))
         mean, count = sums[:-1] / sums[-1], sums[-1].detach()
         centred = x.float() - mean[:, None, None]
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count
+        variance = Total.apply(centred.square().sum((0, 2, 3))) / count
         if self.track_running_stats:
             assert self.running_mean is not None
             assert self.running_var is not None
