@@ -27,6 +27,11 @@ from pipeline.results import COLUMNS, number
 NAMED = 20
 """Up to so many classes are named in the card; all of them are in ``config.json``."""
 
+LIBRARIES = {
+    "pillow": "Pillow, as timm does",
+    "opencv": "OpenCV, without antialiasing: timm's own transform differs a little",
+}
+
 JUDGED = ("retrain", "shift", "detect", "segment")
 """The stages that say how good a network is."""
 
@@ -165,9 +170,9 @@ def _network(header: NetworkFile, cost: Cost) -> str:
 
 
 def _preprocessing(p: Preprocessing) -> str:
-    resized = int(p.size / p.crop_pct)
+    resized, how = int(p.size / p.crop_pct), f"{p.interpolation}, by {LIBRARIES[p.resize]}"
     return (
-        f"RGB; shorter side to {resized} pixels ({p.interpolation}), centre crop {p.size}x{p.size}, scaled to [0, 1], "
+        f"RGB; shorter side to {resized} pixels ({how}), centre crop {p.size}x{p.size}, scaled to [0, 1], "
         f"minus mean {list(p.mean)}, divided by std {list(p.std)}"
     )
 

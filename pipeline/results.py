@@ -93,9 +93,11 @@ def columns_of(board: Board) -> dict[str, str]:
 
 
 def number(value: float | None, column: str) -> str:
-    """A value as a table shows it: counts in millions, the rest with two decimals, ``-`` for none."""
+    """A value as a table shows it: costs in millions, counts whole, the rest with two decimals, ``-`` for none."""
     if value is None:
         return "-"
+    if column in ("width", "best_epoch"):
+        return f"{value:g}"
     if column not in ("params", "macs"):
         return f"{value:.2f}"
     return f"{value / 1e6:.0f}" if value >= 1e9 else f"{value / 1e6:.3g}"
