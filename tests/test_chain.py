@@ -39,7 +39,14 @@ def params() -> dict[str, Any]:
     for stage in ("shift", "detect", "segment"):
         demo["matrix"][stage]["row"] = ["found"]
     demo["rows"] = {
-        "found": {"cell": "search/digits-flatness-0", "width": 4, "layers": 3, "stem": "imagenet", "image_size": 32}
+        "found": {
+            "cell": "search/digits-flatness-0",
+            "width": 4,
+            "layers": 3,
+            "stem": "imagenet",
+            "image_size": 32,
+            "recipe": "short",
+        }
     }
     demo["supernet"] |= {"channels": 2, "epochs": 3, "batch_size": 128, "validate_every": 3, "validate_images": 64}
     demo["measures"] |= {"images": 64, "batch_size": 64, "recalibrate_images": 64}
