@@ -54,18 +54,23 @@ def save_weights(path: Path, module: nn.Module, metadata: dict[str, str] | None 
     save_file(state, str(path), metadata=metadata)
 
 
+def architecture_of(network: GenasNetwork) -> dict[str, Any]:
+    """The arguments that build a network again, but for its genotype."""
+    return {
+        "width": network.width,
+        "layers": network.layers,
+        "stem": network.stem_kind,
+        "num_classes": network.num_classes,
+        "in_chans": next(network.stem0.parameters()).shape[1],
+        "auxiliary": hasattr(network, "auxiliary_head"),
+    }
+
+
 def save_network(path: Path, network: GenasNetwork, preprocessing: Preprocessing, classes: list[str]) -> None:
     """Write weights and header; the bytes depend on nothing else."""
     header = {
         "genotype": network.genotype.to_dict(),
-        "architecture": {
-            "width": network.width,
-            "layers": network.layers,
-            "stem": network.stem_kind,
-            "num_classes": network.num_classes,
-            "in_chans": next(network.stem0.parameters()).shape[1],
-            "auxiliary": hasattr(network, "auxiliary_head"),
-        },
+        "architecture": architecture_of(network),
         "preprocessing": asdict(preprocessing),
         "classes": list(classes),
     }

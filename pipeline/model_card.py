@@ -96,8 +96,7 @@ def model_card(params: Params, root: Path, row: str, header: NetworkFile) -> str
         header: of its network file.
     """
     nodes = records.graph(params)
-    shape = {name: value for name, value in header.architecture.items() if name != "auxiliary"}
-    cost = network_cost(header.genotype, header.preprocessing.size, **shape)
+    cost = network_cost(header.genotype, header.preprocessing.size, **header.architecture)
     dataset = _data_of(nodes["retrain", row])
     parts = [
         f"# {_name(params, row)}",

@@ -154,8 +154,8 @@ def _print(console: Console, title: str, found: dict[str, dict[str, float]], col
     table.add_column("row", no_wrap=True)
     for heading in columns.values():
         table.add_column(heading, justify="right")
+    known = {*COLUMNS, *(name for names in TRANSFER.values() for name in names)}
     for row, values in found.items():
-        known = {*COLUMNS, *(name for names in TRANSFER.values() for name in names)}
         digits = [f"{values[n]:.4g}" if n in values and n not in known else number(values.get(n), n) for n in columns]
         table.add_row(row, *digits)
     console.print(table)

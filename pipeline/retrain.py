@@ -5,6 +5,7 @@ A run that was killed goes on from its last epoch and ends with the same bytes, 
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -12,7 +13,7 @@ import timm
 import torch
 from tqdm import tqdm
 
-from models.checkpoint import Preprocessing, save_network
+from models.checkpoint import Preprocessing, architecture_of, save_network
 from models.cost import fit_width, network_cost
 from models.genotype import Genotype
 from models.network import GenasNetwork
@@ -32,6 +33,11 @@ from pipeline.scratch import Scratch
 def recipe_of(context: Context) -> RecipeParams:
     """The recipe that the row names."""
     return context.params.recipes[context.params.rows[context.row].recipe]
+
+
+def genotype_file(context: Context) -> Path:
+    """Where the row's cell was left by the stage that found it."""
+    return context.output_of(*context.params.rows[context.row].cell.split("/", 1)) / "genotype.json"
 
 
 def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[str]]:
@@ -60,7 +66,7 @@ def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[s
 def build_network(context: Context, num_classes: int) -> GenasNetwork:
     """The row's network before training; where the row gives a budget, its width is fitted to it."""
     row, recipe = context.params.rows[context.row], recipe_of(context)
-    genotype = Genotype.load(context.output_of(*row.cell.split("/", 1)) / "genotype.json")
+    genotype = Genotype.load(genotype_file(context))
     shape: dict[str, Any] = {"layers": row.layers, "stem": row.stem, "num_classes": num_classes}
     torch.manual_seed(context.params.retrain.seed)
     network = timm.create_model(
@@ -87,10 +93,7 @@ def run(context: Context) -> dict[str, float]:
     params, row, recipe = context.params.retrain, context.params.rows[context.row], recipe_of(context)
     train, val, preprocessing, classes = prepare(context)
     training = Training(build_network(context, len(classes)), recipe)
-    inputs = [
-        context.output_of(*row.cell.split("/", 1)) / "genotype.json",
-        context.output_of("data", params.dataset) / "manifest.json",
-    ]
+    inputs = [genotype_file(context), context.output_of("data", params.dataset) / "manifest.json"]
     scratch = Scratch(context, {"retrain": params, "row": row, "recipe": recipe}, inputs)
     state = scratch.load("state.pt") or {"epoch": 0, "history": [], "best": None}
     if state["epoch"]:
@@ -127,8 +130,7 @@ def run(context: Context) -> dict[str, float]:
         frame.to_csv(context.out / "history.csv", index=False)
         pictures.draw_curves(frame, "epoch", ["top1", "top5"], context.out / "curves.png", context.row)
     scratch.close()
-    shape = {"width": network.width, "layers": row.layers, "stem": row.stem, "num_classes": len(classes)}
-    cost = network_cost(network.genotype, row.image_size, **shape)
+    cost = network_cost(network.genotype, row.image_size, **architecture_of(network))
     last, best_entry = history[-1], max(history, key=lambda entry: entry["top1"])
     found = {"top1": last["top1"], "top5": last["top5"]}
     found |= {"best_top1": best_entry["top1"], "best_top5": best_entry["top5"], "best_epoch": best_entry["epoch"]}
