@@ -21,8 +21,8 @@ from pipeline.candidates import write_candidates
 from pipeline.config import MeasureParams
 from pipeline.context import Context
 from pipeline.evolution import Candidate
+from pipeline.fast_probe import make_probe
 from pipeline.measures.flatness import draw_losses, flatness
-from pipeline.probe import Probe
 from pipeline.scoring import scoring
 from pipeline.scratch import Scratch
 from pipeline.search_data import SearchData, load_search_data
@@ -102,7 +102,7 @@ def flatness_errors(context: Context, scratch: Scratch, genotypes: list[Genotype
     values: list[list[list[float]]] = scratch.load("errors.pt") or []  # (replicates of all sizes, architectures, draws)
     for images, number in tqdm(wanted[len(values) :], "error", len(wanted), initial=len(values), disable=None):
         own, settings, seed = replicate(context, data, number, images)
-        probe = Probe(network, own, settings, seed)
+        probe = make_probe(network, own, settings, seed)
         drawn = [draw_losses(probe, genotype) for genotype in genotypes]
         values.append([[flatness(losses, flat.sigma, flat.alpha) for losses in one] for one in drawn])
         scratch.save("errors.pt", values)

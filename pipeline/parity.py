@@ -109,6 +109,8 @@ def compute(
     recalibration = about["data"]["bn_recalibration"]
     sigma = about["sigma"]
     params = MeasureParams(
+        scorer="plain",
+        precision="float32",
         images=len(validation.labels),
         batch_size=recalibration["batch_size"],
         recalibrate_images=recalibration["count"],

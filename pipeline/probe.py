@@ -6,7 +6,7 @@ architecture and perturbed weights are put back exactly.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,23 @@ if TYPE_CHECKING:
     from pipeline.search_data import SearchData
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
+Noise = Mapping[str, Tensor]
+"""What is added to parameters, by their name in the supernet."""
+
+
+def totals(logits: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
+    """Summed cross-entropy and number of right answers over batches, (2,) float64, on the logits' device."""
+    loss = torch.zeros((), dtype=torch.float64, device=labels[0].device)
+    right = torch.zeros_like(loss)
+    for scores, truth in zip(logits, labels, strict=True):
+        loss += F.cross_entropy(scores, truth, reduction="sum")
+        right += (scores.argmax(1) == truth).sum()
+    return torch.stack([loss, right])
+
+
+def means(results: Sequence[Tensor], count: int) -> list[tuple[float, float]]:
+    """:func:`totals` over ``count`` images as numbers of the host, which it waits for here and only here."""
+    return [(loss, right) for loss, right in (torch.stack(list(results)) / count).tolist()]
 
 
 class Probe:
@@ -41,7 +58,9 @@ class Probe:
         self.network, self.initial, self.params, self.seed = network, initial, params, seed
         self.images = data.held_images[: params.images].split(params.batch_size)
         self.labels = data.held_labels[: params.images].split(params.batch_size)
-        self.calibration = data.train_images[: params.recalibrate_images].split(params.batch_size)
+        self.calibration: Sequence[Tensor] = data.train_images[: params.recalibrate_images].split(params.batch_size)
+        self.standard_noise: dict[object, Tensor] = {}
+        """What a measure has drawn and will need again for the next architecture, by a key of its own."""
 
     def recalibrate(self, genotype: Genotype) -> None:
         """Recompute the BatchNorm statistics of a path from training images.
@@ -64,16 +83,17 @@ class Probe:
 
     def evaluate(self, genotype: Genotype) -> tuple[float, float]:
         """Mean cross-entropy (nats) and accuracy in [0, 1] over the held-out images, statistics as they stand."""
+        return self.evaluate_under(genotype, [{}])[0]
+
+    def evaluate_under(self, genotype: Genotype, noises: Iterable[Noise]) -> list[tuple[float, float]]:
+        """What :meth:`evaluate` returns, under each noise in turn."""
         self.network.eval()
-        loss = torch.zeros((), dtype=torch.float64, device=self.labels[0].device)
-        right = torch.zeros_like(loss)
-        with torch.no_grad():
-            for images, labels in zip(self.images, self.labels, strict=True):
-                logits = self.network(images, genotype)
-                loss += F.cross_entropy(logits, labels, reduction="sum")
-                right += (logits.argmax(1) == labels).sum()
-        count = sum(len(labels) for labels in self.labels)
-        return float(loss) / count, float(right) / count
+        results = []
+        for noise in noises:
+            with self.perturbed(noise), torch.no_grad():
+                logits = [self.network(images, genotype) for images in self.images]
+            results.append(totals(logits, self.labels))
+        return means(results, sum(len(labels) for labels in self.labels))
 
     def loss(self, genotype: Genotype, count: int) -> Tensor:
         """Mean cross-entropy over the first ``count`` held-out images as a scalar with its graph, statistics as they
@@ -88,15 +108,16 @@ class Probe:
         return {names[p]: p for module in self.network.path_modules(genotype) for p in module.parameters()}
 
     @contextmanager
-    def perturbed(self, parameters: dict[str, nn.Parameter], noise: dict[str, Tensor]) -> Iterator[None]:
+    def perturbed(self, noise: Noise) -> Iterator[None]:
         """Add noise to parameters inside the block; the former values come back bit for bit."""
-        kept = {name: parameter.detach().clone() for name, parameter in parameters.items()}
+        parameters = dict(self.network.named_parameters())
+        kept = {name: parameters[name].detach().clone() for name in noise}
         with torch.no_grad():
-            for name, parameter in parameters.items():
-                parameter.add_(noise[name])
+            for name, offset in noise.items():
+                parameters[name].add_(offset)
         try:
             yield
         finally:
             with torch.no_grad():
-                for name, parameter in parameters.items():
-                    parameter.copy_(kept[name])
+                for name, former in kept.items():
+                    parameters[name].copy_(former)

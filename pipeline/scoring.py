@@ -24,7 +24,7 @@ from models.errors import GenasError
 from models.genotype import Genotype
 from pipeline import measures
 from pipeline.context import Context
-from pipeline.probe import Probe
+from pipeline.fast_probe import make_probe
 from pipeline.search_data import load_search_data
 from pipeline.supernet import TRAINED, load_supernets, weights_folder
 
@@ -48,7 +48,7 @@ def make_scorer(context: Context, names: Sequence[str]) -> Score:
     """
     data = load_search_data(context)
     initial, trained = load_supernets(context, data.num_classes)
-    probe = Probe(trained, data, context.params.measures, int(context.axes["seed"]), initial)
+    probe = make_probe(trained, data, context.params.measures, int(context.axes["seed"]), initial)
 
     def score(genotype: Genotype) -> Values:
         try:

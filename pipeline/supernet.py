@@ -25,6 +25,7 @@ from models.supernet import Supernet
 from pipeline.config import SupernetParams
 from pipeline.context import Context
 from pipeline.distributed import average, leader, parallel, share, size, weight
+from pipeline.fast_probe import make_probe
 from pipeline.probe import Probe
 from pipeline.scratch import Scratch
 from pipeline.search_data import SearchData, load_search_data, memory_format
@@ -169,7 +170,6 @@ def run(context: Context) -> dict[str, float]:
     held = data._replace(
         held_images=data.held_images[: params.validate_images], held_labels=data.held_labels[: params.validate_images]
     )
-    probe = Probe(network, held, context.params.measures, seed)
     rng = np.random.default_rng([seed, 3])
     paths = [random_genotype(rng) for _ in range(params.validate_paths)]
 
@@ -181,7 +181,7 @@ def run(context: Context) -> dict[str, float]:
             group["lr"] = cosine(epoch, params)
         values = {"train_loss": train_epoch(trained, optimizer, data, params, seed, epoch), "lr": cosine(epoch, params)}
         if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
-            values |= validate(probe, paths)
+            values |= validate(make_probe(network, held, context.params.measures, seed), paths)
         history.append({"epoch": epoch + 1, **values})
         context.log(epoch + 1, values)
         scratch.save(

@@ -137,14 +137,26 @@ class AngleParams(Section):
 
 
 class MeasureParams(Section):
-    """What the measures need: images, BatchNorm recalibration, and each measure's own section."""
+    """What the measures need: images, BatchNorm recalibration, and each measure's own section.
 
+    ``scorer``: ``plain`` evaluates the supernet as it is written, ``fast`` the same in less time and to float tolerance
+    (:mod:`models.folded`). ``precision`` is what ``fast`` computes perturbed losses in; statistics are always float32.
+    """
+
+    scorer: Literal["plain", "fast"]
+    precision: Literal["float32", "bfloat16"]
     images: Count
     batch_size: Count
     recalibrate_images: Count
     recalibrate: Literal["exact", "official"]
     flatness: FlatnessParams
     angle: AngleParams
+
+    @model_validator(mode="after")
+    def _plain_is_float32(self) -> Self:
+        if self.scorer == "plain" and self.precision != "float32":
+            raise ValueError("scorer plain computes in float32, precision must say so")
+        return self
 
 
 class MetricParams(Section):

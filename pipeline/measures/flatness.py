@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -75,13 +74,17 @@ def directions(probe: Probe, genotype: Genotype, parameters: dict[str, nn.Parame
     params = probe.params.flatness
     if params.direction == "random":
 
-        def drawn(draw: int, step: int) -> dict[str, Tensor]:
-            return {
-                name: standard_noise(p.shape, probe.seed, draw, name, step).to(p.device)
-                for name, p in parameters.items()
-            }
+        def noise_of(draw: int, name: str, step: int) -> Tensor:
+            key, parameter = (probe.seed, draw, name, step), parameters[name]
+            if key not in probe.standard_noise:
+                drawn = standard_noise(parameter.shape, *key)
+                probe.standard_noise[key] = drawn.to(parameter.device)
+            return probe.standard_noise[key]
 
-        return [partial(drawn, draw) for draw in range(params.draws)]
+        return [
+            lambda step, draw=draw: {name: noise_of(draw, name, step) for name in parameters}  # type: ignore[misc]
+            for draw in range(params.draws)
+        ]
     loss = probe.loss(genotype, params.hessian_images)
     generator = torch.Generator().manual_seed(probe.seed)
     pairs = top_eigenpairs(loss, list(parameters.values()), params.draws, params.hessian_iterations, generator)
@@ -90,26 +93,25 @@ def directions(probe: Probe, genotype: Genotype, parameters: dict[str, nn.Parame
     return [lambda step, vector=vector: vector for vector in vectors]  # type: ignore[misc]
 
 
-def perturbed_losses(
-    probe: Probe, genotype: Genotype, parameters: dict[str, nn.Parameter], direction: Direction
-) -> list[float]:
-    """Validation loss of a recalibrated path under each perturbation of the parameters."""
-    params = probe.params.flatness
-    noise = {name: torch.zeros_like(p) for name, p in parameters.items()}
-    losses = []
+def perturbations(params: FlatnessParams, direction: Direction) -> Iterator[dict[str, Tensor]]:
+    """The noise of each sigma in turn, by parameter."""
+    noise: dict[str, Tensor] = {}
     for step, deviation in enumerate(steps(params)):
-        for name, standard in direction(step).items():
-            noise[name] = deviation * standard + (0 if params.noise == "independent" else noise[name])
-        with probe.perturbed(parameters, noise):
-            losses.append(probe.evaluate(genotype)[0])
-    return losses
+        drawn = {name: deviation * standard for name, standard in direction(step).items()}
+        if params.noise == "cumulative":
+            drawn = {name: one + noise[name] if noise else one for name, one in drawn.items()}
+        noise = drawn
+        yield noise
 
 
 def draw_losses(probe: Probe, genotype: Genotype) -> list[list[float]]:
     """The losses at each sigma for each draw, after one recalibration."""
     probe.recalibrate(genotype)
-    parameters = positions(probe, genotype)
-    return [perturbed_losses(probe, genotype, parameters, one) for one in directions(probe, genotype, parameters)]
+    params = probe.params.flatness
+    return [
+        [loss for loss, _ in probe.evaluate_under(genotype, perturbations(params, direction))]
+        for direction in directions(probe, genotype, positions(probe, genotype))
+    ]
 
 
 def measure(probe: Probe, genotype: Genotype) -> dict[str, float]:

@@ -29,6 +29,8 @@ from pipeline.probe import Probe
 from pipeline.search_data import SearchData
 
 PARAMS = MeasureParams(
+    scorer="plain",
+    precision="float32",
     images=24,
     batch_size=10,
     recalibrate_images=24,
@@ -207,7 +209,7 @@ def test_noise_off_the_path_cannot_act() -> None:
     losses = []
     for step, deviation in enumerate(steps(PARAMS.flatness)):
         noise = {n: deviation * standard_noise(p.shape, one.seed, 0, n, step) for n, p in everywhere.items()}
-        with one.perturbed(everywhere, noise):
+        with one.perturbed(noise):
             losses.append(one.evaluate(path(2))[0])
     assert losses == on_path
 
@@ -314,7 +316,7 @@ def test_weights_come_back_also_after_an_error() -> None:
     parameters = one.path_parameters(path(0))
 
     def fail_inside() -> None:
-        with one.perturbed(parameters, {name: torch.ones_like(p) for name, p in parameters.items()}):
+        with one.perturbed({name: torch.ones_like(p) for name, p in parameters.items()}):
             torch.testing.assert_close(one.network.stem[0].weight, before + 1)
             raise ZeroDivisionError
 
