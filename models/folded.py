@@ -15,7 +15,7 @@ batch, which it keeps.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from models.genotype import NODES, Edge, Genotype
 from models.operations import AvgPool3x3, FactorizedReduce, MaxPool3x3
+from models.pooling import avg_pool, max_pool
 from models.supernet import Supernet, SupernetCell
 
 Weights = Mapping[str, Tensor]
@@ -134,40 +135,6 @@ class Calibrating:
         scale = self.weights[f"{norm}.weight"] * torch.rsqrt(squares / len(rows) + EPS)
         rows = torch.addcmul(self.weights[f"{norm}.bias"], rows, scale, out=rows)
         return rows.view(n, height, width, channels).permute(0, 3, 1, 2)
-
-
-def _window(x: Tensor, combine: Callable[..., Tensor], stride: int, dim: int) -> Tensor:
-    """Combine each entry along ``dim`` with its two neighbours, at every ``stride``-th position; edges have one."""
-    if stride == 1:
-        out = x.clone(memory_format=torch.channels_last)
-        before, after = x.narrow(dim, 0, x.shape[dim] - 1), x.narrow(dim, 1, x.shape[dim] - 1)
-    else:
-        index = [slice(None)] * dim
-        out = x[(*index, slice(0, None, 2))].clone(memory_format=torch.channels_last)
-        after = x[(*index, slice(1, None, 2))]
-        before = after.narrow(dim, 0, out.shape[dim] - 1)
-    tail, head = out.narrow(dim, 1, before.shape[dim]), out.narrow(dim, 0, after.shape[dim])
-    combine(tail, before, out=tail)
-    combine(head, after, out=head)
-    return out
-
-
-def max_pool(x: Tensor, stride: int) -> Tensor:
-    """3x3 maximum with padding 1, exactly ``F.max_pool2d``: on CPUs by whole rows, which is several times faster."""
-    if x.device.type != "cpu":
-        return F.max_pool2d(x, 3, stride, padding=1)
-    return _window(_window(x, torch.maximum, stride, 2), torch.maximum, stride, 3)
-
-
-def avg_pool(x: Tensor, stride: int) -> Tensor:
-    """3x3 average over the pixels inside the image, ``F.avg_pool2d`` to rounding; on CPUs by whole rows."""
-    if x.device.type != "cpu":
-        return F.avg_pool2d(x, 3, stride, padding=1, count_include_pad=False)
-    rows, columns = (
-        _window(torch.ones(1, 1, *shape, dtype=x.dtype), torch.add, stride, dim)
-        for shape, dim in (((x.shape[2], 1), 2), ((1, x.shape[3]), 3))
-    )
-    return _window(_window(x, torch.add, stride, 2), torch.add, stride, 3).mul_(1 / (rows * columns))
 
 
 def _conv_blocks(module: nn.Sequential, name: str, x: State, norm: Normalisation) -> Tensor:

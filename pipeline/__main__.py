@@ -18,6 +18,7 @@ from pathlib import Path
 
 from models.errors import GenasError
 from pipeline.config import load_params
+from pipeline.memory import keep_memory
 
 STAGES: dict[str, tuple[str, ...]] = {
     "data": ("dataset",),
@@ -83,6 +84,7 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
 def main() -> int:
     """The entry point; returns the exit status: 0, 2 for a user's error, 143 when stopped."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    keep_memory()
     # Detectron2 and timm use torch.jit.script at import; torch announces its end.
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=DeprecationWarning)

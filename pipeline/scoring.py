@@ -25,6 +25,7 @@ from models.genotype import Genotype
 from pipeline import measures
 from pipeline.context import Context
 from pipeline.fast_probe import make_probe
+from pipeline.memory import keep_memory
 from pipeline.search_data import load_search_data
 from pipeline.supernet import TRAINED, load_supernets, weights_folder
 
@@ -74,6 +75,7 @@ def score_elsewhere(context: Context, names: Sequence[str], genotype: Genotype) 
     with _turn:
         if key not in _made:
             torch.set_num_threads(1)
+            keep_memory()
             _made.clear()
             _made[key] = make_scorer(context, names)
         return _made[key](genotype)

@@ -16,16 +16,19 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
 from models.checkpoint import load_state, save_weights
 from models.genotype import Genotype, random_genotype
+from models.quick_gradients import quicken
 from models.supernet import Supernet
+from pipeline.augmentation import Augmentation
 from pipeline.config import SupernetParams
 from pipeline.context import Context
 from pipeline.distributed import average, leader, parallel, share, size, weight
 from pipeline.fast_probe import make_probe
+from pipeline.flat import flatten
 from pipeline.probe import Probe
 from pipeline.scratch import Scratch
 from pipeline.search_data import SearchData, load_search_data, memory_format
@@ -38,7 +41,8 @@ def build_supernet(context: Context, num_classes: int) -> Supernet:
     torch.manual_seed(int(context.axes["seed"]))
     params = context.params.supernet
     network = Supernet(num_classes, params.channels, params.layers)
-    return network.to(context.device).to(memory_format=memory_format(params))
+    network = network.to(context.device).to(memory_format=memory_format(params))
+    return quicken(network) if params.trainer == "fast" else network
 
 
 def weights_folder(context: Context) -> Path:
@@ -79,24 +83,6 @@ def cosine(epoch: int, params: SupernetParams) -> float:
     return params.learning_rate_min + span * (1 + math.cos(math.pi * (epoch + 1) / params.epochs)) / 2
 
 
-def augment(images: Tensor, generator: torch.Generator, padding: int, flip: bool) -> Tensor:
-    """Random crops after zero padding and random horizontal flips of a batch (N, C, H, W), each image its own;
-    the batch's layout in memory stays."""
-    n, _, height, width = images.shape
-    dense = images.is_contiguous()
-    if padding:
-        padded = F.pad(images, [padding] * 4)
-        top, left = torch.randint(0, 2 * padding + 1, (2, n, 1), generator=generator).to(images.device)
-        rows = top + torch.arange(height, device=images.device)
-        columns = left + torch.arange(width, device=images.device)
-        index = torch.arange(n, device=images.device)[:, None, None]
-        images = padded.permute(0, 2, 3, 1)[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
-    if flip:
-        mirror = (torch.rand(n, generator=generator) < 0.5).to(images.device)
-        images = torch.where(mirror[:, None, None, None], images.flip(3), images)
-    return images.contiguous() if dense else images.contiguous(memory_format=torch.channels_last)
-
-
 def train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -108,29 +94,52 @@ def train_epoch(
     """One epoch of single-path training; returns the mean training loss of its steps."""
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1, epoch]).generate_state(1)[0]))
     paths = np.random.default_rng([seed, 2, epoch])
-    order = torch.randperm(len(data.train_labels), generator=generator)
-    total, steps = torch.zeros((), device=data.train_images.device), 0
+    device, count = data.train_images.device, len(data.train_labels)
+    order = torch.randperm(count, generator=generator).to(device)
+    augmentation = Augmentation.draw(count, params, generator, device)
+    trained = [one for group in optimizer.param_groups for one in group["params"]]
+    total, steps = torch.zeros((), device=device), 0
     network.train()
-    if params.unselected == "decay":  # from the first step on, so that a resumed run is no different from a whole one
-        for parameter in network.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-    for index in order.split(params.batch_size):
+    for start in range(0, count, params.batch_size):
+        part = slice(start, start + params.batch_size)
+        index = order[part]
         if len(index) < 2 * size():  # BatchNorm needs two images
             continue
-        index = index.to(data.train_images.device)
-        images = share(augment(data.train_images[index], generator, params.crop_padding, params.flip))
+        images = share(augmentation.of(part)(data.train_images[index]))
         labels = share(data.train_labels[index])
         # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay"),
         # as they did on the PyTorch that the official code was written for.
         optimizer.zero_grad(set_to_none=params.unselected == "freeze")
-        with torch.autocast(images.device.type, torch.bfloat16, enabled=params.amp):
+        with torch.autocast(device.type, torch.bfloat16, enabled=params.amp):
             loss = F.cross_entropy(network(images, random_genotype(paths)), labels)
         loss = loss * weight(len(labels), len(index))
         loss.backward()
-        nn.utils.clip_grad_norm_(network.parameters(), params.clip_norm, foreach=True)
+        nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
         optimizer.step()
         total, steps = total + loss.detach(), steps + 1
     return float(average(total / steps))
+
+
+def make_optimizer(network: Supernet, params: SupernetParams) -> torch.optim.SGD:
+    """SGD over the network's parameters, before :func:`~pipeline.distributed.parallel` wraps it.
+
+    Where unselected operations decay, gradients are zeros from here on, not none; the fast trainer keeps them all in
+    one vector.
+    """
+    parameters = list(network.parameters())
+    if params.unselected == "decay":
+        if params.trainer == "fast":
+            parameters = [flatten(network)]
+        else:
+            for parameter in parameters:
+                parameter.grad = torch.zeros_like(parameter)
+    return torch.optim.SGD(
+        parameters,
+        params.learning_rate,
+        momentum=params.momentum,
+        weight_decay=params.weight_decay,
+        foreach=True,  # thousands of small tensors: one call for all of them
+    )
 
 
 def validate(probe: Probe, paths: Sequence[Genotype]) -> dict[str, float]:
@@ -152,14 +161,8 @@ def run(context: Context) -> dict[str, float]:
     network = build_supernet(context, data.num_classes)
     if leader():
         save_weights(context.out / INITIAL, network)
+    optimizer = make_optimizer(network, params)
     trained = parallel(network, unused=True)
-    optimizer = torch.optim.SGD(
-        network.parameters(),
-        params.learning_rate,
-        momentum=params.momentum,
-        weight_decay=params.weight_decay,
-        foreach=True,  # thousands of small tensors: one call for all of them
-    )
     inputs = [context.output_of("data", context.axes["dataset"]) / "manifest.json"]
     scratch = Scratch(context, {"supernet": params, "measures": context.params.measures}, inputs)
     state = scratch.load("state.pt") or {"epoch": 0, "history": []}

@@ -84,8 +84,13 @@ class Matrix(Section):
 
 
 class SupernetParams(Section):
-    """Supernet training (official train_supernet; the defaults of the paper profile have their sources there)."""
+    """Supernet training (official train_supernet; the defaults of the paper profile have their sources there).
 
+    ``trainer``: ``plain`` leaves gradients and steps to the framework, ``fast`` finds the same, to float tolerance, in
+    less time (:mod:`models.quick_gradients`, :mod:`pipeline.flat`).
+    """
+
+    trainer: Literal["plain", "fast"]
     channels: Count
     layers: Annotated[int, Field(ge=3)]
     train_share: Annotated[float, Field(gt=0, lt=1, description="of the training images; the rest is for the search")]

@@ -47,7 +47,7 @@ def data() -> SearchData:
 def network_and_optimizer() -> tuple[Supernet, torch.optim.Optimizer]:
     torch.manual_seed(0)
     network = Supernet(num_classes=4, channels=2, layers=3)
-    return network, torch.optim.SGD(network.parameters(), 0.05, momentum=0.9, weight_decay=3e-4)
+    return network, supernet.make_optimizer(network, PARAMS)
 
 
 def free_port() -> int:

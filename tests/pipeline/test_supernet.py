@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,15 +16,16 @@ from safetensors.torch import load_file
 from models.errors import GenasError
 from models.genotype import random_genotype
 from pipeline import supernet
+from pipeline.augmentation import Augmentation
 from pipeline.config import SupernetParams
 from pipeline.search_data import load_search_data
 from pipeline.supernet import (
     INITIAL,
     TRAINED,
-    augment,
     build_supernet,
     cosine,
     load_supernets,
+    make_optimizer,
     random_labels,
     train_epoch,
 )
@@ -96,8 +98,7 @@ def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
         params = settings(unselected=unselected, weight_decay=0.1, learning_rate=0.1, momentum=0.0)
         network = build_supernet(context, data.num_classes)
         start = {name: p.detach().clone() for name, p in network.named_parameters()}
-        optimizer = torch.optim.SGD(network.parameters(), 0.1, momentum=0.0, weight_decay=0.1)
-        train_epoch(network, optimizer, data, params, seed=0, epoch=0)
+        train_epoch(network, make_optimizer(network, params), data, params, seed=0, epoch=0)
         states[unselected] = {name: p.detach() for name, p in network.named_parameters()}
     paths = np.random.default_rng([0, 2, 0])
     steps = math.ceil(len(data.train_labels) / 20)
@@ -119,8 +120,37 @@ def test_the_cosine_by_hand() -> None:
     assert [cosine(epoch, params) for epoch in range(4)] == pytest.approx(expected)
 
 
+def augment(images: torch.Tensor, generator: torch.Generator, padding: int, flip: bool) -> torch.Tensor:
+    params = settings(crop_padding=padding, flip=flip)
+    return Augmentation.draw(len(images), params, generator, images.device)(images)
+
+
 def numbered(n: int = 4, size: int = 6) -> torch.Tensor:
     return torch.arange(1.0, n * 3 * size * size + 1).view(n, 3, size, size)
+
+
+def test_part_of_an_augmentation_is_that_of_the_part() -> None:
+    images, params = numbered(8), settings(crop_padding=2, flip=True)
+    whole = Augmentation.draw(8, params, torch.Generator().manual_seed(0), images.device)
+    assert torch.equal(whole.of(slice(2, 5))(images[2:5]), whole(images)[2:5])
+
+
+@pytest.mark.parametrize("unselected", ["decay", "freeze"])
+def test_the_fast_trainer_takes_the_plain_one_s_steps(tiny: Tiny, unselected: str) -> None:
+    """Twenty steps and more: weights, running statistics and losses to float tolerance."""
+    context = tiny.context("supernet", **ROW)
+    data = load_search_data(context)
+    states, losses = [], []
+    for trainer in ("plain", "fast"):
+        params = settings(trainer=trainer, unselected=unselected, batch_size=10, learning_rate=0.002)
+        network = build_supernet(replace(context, params=context.params.model_copy(update={"supernet": params})), 3)
+        optimizer = make_optimizer(network, params)
+        losses.append([train_epoch(network, optimizer, data, params, seed=0, epoch=epoch) for epoch in range(7)])
+        states.append(network.state_dict())
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=1e-5, msg=name)
 
 
 @pytest.mark.parametrize("flip", [False, True])
