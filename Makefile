@@ -26,7 +26,7 @@ setup: .venv/.ready
 
 .venv/.ready: pyproject.toml constraints.txt tools/install_detectron2.py
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[detect,segment,export,dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[detect,segment,export,cluster,dev]"
 	$(BIN)/python tools/install_detectron2.py
 	$(BIN)/dvc config --local core.check_update false
 	touch $@

@@ -7,7 +7,8 @@
 | a measure's name | float64 | its value in its own unit, for each term of the metric |
 | ``loss_0`` ... | float64 | mean validation loss in nats at each sigma, where flatness is a term |
 | ``flatness_error`` | float64 | standard error of flatness over the draws, where there are several |
-| ``score`` | float64 | what the search maximised; missing in quarantine |
+| ``images``, ``dropped`` | int64, bool | with early decisions: how many images were seen, whether for that reason |
+| ``score`` | float64 | what the search maximised; missing in quarantine and where dropped |
 | ``error`` | string | why a candidate is in quarantine, else empty |
 """
 

@@ -15,7 +15,8 @@ from pipeline import measures
 from pipeline.config import MeasureParams, MetricParams, SearchParams
 
 Candidate = dict[str, Any]
-"""``encoding``, ``generation``, every term that was measured, ``score`` (None in quarantine) and ``error``."""
+"""``encoding``, ``generation``, every term that was measured, ``score`` (None in quarantine or dropped) and ``error``;
+with early decisions ``images`` and ``dropped``."""
 
 PATIENCE = 100
 """Proposals tried for each one that is wanted."""
@@ -69,8 +70,9 @@ def propose(
 
 
 def rate(candidates: Sequence[Candidate], metric: MetricParams, params: MeasureParams) -> None:
-    """Set every candidate's ``score``: None in quarantine, else what the metric makes of all those measured."""
-    sound = [candidate for candidate in candidates if not candidate["error"]]
+    """Set every candidate's ``score``: None in quarantine and where it was dropped, else what the metric makes of all
+    those measured."""
+    sound = [candidate for candidate in candidates if not candidate["error"] and not candidate.get("dropped")]
     values = {name: [candidate[name] for candidate in sound] for name in metric.terms}
     for candidate, score in zip(sound, measures.combine(values, metric, params), strict=True):
         candidate["score"] = float(score)

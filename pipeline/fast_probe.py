@@ -18,7 +18,7 @@ from models.folded import Folded, Statistics, calibrate, run_path
 from models.genotype import Genotype
 from models.supernet import Supernet
 from pipeline.config import MeasureParams
-from pipeline.probe import BatchNorm, Noise, Probe, means, totals
+from pipeline.probe import BatchNorm, Noise, Probe, outcome
 
 if TYPE_CHECKING:
     from pipeline.search_data import SearchData
@@ -36,10 +36,9 @@ class FastProbe(Probe):
         super().__init__(network, data, params, seed, initial)
         self.weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
         self.dtype = getattr(torch, params.precision)
-        chunk = CPU_CHUNK if data.held_images.device.type == "cpu" else params.batch_size
         channels_last = torch.channels_last
-        images = data.held_images[: params.images].to(self.dtype, memory_format=channels_last)
-        self.chunks, self.chunk_labels = images.split(chunk), data.held_labels[: params.images].split(chunk)
+        self.chunk = CPU_CHUNK if self.images.device.type == "cpu" else params.batch_size
+        self.typed = self.images.to(self.dtype, memory_format=channels_last)
         self.calibration = [batch.contiguous(memory_format=channels_last) for batch in self.calibration]
         self.calibrated: Genotype | None = None
         self.statistics: Statistics = {}
@@ -50,15 +49,16 @@ class FastProbe(Probe):
             self.statistics = calibrate(self.network, genotype, self.weights, self.calibration, momentum)
             self.calibrated = genotype
 
-    def evaluate_under(self, genotype: Genotype, noises: Iterable[Noise]) -> list[tuple[float, float]]:
+    def outcomes(self, genotype: Genotype, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
+        images, labels = (whole[part].split(self.chunk) for whole in (self.typed, self.labels))
         results = []
         for noise in noises:
             weights = self.weights | {name: self.weights[name] + offset for name, offset in noise.items()}
             norm = Folded(weights, self.statistics, self.dtype)
-            with torch.inference_mode():
-                logits = [run_path(self.network, genotype, images, norm) for images in self.chunks]
-                results.append(totals(logits, self.chunk_labels))
-        return means(results, len(torch.cat(self.chunk_labels)))
+            with torch.no_grad():
+                pairs = zip(images, labels, strict=True)
+                results.append(torch.cat([outcome(run_path(self.network, genotype, x, norm), y) for x, y in pairs], 1))
+        return torch.stack(results)
 
     def loss(self, genotype: Genotype, count: int) -> Tensor:
         modules = dict(self.network.named_modules())

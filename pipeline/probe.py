@@ -26,19 +26,9 @@ Noise = Mapping[str, Tensor]
 """What is added to parameters, by their name in the supernet."""
 
 
-def totals(logits: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
-    """Summed cross-entropy and number of right answers over batches, (2,) float64, on the logits' device."""
-    loss = torch.zeros((), dtype=torch.float64, device=labels[0].device)
-    right = torch.zeros_like(loss)
-    for scores, truth in zip(logits, labels, strict=True):
-        loss += F.cross_entropy(scores, truth, reduction="sum")
-        right += (scores.argmax(1) == truth).sum()
-    return torch.stack([loss, right])
-
-
-def means(results: Sequence[Tensor], count: int) -> list[tuple[float, float]]:
-    """:func:`totals` over ``count`` images as numbers of the host, which it waits for here and only here."""
-    return [(loss, right) for loss, right in (torch.stack(list(results)) / count).tolist()]
+def outcome(logits: Tensor, labels: Tensor) -> Tensor:
+    """Cross-entropy (nats) of each of n images and whether it is right, (2, n), on the logits' device."""
+    return torch.stack([F.cross_entropy(logits, labels, reduction="none"), (logits.argmax(1) == labels).float()])
 
 
 class Probe:
@@ -56,8 +46,7 @@ class Probe:
         self, network: Supernet, data: SearchData, params: MeasureParams, seed: int, initial: Supernet | None = None
     ) -> None:
         self.network, self.initial, self.params, self.seed = network, initial, params, seed
-        self.images = data.held_images[: params.images].split(params.batch_size)
-        self.labels = data.held_labels[: params.images].split(params.batch_size)
+        self.images, self.labels = data.held_images[: params.images], data.held_labels[: params.images]
         self.calibration: Sequence[Tensor] = data.train_images[: params.recalibrate_images].split(params.batch_size)
         self.standard_noise: dict[object, Tensor] = {}
         """What a measure has drawn and will need again for the next architecture, by a key of its own."""
@@ -81,26 +70,36 @@ class Probe:
             if isinstance(norm, BatchNorm):
                 norm.momentum = 0.1
 
-    def evaluate(self, genotype: Genotype) -> tuple[float, float]:
-        """Mean cross-entropy (nats) and accuracy in [0, 1] over the held-out images, statistics as they stand."""
-        return self.evaluate_under(genotype, [{}])[0]
+    def outcomes(self, genotype: Genotype, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
+        """Cross-entropy (nats) and rightness of each held-out image under each noise in turn, statistics as they stand.
 
-    def evaluate_under(self, genotype: Genotype, noises: Iterable[Noise]) -> list[tuple[float, float]]:
-        """What :meth:`evaluate` returns, under each noise in turn."""
+        Args:
+            genotype: the path.
+            noises: what is added to the weights.
+            part: which of the images.
+
+        Returns:
+            (noises, 2, images of the part), on the network's device.
+        """
         self.network.eval()
+        images, labels = (whole[part].split(self.params.batch_size) for whole in (self.images, self.labels))
         results = []
         for noise in noises:
             with self.perturbed(noise), torch.no_grad():
-                logits = [self.network(images, genotype) for images in self.images]
-            results.append(totals(logits, self.labels))
-        return means(results, sum(len(labels) for labels in self.labels))
+                pairs = zip(images, labels, strict=True)
+                results.append(torch.cat([outcome(self.network(x, genotype), y) for x, y in pairs], 1))
+        return torch.stack(results)
+
+    def evaluate(self, genotype: Genotype) -> tuple[float, float]:
+        """Mean cross-entropy (nats) and accuracy in [0, 1] over the held-out images, statistics as they stand."""
+        loss, accuracy = self.outcomes(genotype, [{}])[0].double().mean(1).tolist()
+        return loss, accuracy
 
     def loss(self, genotype: Genotype, count: int) -> Tensor:
         """Mean cross-entropy over the first ``count`` held-out images as a scalar with its graph, statistics as they
         stand."""
         self.network.eval()
-        images, labels = torch.cat(self.images)[:count], torch.cat(self.labels)[:count]
-        return F.cross_entropy(self.network(images, genotype), labels)
+        return F.cross_entropy(self.network(self.images[:count], genotype), self.labels[:count])
 
     def path_parameters(self, genotype: Genotype) -> dict[str, nn.Parameter]:
         """The parameters that act in a path, by their name in the supernet."""

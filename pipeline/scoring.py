@@ -1,8 +1,9 @@
 """Measuring many architectures: a ``map`` over one process, several, or somebody's cluster.
 
 What an architecture scores depends on the architecture alone, so it does not matter where or in which order that
-happens. ``GENAS_WORKERS`` is a number of processes; ``GENAS_EXECUTOR=module:function`` names a function that returns a
-``concurrent.futures`` executor, such as Dask's ``Client(...).get_executor()``, or anything else with its ``map``.
+happens. ``GENAS_WORKERS`` is a number of processes (:mod:`pipeline.workers`); ``GENAS_EXECUTOR=module:function`` names
+a function that returns a ``concurrent.futures`` executor, such as those of :mod:`pipeline.clusters`, or anything else
+with its ``map``.
 """
 
 from __future__ import annotations
@@ -11,55 +12,87 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import get_context
 from pkgutil import resolve_name
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from models.errors import GenasError
 from models.genotype import Genotype
 from pipeline import measures
+from pipeline.config import MetricParams
 from pipeline.context import Context
+from pipeline.early import Sight, look
 from pipeline.fast_probe import make_probe
 from pipeline.memory import keep_memory
 from pipeline.search_data import load_search_data
 from pipeline.supernet import TRAINED, load_supernets, weights_folder
+from pipeline.workers import Workers
 
 Values = dict[str, Any]
 """What was measured of an architecture; ``score``, None until a metric rates it; ``error``, empty if all went well."""
 
-Score = Callable[[Genotype], Values]
-ScoreAll = Callable[[Iterable[Genotype]], Iterable[Values]]
+SIGHT = "sight"
+"""The key under which early decisions hand on what was seen of a candidate that was scored to the end."""
+
+
+class Score(Protocol):
+    """Measures one architecture."""
+
+    def __call__(self, genotype: Genotype, bar: Sight | None = None) -> Values: ...
+
+
+class ScoreAll(Protocol):
+    """Measures architectures, in their order; with early decisions against ``bar``."""
+
+    def __call__(self, genotypes: Iterable[Genotype], bar: Sight | None = None) -> Iterable[Values]: ...
 
 
 class Executor(Protocol):
     """Whatever maps a function over its arguments, elsewhere and in their order."""
 
-    def map(self, fn: Score, genotypes: Iterable[Genotype], /) -> Iterable[Values]: ...
+    def map(self, fn: Callable[[Genotype], Values], genotypes: Iterable[Genotype], /) -> Iterable[Values]: ...
 
 
-def make_scorer(context: Context, names: Sequence[str]) -> Score:
-    """A function that takes the named measures of one architecture of the row's supernet.
+class Request(NamedTuple):
+    """What is to be measured: measures by name, or what a metric needs with early decisions."""
+
+    names: tuple[str, ...]
+    metric: MetricParams | None = None
+
+
+def make_scorer(context: Context, request: Request) -> Score:
+    """A function that takes the measures of one architecture of the row's supernet.
 
     An architecture that fails, or for which a measure is not finite, comes back with an ``error`` that says so.
     """
     data = load_search_data(context)
     initial, trained = load_supernets(context, data.num_classes)
     probe = make_probe(trained, data, context.params.measures, int(context.axes["seed"]), initial)
+    names, metric, early = *request, context.params.search.early
 
-    def score(genotype: Genotype) -> Values:
+    def taken(genotype: Genotype, bar: Sight | None) -> Values:
+        if metric is None or early is None:
+            return measures.take(probe, genotype, names)
+        values, sight = look(probe, genotype, metric, early, bar)
+        return values if values["dropped"] else {**values, SIGHT: sight}
+
+    def score(genotype: Genotype, bar: Sight | None = None) -> Values:
         try:
-            values = measures.take(probe, genotype, names)
+            values = taken(genotype, bar)
         except (RuntimeError, ArithmeticError, ValueError) as error:
-            return {"score": None, "error": " ".join(f"{type(error).__name__}: {error}".split())}
+            return quarantined(" ".join(f"{type(error).__name__}: {error}".split()))
         wrong = [f"{name} is {values[name]}" for name in names if not math.isfinite(values[name])]
         return {**values, "score": None, "error": ", ".join(wrong)}
 
     return score
+
+
+def quarantined(error: str) -> Values:
+    """What stands for an architecture that could not be measured."""
+    return {"score": None, "error": error}
 
 
 _made: dict[str, Score] = {}
@@ -68,17 +101,17 @@ _turn = threading.Lock()
 """Threads of one process share the scorer, and a measure moves its weights: they take turns."""
 
 
-def score_elsewhere(context: Context, names: Sequence[str], genotype: Genotype) -> Values:
+def score_elsewhere(context: Context, request: Request, bar: Sight | None, genotype: Genotype) -> Values:
     """What :func:`make_scorer`'s function returns, in a process that another one sends architectures to."""
     trained = weights_folder(context) / TRAINED
-    key = repr((trained, trained.stat().st_mtime_ns, context.row, names, context.params.model_dump_json()))
+    key = repr((trained, trained.stat().st_mtime_ns, context.row, request, context.params.model_dump_json()))
     with _turn:
         if key not in _made:
-            torch.set_num_threads(1)
             keep_memory()
+            torch.set_num_threads(1)
             _made.clear()
-            _made[key] = make_scorer(context, names)
-        return _made[key](genotype)
+            _made[key] = make_scorer(context, request)
+        return _made[key](genotype, bar)
 
 
 def named_executor(name: str) -> Executor:
@@ -100,21 +133,32 @@ def named_executor(name: str) -> Executor:
 
 
 @contextmanager
-def scoring(context: Context, names: Sequence[str]) -> Iterator[ScoreAll]:
-    """A ``map`` that takes the named measures of architectures, in their order.
+def scoring(context: Context, names: Sequence[str], metric: MetricParams | None = None) -> Iterator[ScoreAll]:
+    """A ``map`` that takes the measures of architectures, in their order.
+
+    Args:
+        context: whose supernet they are measured in.
+        names: of the measures.
+        metric: what rates them, where ``search.early`` may drop some.
 
     Raises:
         GenasError: an output of the supernet is missing or of another shape; ``GENAS_EXECUTOR`` names nothing.
     """
     workers, name = int(os.environ.get("GENAS_WORKERS", "1")), os.environ.get("GENAS_EXECUTOR", "")
     silent = Context(context.stage, dict(context.axes), context.params, context.root)
-    there = partial(score_elsewhere, silent, tuple(names))
+    request = Request(tuple(names), metric)
+
+    def through(executor: Executor) -> ScoreAll:
+        def score_all(genotypes: Iterable[Genotype], bar: Sight | None = None) -> Iterable[Values]:
+            return executor.map(partial(score_elsewhere, silent, request, bar), genotypes)
+
+        return score_all
+
     if name:
-        executor = named_executor(name)
-        yield lambda genotypes: executor.map(there, genotypes)
+        yield through(named_executor(name))
     elif workers > 1:
-        with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
-            yield lambda genotypes: pool.map(there, genotypes)
+        with Workers(workers, quarantined) as pool:
+            yield through(pool)
     else:
-        score = make_scorer(context, names)
-        yield lambda genotypes: map(score, genotypes)
+        score = make_scorer(context, request)
+        yield lambda genotypes, bar=None: (score(genotype, bar) for genotype in genotypes)

@@ -15,35 +15,57 @@ from models.genotype import Genotype
 from pipeline import pictures
 from pipeline.candidates import leave_winner, write_candidates
 from pipeline.context import Context
+from pipeline.early import Sight
 from pipeline.evolution import Candidate, best_of, propose, rate, summary
-from pipeline.scoring import scoring
+from pipeline.scoring import SIGHT, scoring
 from pipeline.scratch import Scratch
 from pipeline.supernet import INITIAL, TRAINED, weights_folder
+
+
+def last_parent(candidates: list[Candidate], sights: dict[str, Sight], parents: int) -> Sight | None:
+    """What was seen of the worst of the best, which the next candidates have to reach; None until there are enough."""
+    best = best_of(candidates, parents)
+    kept = {name_of(candidate): sights[name_of(candidate)] for candidate in best if name_of(candidate) in sights}
+    sights.clear()
+    sights.update(kept)  # the others cannot come back
+    return sights.get(name_of(best[-1])) if len(best) == parents else None
+
+
+def name_of(candidate: Candidate) -> str:
+    """A candidate's architecture as a key."""
+    return " ".join(map(str, candidate["encoding"]))
 
 
 def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[dict[str, float]]]:
     """All candidates in the order of their scoring, and the history by generation."""
     params, seed = context.params.search, int(context.axes["seed"])
     metric = context.params.metrics[context.axes["metric"]]
-    state = scratch.load("state.pt") or {"candidates": [], "history": []}
+    state = scratch.load("state.pt") or {"candidates": [], "history": [], "sights": {}}
     candidates, history = state["candidates"], state["history"]
+    sights = {name: Sight.from_tensors(*parts) for name, parts in state["sights"].items()}
     seen = {Genotype.decode(c["encoding"]) for c in candidates}
     with (
-        scoring(context, tuple(metric.terms)) as score_all,
+        scoring(context, tuple(metric.terms), metric) as score_all,
         tqdm(total=params.generations * params.population, initial=len(candidates), unit="cell", disable=None) as bar,
     ):
         for generation in range(len(history), params.generations):
             rng = np.random.default_rng([seed, 4, generation])
             elders = best_of(candidates, params.parents) if metric.strategy == "evolution" else []
             population = propose([Genotype.decode(c["encoding"]) for c in elders], seen, params, rng)
-            for genotype, values in zip(population, score_all(population), strict=True):
-                candidates.append({"encoding": list(genotype.encode()), "generation": generation, **values})
+            to_reach = last_parent(candidates, sights, params.parents) if params.early else None
+            for genotype, values in zip(population, score_all(population, to_reach), strict=True):
+                candidate = {"encoding": list(genotype.encode()), "generation": generation, **values}
+                if SIGHT in candidate:
+                    sights[name_of(candidate)] = candidate.pop(SIGHT)
+                candidates.append(candidate)
                 bar.update()
             rate(candidates, metric, context.params.measures)
             row = summary(candidates, generation)
             history.append({"generation": generation, **row})
             context.log(generation, row)
-            scratch.save("state.pt", {"candidates": candidates, "history": history})
+            last_parent(candidates, sights, params.parents)
+            parts = {name: sight.as_tensors() for name, sight in sights.items()}
+            scratch.save("state.pt", {"candidates": candidates, "history": history, "sights": parts})
     return candidates, history
 
 
@@ -51,10 +73,13 @@ def run(context: Context) -> dict[str, float]:
     """Search with one metric; leaves the winner, every candidate with every term, the history and pictures.
 
     Raises:
-        GenasError: every candidate ended in quarantine, or the limits leave too few architectures.
+        GenasError: every candidate ended in quarantine, the limits leave too few architectures, or early decisions are
+            asked for a metric that has no score of one candidate alone.
     """
     weights = weights_folder(context)
     metric = context.axes["metric"]
+    if context.params.search.early and context.params.metrics[metric].combine == "rank":
+        raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")
     settings = {
         "search": context.params.search,
         "measures": context.params.measures,
@@ -74,5 +99,7 @@ def run(context: Context) -> dict[str, float]:
     losses = pictures.finalist_losses(table, context.params.measures.flatness.sigma)
     pictures.draw_search(frame, context.out / "search.png", context.row, losses)
     scratch.close()
-    quarantined = sum(c["score"] is None for c in candidates)
-    return {**metrics, "candidates": len(candidates), "quarantined": quarantined}
+    counts = {"candidates": len(candidates), "quarantined": sum(bool(c["error"]) for c in candidates)}
+    if context.params.search.early:
+        counts["dropped"] = sum(bool(c.get("dropped")) for c in candidates)
+    return {**metrics, **counts}

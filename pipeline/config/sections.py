@@ -187,11 +187,19 @@ class MetricParams(Section):
         return self
 
 
+class EarlyParams(Section):
+    """When a candidate is dropped (:mod:`pipeline.early`): looked at after each of these ``shares`` of the images, if
+    it stays below the last parent at this one-sided ``confidence``."""
+
+    shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
 class SearchParams(Section):
     """Evolution (official search.py and config.py).
 
     ``max_params`` and ``max_macs`` limit what is proposed, by the cost of the network that Table 2 compares (14 cells,
-    48 channels, 224 pixels).
+    48 channels, 224 pixels). ``early`` drops candidates that cannot reach the parents; null scores all to the end.
     """
 
     population: Count
@@ -203,6 +211,7 @@ class SearchParams(Section):
     mutate_cells: Literal["both", "normal"]
     max_params: Positive | None
     max_macs: Positive | None
+    early: EarlyParams | None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

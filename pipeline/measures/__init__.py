@@ -1,13 +1,15 @@
 """Search measures by name: the modules of this folder that :data:`pipeline.config.MEASURES` lists.
 
-A new measure is one module with the two functions of :class:`Measure`, and its name in that list.
+A new measure is one module with the functions of :class:`Measure`, and its name in that list; one that is a mean over
+images, or made of such means, offers those of :class:`ImageMeasure` instead of ``measure``, and early decisions then
+work on it too (:mod:`pipeline.early`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +18,8 @@ from scipy.stats import rankdata
 from models.genotype import Genotype
 from pipeline.config import MEASURES, MeasureParams, MetricParams
 from pipeline.probe import Probe
+
+Array = NDArray[np.float64]
 
 
 class Measure(Protocol):
@@ -28,10 +32,34 @@ class Measure(Protocol):
         """The factor that brings the measure to the scale on which metrics are added up (Eq. 5): larger is better."""
 
 
-def get(name: str) -> Measure:
+@runtime_checkable
+class ImageMeasure(Protocol):
+    """What the module of a measure offers that is a function of means over held-out images."""
+
+    def observe(self, probe: Probe, genotype: Genotype, part: slice) -> Array:
+        """What is seen of each of n images, (quantities, n); the path is recalibrated."""
+
+    def summarise(self, means: Array, params: MeasureParams) -> dict[str, Array]:
+        """What :meth:`Measure.measure` returns, from means (quantities, ...) over images, elementwise in the rest."""
+
+    def scale(self, params: MeasureParams) -> float:
+        """As that of :class:`Measure`."""
+
+
+def get(name: str) -> Measure | ImageMeasure:
     """The module of a measure."""
     assert name in MEASURES, f"{name} passed the validation of params.yaml"
-    return cast(Measure, import_module(f"pipeline.measures.{name}"))
+    return cast(Measure | ImageMeasure, import_module(f"pipeline.measures.{name}"))
+
+
+def measure(name: str, probe: Probe, genotype: Genotype) -> dict[str, float]:
+    """A measure of an architecture, and what it keeps beside it."""
+    module = get(name)
+    if not isinstance(module, ImageMeasure):
+        return module.measure(probe, genotype)
+    probe.recalibrate(genotype)
+    means = module.observe(probe, genotype, slice(None)).mean(1)
+    return {term: float(value) for term, value in module.summarise(means, probe.params).items()}
 
 
 def take(probe: Probe, genotype: Genotype, terms: Iterable[str]) -> dict[str, float]:
@@ -39,7 +67,7 @@ def take(probe: Probe, genotype: Genotype, terms: Iterable[str]) -> dict[str, fl
     values: dict[str, float] = {}
     for name in terms:
         if name not in values:
-            values |= get(name).measure(probe, genotype)
+            values |= measure(name, probe, genotype)
     return values
 
 

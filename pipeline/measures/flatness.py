@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.genotype import Genotype
@@ -19,17 +21,18 @@ from pipeline.config import FlatnessParams, MeasureParams
 from pipeline.hessian import top_eigenpairs
 from pipeline.probe import Probe
 
+Array = NDArray[np.float64]
 EPSILON = 1e-5
 """Keeps the inverse finite (official tester_wlm.py)."""
 Direction = Callable[[int], dict[str, Tensor]]
 """Standard noise of every perturbed parameter at a step."""
 
 
-def flatness(losses: Sequence[float], sigma: Sequence[float], alpha: float = 1.0) -> float:
+def flatness(losses: Sequence[float] | Array, sigma: Sequence[float], alpha: float = 1.0) -> Any:
     """Eq. 4, with the inverse over the whole sum as the official code has it (the printed bracket is misplaced).
 
     Args:
-        losses: mean validation loss under each perturbation.
+        losses: mean validation loss under each perturbation; with more axes than one, of many at once.
         sigma: standard deviations of the perturbations, increasing.
         alpha: weight of the depth term |L(sigma_1) / sigma_1|.
 
@@ -104,25 +107,31 @@ def perturbations(params: FlatnessParams, direction: Direction) -> Iterator[dict
         yield noise
 
 
-def draw_losses(probe: Probe, genotype: Genotype) -> list[list[float]]:
-    """The losses at each sigma for each draw, after one recalibration."""
-    probe.recalibrate(genotype)
-    params = probe.params.flatness
-    return [
-        [loss for loss, _ in probe.evaluate_under(genotype, perturbations(params, direction))]
+def observe(probe: Probe, genotype: Genotype, part: slice) -> Array:
+    """Cross-entropy (nats) of each of n images at each sigma for each draw, (draws * sigmas, n), draws outermost."""
+    rows = [
+        probe.outcomes(genotype, perturbations(probe.params.flatness, direction), part)[:, 0]
         for direction in directions(probe, genotype, positions(probe, genotype))
     ]
+    return torch.cat(rows).double().cpu().numpy()
 
 
-def measure(probe: Probe, genotype: Genotype) -> dict[str, float]:
+def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:
     """Flatness averaged over the draws, the mean loss at each sigma, and the standard error over the draws."""
-    params = probe.params.flatness
-    drawn = draw_losses(probe, genotype)
-    values = [flatness(losses, params.sigma, params.alpha) for losses in drawn]
-    result = {"flatness": float(np.mean(values))}
-    if params.draws > 1:
-        result["flatness_error"] = float(np.std(values, ddof=1) / np.sqrt(params.draws))
-    return result | {f"loss_{i}": float(loss) for i, loss in enumerate(np.mean(drawn, axis=0))}
+    own = params.flatness
+    drawn = means.reshape(own.draws, len(own.sigma), *means.shape[1:])
+    values = np.stack([flatness(losses, own.sigma, own.alpha) for losses in drawn])
+    result = {"flatness": values.mean(0)}
+    if own.draws > 1:
+        result["flatness_error"] = values.std(0, ddof=1) / np.sqrt(own.draws)
+    return result | {f"loss_{i}": loss for i, loss in enumerate(drawn.mean(0))}
+
+
+def draw_losses(probe: Probe, genotype: Genotype) -> list[list[float]]:
+    """The mean losses at each sigma for each draw, (draws, sigmas), after a recalibration."""
+    probe.recalibrate(genotype)
+    means = observe(probe, genotype, slice(None)).mean(1)
+    return means.reshape(-1, len(probe.params.flatness.sigma)).tolist()
 
 
 def scale(params: MeasureParams) -> float:

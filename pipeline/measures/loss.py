@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from models.genotype import Genotype
 from pipeline.config import MeasureParams
 from pipeline.probe import Probe
 
 
-def measure(probe: Probe, genotype: Genotype) -> dict[str, float]:
+def observe(probe: Probe, genotype: Genotype, part: slice) -> NDArray[np.float64]:
+    """Cross-entropy (nats) of each of n images, (1, n)."""
+    return probe.outcomes(genotype, [{}], part)[:, 0].double().cpu().numpy()
+
+
+def summarise(means: NDArray[np.float64], params: MeasureParams) -> dict[str, NDArray[np.float64]]:
     """Mean cross-entropy in nats."""
-    probe.recalibrate(genotype)
-    return {"loss": probe.evaluate(genotype)[0]}
+    return {"loss": means[0]}
 
 
 def scale(params: MeasureParams) -> float:

@@ -22,7 +22,6 @@ from models.supernet import Supernet
 from pipeline import measures
 from pipeline.config import AngleParams, FlatnessParams, MeasureParams, MetricParams
 from pipeline.measures import angle as angle_module
-from pipeline.measures import flatness as flatness_module
 from pipeline.measures.angle import angle, official_angle, operation_weights, path_counts, weight_vector
 from pipeline.measures.flatness import directions, draw_losses, flatness, positions, standard_noise, steps
 from pipeline.probe import Probe
@@ -181,14 +180,14 @@ def test_perturbed_losses_of_a_known_loss(noise: str) -> None:
     assert draw_losses(one, path(0))[0] == pytest.approx(expected, rel=1e-5)
     assert float(line.line.weight.detach()) == pytest.approx(0.7)
     slope = abs(expected[1] - expected[0]) / 0.4
-    taken = flatness_module.measure(one, path(0))
+    taken = measures.measure("flatness", one, path(0))
     assert taken["flatness"] == pytest.approx(1 / (slope + expected[0] / 0.1 + 1e-5), rel=1e-4)
     assert [taken["loss_0"], taken["loss_1"]] == pytest.approx(expected, rel=1e-5)
 
 
 def test_several_draws_are_averaged_with_their_standard_error() -> None:
     one = probe(params(draws=3))
-    taken = flatness_module.measure(one, path(0))
+    taken = measures.measure("flatness", one, path(0))
     losses = draw_losses(one, path(0))
     values = [flatness(drawn, (0.01, 0.03, 0.06)) for drawn in losses]
     assert len(set(values)) == 3
@@ -196,7 +195,7 @@ def test_several_draws_are_averaged_with_their_standard_error() -> None:
     spread = math.sqrt(sum((value - sum(values) / 3) ** 2 for value in values) / 2)
     assert taken["flatness_error"] == pytest.approx(spread / math.sqrt(3))
     assert taken["loss_2"] == pytest.approx(sum(drawn[2] for drawn in losses) / 3)
-    assert "flatness_error" not in flatness_module.measure(probe(), path(0))
+    assert "flatness_error" not in measures.measure("flatness", probe(), path(0))
 
 
 def test_noise_off_the_path_cannot_act() -> None:
@@ -293,9 +292,9 @@ def test_a_score_does_not_depend_on_what_was_scored_before(terms: dict[str, floa
 
 def test_another_seed_draws_other_noise() -> None:
     one = probe(seed=0)
-    taken = flatness_module.measure(one, path(0))
+    taken = measures.measure("flatness", one, path(0))
     one.seed = 1
-    assert flatness_module.measure(one, path(0)) != taken
+    assert measures.measure("flatness", one, path(0)) != taken
 
 
 # ---- the probe ------------------------------------------------------------------------------------------------------
@@ -305,7 +304,7 @@ def test_another_seed_draws_other_noise() -> None:
 def test_weights_come_back_bit_for_bit(direction: str) -> None:
     one = probe(params(direction=direction))
     before = {name: parameter.detach().clone() for name, parameter in one.network.named_parameters()}
-    flatness_module.measure(one, path(0))
+    measures.measure("flatness", one, path(0))
     for name, parameter in one.network.named_parameters():
         assert torch.equal(parameter, before[name]), name
 
@@ -388,8 +387,8 @@ def test_accuracy_is_a_share(seed: int) -> None:
 
 def test_a_value_that_is_there_is_not_measured_again(monkeypatch: pytest.MonkeyPatch) -> None:
     one, evaluated = probe(), []
-    real = one.evaluate
-    monkeypatch.setattr(one, "evaluate", lambda genotype: evaluated.append(genotype) or real(genotype))
+    real = one.outcomes
+    monkeypatch.setattr(one, "outcomes", lambda genotype, *rest: evaluated.append(genotype) or real(genotype, *rest))
     both = measures.take(one, path(1), ("accuracy", "loss"))
     assert len(evaluated) == 1
     assert both["loss"] == measures.take(one, path(1), ("loss",))["loss"]

@@ -1,0 +1,85 @@
+"""Processes that measure architectures side by side, each with one thread and, where there are GPUs, one of them.
+
+A process that dies is replaced, and what it was measuring is measured again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from multiprocessing import get_context
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from pebble import ProcessExpired, ProcessPool
+
+ATTEMPTS = 3
+"""How often an item may end its process before it is given up."""
+
+
+def take_gpu(folder: str) -> None:
+    """Make the first GPU that no other worker holds this process's own, for as long as it lives.
+
+    A lock on a file stands for a GPU, because the system frees it however the process ends. With more workers than
+    GPUs, several share the last ones in turn. Nothing happens without GPUs or where ``GENAS_DEVICE`` names a device.
+    """
+    import torch
+
+    count = torch.cuda.device_count()
+    if not count or os.environ.get("GENAS_DEVICE"):
+        return
+    for place in range(1024):
+        lock = os.open(Path(folder) / f"{place}", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        os.environ["GENAS_DEVICE"] = f"cuda:{place % count}"
+        return
+
+
+class Workers:
+    """An executor with ``map`` over ``count`` processes.
+
+    Args:
+        count: processes.
+        given_up: what stands for the result of an item that ended its process :data:`ATTEMPTS` times.
+    """
+
+    def __init__(self, count: int, given_up: Callable[[str], Any]) -> None:
+        self.count, self.given_up = count, given_up
+
+    def __enter__(self) -> Self:
+        self.folder = tempfile.TemporaryDirectory(prefix="genas-gpus-")
+        self.pool = ProcessPool(
+            self.count, context=get_context("spawn"), initializer=take_gpu, initargs=[self.folder.name]
+        )
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.pool.stop()
+        self.pool.join()
+        self.folder.cleanup()
+
+    def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """The function's results, in the order of the items."""
+        started = [(item, self.pool.schedule(function, args=[item])) for item in items]
+        for item, future in started:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    yield future.result()
+                    break
+                except ProcessExpired as death:
+                    how = f"a scoring process ended with status {death.exitcode}"
+                    if attempt == ATTEMPTS:
+                        yield self.given_up(f"{how}, {ATTEMPTS} times")
+                        break
+                    print(f"{how}: another takes its place", file=sys.stderr)
+                    future = self.pool.schedule(function, args=[item])
