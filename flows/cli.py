@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from benchmarks.cli import app as bench_app
 from flows.process import StageError
 from models.errors import GenasError
 
@@ -28,6 +29,7 @@ data_app = typer.Typer(no_args_is_help=True, help="The data sets of a profile.")
 track_app = typer.Typer(no_args_is_help=True, help="The tracking database.")
 app.add_typer(data_app, name="data")
 app.add_typer(track_app, name="track")
+app.add_typer(bench_app, name="bench")
 
 Profile = Annotated[str, typer.Option("--profile", "-p", help="demo, mini, paper, or a folder with a params.yaml.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many stages run at once.")]

@@ -16,7 +16,7 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.checkpoint import load_state, save_weights
@@ -83,6 +83,38 @@ def cosine(epoch: int, params: SupernetParams) -> float:
     return params.learning_rate_min + span * (1 + math.cos(math.pi * (epoch + 1) / params.epochs)) / 2
 
 
+def train_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    genotype: Genotype,
+    params: SupernetParams,
+    batch: int | None = None,
+) -> Tensor:
+    """One step on one path; returns its loss, a scalar without graph.
+
+    Args:
+        network: in training mode, perhaps wrapped.
+        optimizer: its :func:`make_optimizer`.
+        images, labels: (n, C, H, W), augmented, and (n,); this process's share of the batch.
+        genotype: the path.
+        params: the stage's.
+        batch: images in the batch of all processes together, where there are several.
+    """
+    # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay"),
+    # as they did on the PyTorch that the official code was written for.
+    optimizer.zero_grad(set_to_none=params.unselected == "freeze")
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=params.amp):
+        loss = F.cross_entropy(network(images, genotype), labels)
+    loss = loss * weight(len(labels), batch or len(labels))
+    loss.backward()
+    trained = [one for group in optimizer.param_groups for one in group["params"]]
+    nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
+    optimizer.step()
+    return loss.detach()
+
+
 def train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
@@ -97,7 +129,6 @@ def train_epoch(
     device, count = data.train_images.device, len(data.train_labels)
     order = torch.randperm(count, generator=generator).to(device)
     augmentation = Augmentation.draw(count, params, generator, device)
-    trained = [one for group in optimizer.param_groups for one in group["params"]]
     total, steps = torch.zeros((), device=device), 0
     network.train()
     for start in range(0, count, params.batch_size):
@@ -107,16 +138,8 @@ def train_epoch(
             continue
         images = share(augmentation.of(part)(data.train_images[index]))
         labels = share(data.train_labels[index])
-        # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay"),
-        # as they did on the PyTorch that the official code was written for.
-        optimizer.zero_grad(set_to_none=params.unselected == "freeze")
-        with torch.autocast(device.type, torch.bfloat16, enabled=params.amp):
-            loss = F.cross_entropy(network(images, random_genotype(paths)), labels)
-        loss = loss * weight(len(labels), len(index))
-        loss.backward()
-        nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
-        optimizer.step()
-        total, steps = total + loss.detach(), steps + 1
+        loss = train_step(network, optimizer, images, labels, random_genotype(paths), params, len(index))
+        total, steps = total + loss, steps + 1
     return float(average(total / steps))
 
 

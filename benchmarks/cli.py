@@ -1,0 +1,66 @@
+"""``genas bench``: speed as ratios, measured side by side in one run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+# The benchmarks themselves are imported where they are run: `genas --help` answers at once.
+
+app = typer.Typer(no_args_is_help=True, help="How fast this project is here, as ratios measured side by side.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Quick = Annotated[bool, typer.Option("--quick", help="Smaller, in under 50 s.")]
+
+
+def show(result: dict[str, Any], as_json: bool) -> None:
+    """The result as JSON, or its ratio as a sentence and the rest as a list."""
+    if as_json:
+        typer.echo(json.dumps(result))
+        return
+    ratio = result.pop("ratio")
+    typer.echo(f"{ratio['median']:.2f} times as fast (minimum {ratio['min']:.2f}, maximum {ratio['max']:.2f})")
+    for name, value in result.items():
+        typer.echo(f"  {name}: {value}")
+
+
+@app.command()
+def score(
+    as_json: AsJson = False,
+    quick: Quick = False,
+    scorer: Annotated[str, typer.Option(help="As in params.yaml: plain, fast.")] = "fast",
+    precision: Annotated[str, typer.Option(help="As in params.yaml: float32, bfloat16.")] = "float32",
+) -> None:
+    """Score candidates by flatness: ours against the official way of doing it, at equal scores."""
+    from benchmarks import score as benchmark
+
+    show(benchmark.run(quick, scorer, precision), as_json)
+
+
+@app.command()
+def supernet(as_json: AsJson = False, quick: Quick = False) -> None:
+    """Train the supernet for some steps: ours against the official way of doing it."""
+    from benchmarks import supernet as benchmark
+
+    show(benchmark.run(quick), as_json)
+
+
+@app.command()
+def workers(
+    as_json: AsJson = False, quick: Quick = False, count: Annotated[int, typer.Option(min=2, help="Processes.")] = 2
+) -> None:
+    """Score the same candidates on several processes and on one."""
+    from benchmarks import workers as benchmark
+
+    show(benchmark.run(quick, count), as_json)
+
+
+@app.command()
+def growth(picture: Annotated[Path | None, typer.Option(help="Where to draw it.")] = None) -> None:
+    """How the cost of a score grows with images, sigmas and channels; prints JSON."""
+    from benchmarks import growth as benchmark
+
+    typer.echo(json.dumps(benchmark.run(picture), indent=1))

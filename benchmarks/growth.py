@@ -1,0 +1,112 @@
+"""How the cost of a score grows, and how far it is from the core's practical limit (``genas bench growth``)."""
+
+from __future__ import annotations
+
+import resource
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import torch
+import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
+from tqdm import tqdm
+
+from benchmarks import workload
+from models.genotype import Genotype
+from pipeline import measures
+from pipeline.fast_probe import make_probe
+from pipeline.memory import keep_memory
+
+BASE = {"images": 512, "sigmas": 3, "channels": 16}
+POINTS = {"images": (128, 256, 512), "sigmas": (2, 3, 6, 12), "channels": (4, 8, 16, 32)}
+SCORERS = ("plain", "fast")
+RECALIBRATE = 512
+
+
+def flops_of(genotype: Genotype, channels: int) -> float:
+    """Floating-point operations of a path for one image, two for each multiply-add of a convolution."""
+    network = workload.supernet(channels).eval()
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, 32, 32), genotype)
+    return float(counter.get_total_flops())
+
+
+def practical_limit() -> float:
+    """Operations a second of a large dense convolution on this core: the best of five."""
+    x = torch.randn(32, 256, 32, 32).contiguous(memory_format=torch.channels_last)
+    weight = torch.randn(256, 256, 3, 3).contiguous(memory_format=torch.channels_last)
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        F.conv2d(x, weight, padding=1)
+        times.append(time.perf_counter() - started)
+    return 2 * 32 * 32 * 32 * 256 * 256 * 9 / min(times)
+
+
+def point(scorer: str, images: int, sigmas: int, channels: int) -> dict[str, float]:
+    """Seconds a candidate (best of two each, mean over three), and what follows; in a fresh process of one thread."""
+    keep_memory()
+    torch.set_num_threads(1)
+    flat = workload.measures().flatness.model_copy(update={"sigma": tuple(1e-3 * i for i in range(1, sigmas + 1))})
+    settings = workload.measures(images=images, recalibrate_images=RECALIBRATE, scorer=scorer, flatness=flat)
+    network = workload.supernet(channels)
+    probe = make_probe(network, workload.halves(RECALIBRATE, images), settings, workload.SEED)
+    seconds = operations = 0.0
+    passes = sigmas * images + RECALIBRATE
+    for genotype in workload.architectures(3):
+        times = []
+        for _ in range(2):
+            probe = make_probe(network, workload.halves(RECALIBRATE, images), settings, workload.SEED)
+            started = time.perf_counter()
+            measures.measure("flatness", probe, genotype)
+            times.append(time.perf_counter() - started)
+        seconds += min(times) / 3
+        operations += flops_of(genotype, channels) * passes / 3
+    return {
+        "seconds": seconds,
+        "images_per_second": passes / seconds,
+        "share_of_limit": operations / seconds / practical_limit(),
+        "peak_megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+def run(picture: Path | None = None) -> dict[str, Any]:
+    """All points, one number changed at a time, each in a fresh process."""
+    wanted = [(axis, value, scorer) for axis, values in POINTS.items() for value in values for scorer in SCORERS]
+    rows = []
+    for axis, value, scorer in tqdm(wanted, "bench growth", disable=None):
+        settings = {**BASE, axis: value}
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            rows.append(
+                {"axis": axis, "value": value, "scorer": scorer, **pool.submit(point, scorer, **settings).result()}
+            )
+    if picture:
+        draw(rows, picture)
+    return {"recalibrate_images": RECALIBRATE, **BASE, "points": rows}
+
+
+def draw(rows: list[dict[str, Any]], path: Path) -> None:
+    """Seconds a candidate along each axis, and the share of the practical limit."""
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(2, len(POINTS), figsize=(11, 6), sharey="row", layout="constrained")
+    for column, axis in enumerate(POINTS):
+        for scorer in SCORERS:
+            own = [row for row in rows if (row["axis"], row["scorer"]) == (axis, scorer)]
+            values = [row["value"] for row in own]
+            axes[0, column].plot(values, [row["seconds"] for row in own], marker="o", label=scorer)
+            axes[1, column].plot(values, [100 * row["share_of_limit"] for row in own], marker="o", label=scorer)
+        axes[1, column].set_xlabel(axis)
+        for axes_row in axes[:, column]:
+            axes_row.set_ylim(bottom=0)
+            axes_row.grid(alpha=0.3)
+    axes[0, 0].set_ylabel("seconds a candidate")
+    axes[1, 0].set_ylabel("% of a large convolution's rate")
+    axes[0, 0].legend(frameon=False)
+    figure.savefig(path, dpi=120)
+    pyplot.close(figure)

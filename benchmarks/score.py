@@ -1,0 +1,69 @@
+"""Scoring a candidate by flatness: ours against the plain writing of the official evaluator (``genas bench score``)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from benchmarks import reference, workload
+from benchmarks.sides import Side, compare, take_turns
+from models.errors import GenasError
+from models.genotype import Genotype
+from pipeline import measures
+from pipeline.fast_probe import make_probe
+
+TOLERANCE = 1e-3
+"""Largest relative difference of two scores that are called equal."""
+
+
+def reference_side(images: int, recalibrate: int) -> Side:
+    """Loaders, copies and all."""
+    source = workload.digits()
+    transform = reference.transforms(workload.MEAN, workload.STD, augment=False)
+    parts = (slice(recalibrate), slice(recalibrate, recalibrate + images))
+    train, held = (reference.ImageSet(source.pixels[part], source.labels[part], transform) for part in parts)
+    network = workload.supernet(channels_last=False)
+    sigma = workload.measures().flatness.sigma
+    return lambda genotype: reference.score(network, genotype, train, held, sigma, workload.SEED)
+
+
+def our_side(images: int, recalibrate: int, **changed: Any) -> Side:
+    """A probe, as a search has it."""
+    settings = workload.measures(images=images, recalibrate_images=recalibrate, **changed)
+    probe = make_probe(workload.supernet(), workload.halves(recalibrate, images), settings, workload.SEED)
+
+    def score(genotype: Genotype) -> float:
+        return measures.measure("flatness", probe, genotype)["flatness"]
+
+    return score
+
+
+def run(quick: bool = False, scorer: str = "fast", precision: str = "float32") -> dict[str, Any]:
+    """The ratio of the times, and the largest relative difference of the scores.
+
+    Args:
+        quick: a quarter of the images and fewer candidates, under 50 s.
+        scorer, precision: of our side, as in ``params.yaml``.
+
+    Raises:
+        GenasError: in float32 the scores differ.
+    """
+    images, recalibrate, count = (128, 224, 4) if quick else (512, 896, 12)
+    sides = [
+        partial(reference_side, images, recalibrate),
+        partial(our_side, images, recalibrate, scorer=scorer, precision=precision),
+    ]
+    theirs, ours = take_turns(sides, workload.architectures(count), "bench score")
+    differences = [abs(one.result / other.result - 1) for one, other in zip(ours, theirs, strict=True)]
+    if precision == "float32" and max(differences) > TOLERANCE:
+        raise GenasError(f"bench score: scores differ by up to {max(differences):.2g}, expected {TOLERANCE}")
+    return {
+        **compare(theirs, ours),
+        "largest_difference": max(differences),
+        "images": images,
+        "recalibrate_images": recalibrate,
+        "sigmas": 3,
+        "channels": 16,
+        "scorer": scorer,
+        "precision": precision,
+    }

@@ -1,0 +1,70 @@
+"""Steps of supernet training: ours against the plain writing of the official loop (``genas bench supernet``)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from benchmarks import reference, workload
+from benchmarks.sides import Side, compare, take_turns
+from models.genotype import Genotype
+from models.quick_gradients import quicken
+from pipeline.augmentation import Augmentation
+from pipeline.supernet import make_optimizer, train_step
+
+
+def batches(count: int) -> Iterator[list[Tensor]]:
+    """Augmented batches of the reference, over and over, in its own processless loader."""
+    source = workload.digits()
+    transform = reference.transforms(workload.MEAN, workload.STD, augment=True)
+    images = reference.ImageSet(source.pixels[:count], source.labels[:count], transform)
+    while True:
+        yield from DataLoader(images, reference.BATCH, shuffle=True, drop_last=True)
+
+
+def reference_side() -> Side:
+    """One tensor after the other, image after image."""
+    network, params = workload.supernet(channels_last=False), workload.supernet_params()
+    optimizer = torch.optim.SGD(
+        network.parameters(), params.learning_rate, momentum=params.momentum, weight_decay=params.weight_decay
+    )
+    network.train()
+    source = batches(1024)
+
+    def step(genotype: Genotype) -> float:
+        return reference.train_step(network, optimizer, next(source), genotype, params.clip_norm)
+
+    return step
+
+
+def our_side() -> Side:
+    """What an epoch of the supernet stage does for a batch."""
+    params = workload.supernet_params()
+    network = quicken(workload.supernet()).train()
+    optimizer = make_optimizer(network, params)
+    data, generator = workload.halves(1024, 64), torch.Generator().manual_seed(workload.SEED)
+    augmentation = Augmentation.draw(1024, params, generator, data.train_images.device)
+    parts = itertools.cycle(slice(start, start + params.batch_size) for start in range(0, 1024, params.batch_size))
+
+    def step(genotype: Genotype) -> float:
+        part = next(parts)
+        images = augmentation.of(part)(data.train_images[part])
+        return float(train_step(network, optimizer, images, data.train_labels[part], genotype, params))
+
+    return step
+
+
+def run(quick: bool = False) -> dict[str, Any]:
+    """The ratio of the times of one step on the same path.
+
+    Args:
+        quick: fewer steps, under 50 s.
+    """
+    works = workload.architectures(8 if quick else 40)
+    theirs, ours = take_turns([reference_side, our_side], works, "bench supernet")
+    return {**compare(theirs, ours), "batch_size": reference.BATCH, "channels": 16}
