@@ -59,6 +59,20 @@ def workers(
 
 
 @app.command()
+def early(
+    profile: Annotated[str, typer.Option("--profile", "-p", help="One whose supernet is trained.")] = "demo",
+    dataset: Annotated[str, typer.Option(help="The supernet's.")] = "digits",
+    metric: Annotated[str, typer.Option(help="What the search maximises.")] = "flatness",
+    orders: Annotated[int, typer.Option(min=1, help="Random orders of the images.")] = 100,
+) -> None:
+    """How often early decisions end with the best of a full search, and at what share of its cost; prints JSON."""
+    from benchmarks import early as benchmark
+    from pipeline.config import profile_folder
+
+    typer.echo(json.dumps(benchmark.run(profile_folder(profile), dataset, metric, orders), indent=1))
+
+
+@app.command()
 def growth(picture: Annotated[Path | None, typer.Option(help="Where to draw it.")] = None) -> None:
     """How the cost of a score grows with images, sigmas and channels; prints JSON."""
     from benchmarks import growth as benchmark

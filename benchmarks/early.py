@@ -1,0 +1,129 @@
+"""What early decisions cost and save (``genas bench early``).
+
+A full search is run once, and what each candidate shows of each image is kept. Then the same generations are decided
+early, with the images in many random orders: as long as no parent is dropped, the candidates that follow are the same.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from models.genotype import Genotype
+from pipeline.config import EarlyParams, MeasureParams, MetricParams, load_params
+from pipeline.context import Context
+from pipeline.early import Sight, look, reach
+from pipeline.evolution import best_of, propose, rate
+from pipeline.fast_probe import make_probe
+from pipeline.search_data import load_search_data
+from pipeline.supernet import load_supernets
+
+
+class Scored(dict[str, Any]):
+    """A candidate, with what was seen of it."""
+
+    sight: Sight
+
+
+def full_search(context: Context, metric: MetricParams) -> list[Scored]:
+    """Every candidate of a search to the end."""
+    params, seed = context.params.search, int(context.axes["seed"])
+    data = load_search_data(context)
+    initial, trained = load_supernets(context, data.num_classes)
+    probe = make_probe(trained, data, context.params.measures, seed, initial)
+    whole = EarlyParams(shares=(0.5,), confidence=0.99)  # without a bar nothing is dropped
+    seen: set[Genotype] = set()
+    candidates: list[Scored] = []
+    with tqdm(total=params.generations * params.population, desc="full search", disable=None) as bar:
+        for generation in range(params.generations):
+            rng = np.random.default_rng([seed, 4, generation])
+            elders = [Genotype.decode(c["encoding"]) for c in best_of(candidates, params.parents)]
+            for genotype in propose(elders, seen, params, rng):
+                values, sight = look(probe, genotype, metric, whole, None)
+                one = Scored(encoding=list(genotype.encode()), generation=generation, error="", score=None, **values)
+                one.sight = sight
+                candidates.append(one)
+                bar.update()
+            rate(candidates, metric, context.params.measures)
+    return candidates
+
+
+def replay(
+    candidates: list[Scored],
+    order: np.ndarray,
+    parents: int,
+    metric: MetricParams,
+    params: MeasureParams,
+    early: EarlyParams,
+) -> tuple[bool, float]:
+    """Whether the best ``parents`` at the end are those of the full search, and the share of its passes over images
+    (perturbed ones and those of recalibration) that early decisions take, the images in another order."""
+    total = len(order)
+    fixed = params.recalibrate_images
+    noises = sum(len(seen) for seen in candidates[0].sight.images.values())
+    kept = True
+    passes = 0
+    shuffled = {
+        id(one): Sight({name: seen[:, order] for name, seen in one.sight.images.items()}, one.sight.values)
+        for one in candidates
+    }
+    final = best_of(candidates, parents)
+    for generation in range(1 + max(one["generation"] for one in candidates)):
+        before = best_of([one for one in candidates if one["generation"] < generation], parents)
+        for one in (one for one in candidates if one["generation"] == generation):
+            seen = total
+            if len(before) == parents:
+                bar = shuffled[id(before[-1])]
+                for share in early.shares:
+                    count = max(2, int(share * total))
+                    sight = shuffled[id(one)].first(count)
+                    if reach(sight, bar, total, metric, params, early.confidence) < 0:
+                        seen = count
+                        kept &= not any(one is best for best in final)
+                        break
+            passes += fixed + noises * seen
+    return kept, passes / (len(candidates) * (fixed + noises * total))
+
+
+def run(
+    profile: Path, dataset: str, metric_name: str, orders: int, confidences: tuple[float, ...] = (0.9, 0.99, 0.999)
+) -> dict[str, Any]:
+    """How often the final best are those of the full search, and at what share of its cost.
+
+    Args:
+        profile: a folder whose supernet is trained.
+        dataset: the supernet's.
+        metric_name: what the search maximises.
+        orders: random orders of the images.
+        confidences: of the decisions.
+    """
+    params = load_params(profile)
+    axes = {"dataset": dataset, "metric": metric_name, "seed": str(params.matrix.search.seed[0])}
+    context = Context("search", axes, params, profile)
+    metric = params.metrics[metric_name]
+    candidates = full_search(context, metric)
+    rng = np.random.default_rng(0)
+    images = len(next(iter(candidates[0].sight.images.values()))[0])
+    drawn = [rng.permutation(images) for _ in range(orders)]
+    results = {}
+    for confidence in confidences:
+        early = EarlyParams(shares=(0.125, 0.25, 0.5), confidence=confidence)
+        settings = (params.search.parents, metric, params.measures, early)
+        outcomes = [replay(candidates, order, *settings) for order in tqdm(drawn, f"{confidence}", disable=None)]
+        kept, shares = zip(*outcomes, strict=True)
+        results[str(confidence)] = {
+            "same_best": float(np.mean(kept)),
+            "cost_share": {"min": min(shares), "median": float(np.median(shares)), "max": max(shares)},
+        }
+    return {
+        "candidates": len(candidates),
+        "parents": params.search.parents,
+        "images": images,
+        "recalibrate_images": params.measures.recalibrate_images,
+        "metric": metric_name,
+        "orders": orders,
+        "confidence": results,
+    }
