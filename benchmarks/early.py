@@ -59,8 +59,12 @@ def replay(
     params: MeasureParams,
     early: EarlyParams,
 ) -> tuple[bool, float]:
-    """Whether the best ``parents`` at the end are those of the full search, and the share of its passes over images
-    (perturbed ones and those of recalibration) that early decisions take, the images in another order."""
+    """What early decisions do to a search, the images in another order.
+
+    Returns:
+        Whether none was dropped that was ever a parent, so that the search is the same; and the share of the full
+        search's passes over images, perturbed ones and those of recalibration, that they take.
+    """
     total = len(order)
     fixed = params.recalibrate_images
     noises = sum(len(seen) for seen in candidates[0].sight.images.values())
@@ -70,9 +74,11 @@ def replay(
         id(one): Sight({name: seen[:, order] for name, seen in one.sight.images.items()}, one.sight.values)
         for one in candidates
     }
-    final = best_of(candidates, parents)
-    for generation in range(1 + max(one["generation"] for one in candidates)):
-        before = best_of([one for one in candidates if one["generation"] < generation], parents)
+    generations = range(1 + max(one["generation"] for one in candidates))
+    best = [best_of([one for one in candidates if one["generation"] <= last], parents) for last in generations]
+    ever = {id(one) for some in best for one in some}
+    for generation in generations:
+        before = best[generation - 1] if generation else []
         for one in (one for one in candidates if one["generation"] == generation):
             seen = total
             if len(before) == parents:
@@ -82,7 +88,7 @@ def replay(
                     sight = shuffled[id(one)].first(count)
                     if reach(sight, bar, total, metric, params, early.confidence) < 0:
                         seen = count
-                        kept &= not any(one is best for best in final)
+                        kept &= id(one) not in ever
                         break
             passes += fixed + noises * seen
     return kept, passes / (len(candidates) * (fixed + noises * total))
@@ -91,7 +97,7 @@ def replay(
 def run(
     profile: Path, dataset: str, metric_name: str, orders: int, confidences: tuple[float, ...] = (0.9, 0.99, 0.999)
 ) -> dict[str, Any]:
-    """How often the final best are those of the full search, and at what share of its cost.
+    """How often the search, and so its best, is that of full scoring, and at what share of the cost.
 
     Args:
         profile: a folder whose supernet is trained.
@@ -115,7 +121,7 @@ def run(
         outcomes = [replay(candidates, order, *settings) for order in tqdm(drawn, f"{confidence}", disable=None)]
         kept, shares = zip(*outcomes, strict=True)
         results[str(confidence)] = {
-            "same_best": float(np.mean(kept)),
+            "same_search": float(np.mean(kept)),
             "cost_share": {"min": min(shares), "median": float(np.median(shares)), "max": max(shares)},
         }
     return {
