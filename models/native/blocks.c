@@ -41,6 +41,13 @@ typedef struct { /* in params, each part of out_channels floats; for a consumer,
     float *mean, *variance;
 } Norm;
 
+/* Keeps a vector in a register, where GCC would rather load it again for every use. */
+#if defined(__AVX512VL__)
+#define HOLD(x) __asm__("" : "+v"(x))
+#else
+#define HOLD(x) (void)(x)
+#endif
+
 INLINE vec load(const float *from) { return *(const anywhere *)from; }
 INLINE void store(float *to, vec x) { *(anywhere *)to = x; }
 INLINE vec choose(ivec mask, vec yes, vec no) { return (vec)((mask & (ivec)yes) | (~mask & (ivec)no)); }
@@ -82,6 +89,7 @@ static void activate(float *to, i64 to_step, const float *from, i64 from_step, i
         for (i64 k = 0; k < depth; k++)                                                                                \
             for (int v = 0; v < V; v++) {                                                                              \
                 vec right = load(b + k * columns + v * LANES);                                                         \
+                HOLD(right);                                                                                           \
                 for (int p = 0; p < P; p++) sum[p][v] += a[p * depth + k] * right;                                     \
             }                                                                                                          \
         for (int p = 0; p < P; p++)                                                                                    \
