@@ -1,4 +1,5 @@
-"""What the measures see, in less time: the evaluations of :mod:`pipeline.probe` by way of :mod:`models.folded`.
+"""What the measures see, in less time: the evaluations of :mod:`pipeline.probe` by way of :mod:`models.folded` or, as
+scorer ``native``, of :mod:`models.native`.
 
 The numbers agree with the plain probe's to float tolerance. What is saved beside the arithmetic: the images lie in
 memory once, in the layout and type they are needed in; perturbed weights are handed over instead of written into the
@@ -8,13 +9,15 @@ noises of an architecture are evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from models.folded import Folded, Statistics, calibrate, run_path
+from models import folded, native
+from models.folded import Statistics, Weights
 from models.genotype import Genotype
 from models.supernet import Supernet
 from pipeline.config import MeasureParams
@@ -27,6 +30,20 @@ CPU_CHUNK = 64
 """Images at a time on a CPU: their maps stay in its caches (``docs/performance.md``)."""
 
 
+def _folded(
+    network: Supernet, genotype: Genotype, weights: Weights, statistics: Statistics, dtype: torch.dtype
+) -> Callable[[Tensor], Tensor]:
+    """What computes the logits of images."""
+    return partial(folded.run_path, network, genotype, norm=folded.Folded(weights, statistics, dtype))
+
+
+def _native(
+    network: Supernet, genotype: Genotype, weights: Weights, statistics: Statistics, dtype: torch.dtype
+) -> Callable[[Tensor], Tensor]:
+    """What computes the logits of images, in C."""
+    return partial(native.run_path, network, genotype, norm=native.Folded(weights, statistics, dtype))
+
+
 class FastProbe(Probe):
     """A :class:`~pipeline.probe.Probe` that takes less time; its network's weights must stay as they are."""
 
@@ -36,6 +53,10 @@ class FastProbe(Probe):
         super().__init__(network, data, params, seed, initial)
         self.weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
         self.dtype = getattr(torch, params.precision)
+        self.calibrate, self.path = folded.calibrate, _folded
+        if params.scorer == "native":
+            native.prepare(network, data.held_images.device)
+            self.calibrate, self.path = native.calibrate, _native
         chunk = CPU_CHUNK if data.held_images.device.type == "cpu" else params.batch_size
         channels_last = torch.channels_last
         images = data.held_images[: params.images].to(self.dtype, memory_format=channels_last)
@@ -47,16 +68,16 @@ class FastProbe(Probe):
     def recalibrate(self, genotype: Genotype) -> None:
         if genotype != self.calibrated:  # of several measures of an architecture, the first
             momentum = None if self.params.recalibrate == "exact" else 0.1
-            self.statistics = calibrate(self.network, genotype, self.weights, self.calibration, momentum)
+            self.statistics = self.calibrate(self.network, genotype, self.weights, self.calibration, momentum)
             self.calibrated = genotype
 
     def evaluate_under(self, genotype: Genotype, noises: Iterable[Noise]) -> list[tuple[float, float]]:
         results = []
         for noise in noises:
             weights = self.weights | {name: self.weights[name] + offset for name, offset in noise.items()}
-            norm = Folded(weights, self.statistics, self.dtype)
+            path = self.path(self.network, genotype, weights, self.statistics, self.dtype)
             with torch.inference_mode():
-                logits = [run_path(self.network, genotype, images, norm) for images in self.chunks]
+                logits = [path(images) for images in self.chunks]
                 results.append(totals(logits, self.chunk_labels))
         return means(results, len(torch.cat(self.chunk_labels)))
 
@@ -76,5 +97,5 @@ def make_probe(
     network: Supernet, data: SearchData, params: MeasureParams, seed: int, initial: Supernet | None = None
 ) -> Probe:
     """The probe that ``measures.scorer`` names."""
-    kind = FastProbe if params.scorer == "fast" else Probe
+    kind = Probe if params.scorer == "plain" else FastProbe
     return kind(network, data, params, seed, initial)

@@ -388,10 +388,11 @@ int run_batch(const Step *steps, i64 count, const float *image, i64 images, floa
     for (const Step *s = steps; s < steps + count; s++) {
         const i64 pixels = s->out_height * s->out_width;
         memset(mean, 0, 2 * widest * sizeof(double));
-        for (i64 i = 0; i < images; i++) {
+        for (i64 k = 0; k < images; k++) {
+            const i64 i = (s - steps) % 2 ? images - 1 - k : k; /* what was written last is still in a cache */
             step(s, i, images, image, arena, params, buffer, 0);
             if (s->norm >= 0)
-                gather(arena + s->out * images + i * pixels * s->out_channels, pixels, s->out_channels, i, mean,
+                gather(arena + s->out * images + i * pixels * s->out_channels, pixels, s->out_channels, k, mean,
                        squares);
         }
         if (s->norm >= 0) finish(params + s->norm, s->out_channels, images * pixels, eps, mean, squares);

@@ -26,7 +26,9 @@ def _compile(*arguments: str) -> str:
     try:
         done = subprocess.run([COMPILER, *FLAGS, *arguments], capture_output=True, text=True, stdin=subprocess.DEVNULL)
     except FileNotFoundError:
-        raise GenasError(f"scorer native needs a C compiler: no {COMPILER!r} on the PATH (or choose scorer fast)") from None
+        raise GenasError(
+            f"scorer native needs a C compiler: no {COMPILER!r} on the PATH (or choose scorer fast)"
+        ) from None
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no message"])[0]
         raise GenasError(f"scorer native: {COMPILER} fails on {SOURCE.name} ({reason}); choose scorer fast")

@@ -6,9 +6,9 @@ cache; :func:`calibrate` takes each step for a whole batch, as the statistics as
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Iterable
-from itertools import starmap
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from models.errors import GenasError
 from models.folded import EPS, Moments, Statistics, Weights
-from models.genotype import Genotype
+from models.genotype import NODES, Genotype
 from models.native.build import lanes_for, load
 from models.native.program import Layout, Program, write
 from models.supernet import Supernet
@@ -36,16 +36,29 @@ class Scratch(threading.local):
 _scratch = Scratch()
 
 
-def _program(network: Supernet, genotype: Genotype, images: Tensor, batch: bool) -> tuple[Program, int]:
-    """The program for these images, and the lanes it is written for."""
-    stem = network.stem[0]
-    assert isinstance(stem, torch.nn.Conv2d)
-    if images.device.type != "cpu" or images.dtype != torch.float32:
-        raise GenasError(f"scorer native takes float32 images on a CPU, not {images.dtype} on {images.device}")
-    channels = stem.out_channels // 3
-    lanes = lanes_for(channels)
-    layout = Layout(stem.in_channels, channels, len(network.cells), images.shape[2], images.shape[3], lanes)
-    return write(genotype, layout, batch), lanes
+def prepare(network: Supernet, device: torch.device) -> ctypes.CDLL:
+    """The compiled code for a network.
+
+    Raises:
+        GenasError: the device is no CPU, or no library can be made (:func:`models.native.build.load`).
+    """
+    if device.type != "cpu":
+        raise GenasError(f"scorer native computes on a CPU, not on {device}; choose scorer fast")
+    return load(lanes_for(_channels(network)))
+
+
+def _channels(network: Supernet) -> int:
+    return network.classifier.in_features // len(NODES) // 2 ** sum(bool(cell.reduction) for cell in network.cells)
+
+
+def _program(network: Supernet, genotype: Genotype, images: Tensor, batch: bool) -> Program:
+    """The program for images of this size."""
+    if images.dtype != torch.float32:
+        raise GenasError(f"scorer native computes in float32, not in {images.dtype}")
+    _, in_chans, height, width = images.shape
+    channels = _channels(network)
+    layout = Layout(in_chans, channels, len(network.cells), height, width, lanes_for(channels))
+    return write(genotype, layout, batch)
 
 
 def _put_convolutions(program: Program, weights: Weights, scales: dict[str, Tensor], into: Tensor) -> None:
@@ -105,49 +118,56 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def run_path(network: Supernet, genotype: Genotype, images: Tensor, norm: Folded) -> Tensor:
     """Logits (N, num_classes) of a path for images (N, in_chans, H, W), best channels-last."""
-    program, lanes = _program(network, genotype, images, batch=False)
+    library, program = prepare(network, images.device), _program(network, genotype, images, batch=False)
     parameters, pixels, arena = norm.parameters(program), _channels_last(images), _scratch.of(program.arena)
     classifier = norm.weights["classifier.weight"]
     last = program.features
-    features = torch.empty(len(images), last.count, last.channels)
-    failed = load(lanes).run_images(
+    features = torch.empty(len(images), last.parts, last.channels)
+    failed = library.run_images(
         program.steps.ctypes.data, len(program.steps), pixels.data_ptr(), len(images), arena.data_ptr(),
         parameters.data_ptr(), features.data_ptr(),
     )  # fmt: skip
     if failed:
         raise MemoryError("no memory for the rows of a map")
-    real = features[:, :, : classifier.shape[1] // last.count].flatten(1)
+    real = features[:, :, : classifier.shape[1] // last.parts].flatten(1)
     return F.linear(real, classifier, norm.weights["classifier.bias"])
+
+
+def _batch_parameters(program: Program, weights: Weights) -> Tensor:
+    """What a program for batches reads and keeps its statistics in, (program.parameters,)."""
+    laid_out = torch.zeros(program.parameters)
+    for norm in program.norms:
+        place = laid_out[norm.offset :][: 6 * norm.channels].view(6, norm.channels)
+        for row, kind in ((2, "weight"), (3, "bias")):
+            vector = weights[f"{norm.name}.{kind}"]
+            place[row, : len(vector)] = vector
+    _put_convolutions(program, weights, {}, laid_out)
+    return laid_out
 
 
 def calibrate(
     network: Supernet, genotype: Genotype, weights: Weights, batches: Iterable[Tensor], momentum: float | None
 ) -> Statistics:
     """BatchNorm statistics of a path from batches of images: see :func:`models.folded.calibrate`."""
-    running: dict[str, Moments] = {}
-    laid_out: dict[int, Tensor] = {}
+    running: dict[str, Tensor] = {}
+    start = torch.tensor([[0.0], [1.0]])
+    programs: dict[int, tuple[Program, Tensor]] = {}
     with torch.no_grad():
         for count, images in enumerate(batches, start=1):
-            program, lanes = _program(network, genotype, images, batch=True)
-            if id(program) not in laid_out:
-                laid_out[id(program)] = parameters = torch.zeros(program.parameters)
-                _put_convolutions(program, weights, {}, parameters)
-            parameters = laid_out[id(program)]
-            parts = [parameters[n.offset :][: 6 * n.channels].view(6, n.channels) for n in program.norms]
-            for norm, part in zip(program.norms, parts, strict=True):
-                for row, kind in ((2, "weight"), (3, "bias")):
-                    part[row, : len(weights[f"{norm.name}.{kind}"])] = weights[f"{norm.name}.{kind}"]
+            library, program = prepare(network, images.device), _program(network, genotype, images, batch=True)
+            if id(program) not in programs:
+                programs[id(program)] = program, _batch_parameters(program, weights)
+            parameters = programs[id(program)][1]
             pixels, arena = _channels_last(images), _scratch.of(program.arena * len(images))
-            failed = load(lanes).run_batch(
+            failed = library.run_batch(
                 program.steps.ctypes.data, len(program.steps), pixels.data_ptr(), len(images), arena.data_ptr(),
                 parameters.data_ptr(), EPS,
             )  # fmt: skip
             if failed:
                 raise MemoryError("no memory for the rows of a map")
             share = 1 / count if momentum is None else momentum
-            for norm, part in zip(program.norms, parts, strict=True):
-                new = Moments(*part[4:, : len(weights[f"{norm.name}.weight"])].clone())
-                start = Moments(torch.zeros_like(new.mean), torch.ones_like(new.variance))
-                old = running.get(norm.name, start)
-                running[norm.name] = Moments(*(a.lerp(b, share) for a, b in zip(old, new, strict=True)))
-    return running
+            for norm in program.norms:
+                kept = parameters[norm.offset + 4 * norm.channels :][: 2 * norm.channels].view(2, norm.channels)
+                running[norm.name] = torch.lerp(running.get(norm.name, start), kept, share)
+    lengths = {name: len(weights[f"{name}.weight"]) for name in running}
+    return {name: Moments(*moments[:, : lengths[name]]) for name, moments in running.items()}

@@ -43,19 +43,19 @@ class Program(NamedTuple):
 
 class Place(NamedTuple):
     """Offsets of maps in the arena. ``nodes`` of a cell take the place of those two cells before, which are read by
-    then; ``terms`` are edges' outputs that wait to be added up."""
+    then; ``term`` is an edge's output that waits to be added to its node."""
 
     stem: int
     nodes: tuple[int, int]
     inputs: tuple[int, int]
     middle: int
-    terms: tuple[int, int]
+    term: int
     total: int
 
     @classmethod
     def of(cls, unit: int) -> Place:
         """For maps of at most ``unit`` floats, and a stem of three times that."""
-        return cls(0, (3 * unit, 7 * unit), (11 * unit, 12 * unit), 13 * unit, (14 * unit, 15 * unit), 16 * unit)
+        return cls(0, (3 * unit, 7 * unit), (11 * unit, 12 * unit), 13 * unit, 14 * unit, 15 * unit)
 
 
 def _cell(
@@ -75,20 +75,21 @@ def _cell(
     if reduction:
         height, width = (height + 1) // 2, (width + 1) // 2
     cell = Map(nodes, len(NODES), height, width, padded)
-    middle, *terms = (cell._replace(offset=offset, count=1) for offset in (place.middle, *place.terms))
+    middle, term = (cell._replace(offset=offset, parts=1) for offset in (place.middle, place.term))
     for node in NODES:
         out, total = cell.part(node - NODES[0]), None
         # Identities first: what adds to them reads their source's map itself.
         arriving = [(e, edge_stride(reduction, e.source)) for e in edges if e.target == node]
         arriving.sort(key=lambda pair: pair[0].operation != "skip_connect" or pair[1] != 1)
-        for index, (edge, stride) in enumerate(arriving):
+        for edge, stride in arriving:
             x, path = states[edge.source], f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}"
             identity = edge.operation == "skip_connect" and stride == 1
             if not identity and not writer.batch:
                 total = writer.operate(edge, path, stride, channels, x, out, total, middle)
                 continue
             if not identity:
-                x = writer.operate(edge, path, stride, channels, x, terms[index % 2], None, middle)
+                free = total is None or total.offset != out.offset
+                x = writer.operate(edge, path, stride, channels, x, out if free else term, None, middle)
             total = x if total is None else writer.sum(x, total, out)
         assert total is not None, "every node has an input"
         states[node] = total if total == out else writer.sum(total, None, out)

@@ -39,17 +39,17 @@ class Step(NamedTuple):
 
 
 class Map(NamedTuple):
-    """``count`` maps (height, width, channels) one after the other in the arena, normalised by ``affine`` if >= 0."""
+    """``parts`` maps (height, width, channels) one after the other in the arena, normalised by ``affine`` if >= 0."""
 
     offset: int
-    count: int
+    parts: int
     height: int
     width: int
     channels: int
     affine: int = -1
 
     def part(self, index: int) -> Map:
-        return self._replace(offset=self.offset + index * self.height * self.width * self.channels, count=1)
+        return self._replace(offset=self.offset + index * self.height * self.width * self.channels, parts=1)
 
 
 class Depthwise(NamedTuple):
@@ -116,7 +116,7 @@ class Writer:
         if add:
             more |= {"add": add.offset, "add_affine": add.affine}
         more = {"affine": x.affine, "norm": norm if self.batch else -1} | shape | more
-        self.steps.append(Step(kind, x.offset, x.count, x.height, x.width, x.channels, **more))
+        self.steps.append(Step(kind, x.offset, x.parts, x.height, x.width, x.channels, **more))
         return out._replace(affine=norm if self.batch else -1)
 
     def _bias(self, norm: int, channels: int) -> int:
@@ -137,7 +137,7 @@ class Writer:
 
     def convolve(self, name: str, behind: str, x: Map, out: Map, kind: int = POINTWISE) -> Map:
         """Convolution 1x1 (the stem: 3x3) of maps side by side, and BatchNorm."""
-        sources, depth = (1, 9 * x.channels) if kind == STEM else (x.count, x.channels)
+        sources, depth = (1, 9 * x.channels) if kind == STEM else (x.parts, x.channels)
         pointwise, norm = self.reserve(sources * depth * out.channels), self.norm(behind, out.channels)
         self.pointwise.append(Pointwise(name, behind, 0, pointwise, sources, depth, out.channels, 0))
         bias = self._bias(norm, out.channels)
@@ -151,10 +151,10 @@ class Writer:
         for shift, start in enumerate((0, half)):
             first, last = (0, out.channels) if whole else (start, half if shift == 0 else out.channels)
             columns = last - first
-            pointwise = self.reserve(x.count * x.channels * columns)
+            pointwise = self.reserve(x.parts * x.channels * columns)
             self.pointwise.append(
                 Pointwise(
-                    f"{name}.conv{shift + 1}", f"{name}.bn", start, pointwise, x.count, x.channels, columns,
+                    f"{name}.conv{shift + 1}", f"{name}.bn", start, pointwise, x.parts, x.channels, columns,
                     start - first,
                 )
             )  # fmt: skip
