@@ -8,13 +8,14 @@ sums of maps that are normalised as they are read are steps of their own.
 from __future__ import annotations
 
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from models.cell import edge_stride, is_reduction
 from models.genotype import NODES, Edge, Genotype
-from models.native.steps import MEAN, STEM, Depthwise, Map, Norm, Pointwise, Writer
+from models.native.steps import MEAN, STEM, Depthwise, Map, Norm, Pointwise, Writer, pad
 
 
 class Layout(NamedTuple):
@@ -53,9 +54,20 @@ class Place(NamedTuple):
     total: int
 
     @classmethod
-    def of(cls, unit: int) -> Place:
-        """For maps of at most ``unit`` floats, and a stem of three times that."""
-        return cls(0, (3 * unit, 7 * unit), (11 * unit, 12 * unit), 13 * unit, 14 * unit, 15 * unit)
+    def of(cls, layout: Layout) -> Place:
+        """For the largest maps of a network."""
+        height, width, channels = layout.height, layout.width, layout.channels
+        stem, entry, node = height * width * pad(3 * channels, layout.lanes), 0, 0
+        for index in range(layout.layers):
+            reduction = is_reduction(index, layout.layers)
+            channels *= 2 if reduction else 1
+            entry = max(entry, height * width * pad(channels, layout.lanes))
+            if reduction:
+                height, width = (height + 1) // 2, (width + 1) // 2
+            node = max(node, height * width * pad(channels, layout.lanes))
+        sizes = (stem, 4 * node, 4 * node, entry, entry, node, node)
+        nodes0, nodes1, input0, input1, middle, term, total = accumulate(sizes)
+        return cls(0, (nodes0, nodes1), (input0, input1), middle, term, total)
 
 
 def _cell(
@@ -63,7 +75,7 @@ def _cell(
     reduction: bool, reduction_before: bool, nodes: int,
 ) -> Map:  # fmt: skip
     """Write a cell whose output goes to ``nodes``; the inputs are those of its preprocessing."""
-    height, width, padded = inputs[1].height, inputs[1].width, writer.pad(channels)
+    height, width, padded = inputs[1].height, inputs[1].width, pad(channels, writer.lanes)
     first, second = (Map(offset, 1, height, width, padded) for offset in place.inputs)
     bring = f"{name}.preprocess0"
     states = {
@@ -101,10 +113,9 @@ def write(genotype: Genotype, layout: Layout, batch: bool) -> Program:
     """The program of a path."""
     writer, layers, stem = Writer(layout.lanes, batch), layout.layers, 3 * layout.channels
     height, width, channels = layout.height, layout.width, layout.channels
-    # The largest maps are the inputs of the first reduction: channels have doubled there, pixels are as many as ever.
-    place = Place.of(height * width * writer.pad(2 * channels))
+    place = Place.of(layout)
     image = Map(0, 1, height, width, layout.in_chans)
-    made = writer.convolve("stem.0", "stem.1", image, Map(place.stem, 1, height, width, writer.pad(stem)), STEM)
+    made = writer.convolve("stem.0", "stem.1", image, Map(place.stem, 1, height, width, pad(stem, layout.lanes)), STEM)
     inputs, last = (made, made), False
     for index in range(layers):
         reduction = is_reduction(index, layers)

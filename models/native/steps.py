@@ -82,6 +82,11 @@ class Norm(NamedTuple):
     channels: int
 
 
+def pad(channels: int, lanes: int) -> int:
+    """Channels of a map: so many that they fill vectors."""
+    return -(-channels // lanes) * lanes
+
+
 class Writer:
     """Writes steps and says where their weights lie.
 
@@ -98,9 +103,6 @@ class Writer:
         self.pointwise: list[Pointwise] = []
         self.norms: list[Norm] = []
         self.parameters = 0
-
-    def pad(self, channels: int) -> int:
-        return -(-channels // self.lanes) * self.lanes
 
     def reserve(self, floats: int) -> int:
         self.parameters += floats
