@@ -84,20 +84,19 @@ static void activate(float *to, i64 to_step, const float *from, i64 from_step, i
 #define DEFINE_TILE(P, V)                                                                                              \
     INLINE void tile_##P##_##V(const float *a, i64 depth, const float *b, i64 columns, const float *bias,              \
                                const float *add, float *out, i64 step) {                                               \
-        vec sum[P][V];                                                                                                 \
-        for (int v = 0; v < V; v++)                                                                                    \
-            for (int p = 0; p < P; p++) {                                                                              \
-                sum[p][v] = bias ? load(bias + v * LANES) : (vec){0};                                                  \
-                if (add) sum[p][v] += load(add + p * step + v * LANES);                                                \
-            }                                                                                                          \
+        vec sum[P][V] = {{{0}}};                                                                                       \
         for (i64 k = 0; k < depth; k++)                                                                                \
             for (int v = 0; v < V; v++) {                                                                              \
                 vec right = load(b + k * columns + v * LANES);                                                         \
                 HOLD(right);                                                                                           \
                 for (int p = 0; p < P; p++) sum[p][v] += a[p * depth + k] * right;                                     \
             }                                                                                                          \
-        for (int p = 0; p < P; p++)                                                                                    \
-            for (int v = 0; v < V; v++) store(out + p * step + v * LANES, sum[p][v]);                                  \
+        for (int v = 0; v < V; v++)                                                                                    \
+            for (int p = 0; p < P; p++) {                                                                              \
+                if (bias) sum[p][v] += load(bias + v * LANES);                                                         \
+                if (add) sum[p][v] += load(add + p * step + v * LANES);                                                \
+                store(out + p * step + v * LANES, sum[p][v]);                                                          \
+            }                                                                                                          \
     }
 DEFINE_TILE(8, 1) DEFINE_TILE(8, 2) DEFINE_TILE(4, 4) DEFINE_TILE(1, 1) DEFINE_TILE(1, 2) DEFINE_TILE(1, 4)
 
