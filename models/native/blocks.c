@@ -1,7 +1,7 @@
 /* Runs a path of the supernet as a list of steps over channels-last maps of float32.
 
-   A map has a multiple of LANES channels, the surplus being zero. Offsets of maps are within an image's arena, those of
-   weights within `params`; -1 says "none". Each step takes an image row by row: what it
+   A map has a multiple of LANES channels, the surplus being zero. With a batch, those of all images follow each other
+   from `offset * images` of the arena on. Weights lie in `params`; -1 says "none". Each step takes an image row by row: what it
    reads is activated into a buffer that stays in the first cache, so that neither a ReLU, nor a normalisation, nor the
    output of a depthwise convolution is ever a map of its own. models/native/program.py writes the steps.
 
@@ -62,13 +62,12 @@ INLINE i64 most(i64 a, i64 b) { return a > b ? a : b; }
 /* Activate `pixels` that are `from_step` and `to_step` floats apart. */
 INLINE void activate_as(const int affine, const int rectify, float *to, i64 to_step, const float *from, i64 from_step,
                         i64 pixels, i64 channels, const float *scale) {
-    for (i64 c = 0; c < channels; c += LANES) {
-        const vec by = affine ? load(scale + c) : (vec){0}, to_it = affine ? load(scale + channels + c) : (vec){0};
-        for (i64 x = 0; x < pixels; x++) {
-            const vec v = load(from + x * from_step + c), scaled = affine ? v * by + to_it : v;
-            store(to + x * to_step + c, rectify ? relu(scaled) : scaled);
+    for (i64 x = 0; x < pixels; x++)
+        for (i64 c = 0; c < channels; c += LANES) {
+            vec v = load(from + x * from_step + c);
+            if (affine) v = v * load(scale + c) + load(scale + channels + c);
+            store(to + x * to_step + c, rectify ? relu(v) : v);
         }
-    }
 }
 
 static void activate(float *to, i64 to_step, const float *from, i64 from_step, i64 pixels, i64 channels,
@@ -91,12 +90,14 @@ static void activate(float *to, i64 to_step, const float *from, i64 from_step, i
                 HOLD(right);                                                                                           \
                 for (int p = 0; p < P; p++) sum[p][v] += a[p * depth + k] * right;                                     \
             }                                                                                                          \
+        if (bias)                                                                                                      \
+            for (int v = 0; v < V; v++)                                                                                \
+                for (int p = 0; p < P; p++) sum[p][v] += load(bias + v * LANES);                                       \
+        if (add)                                                                                                       \
+            for (int v = 0; v < V; v++)                                                                                \
+                for (int p = 0; p < P; p++) sum[p][v] += load(add + p * step + v * LANES);                             \
         for (int v = 0; v < V; v++)                                                                                    \
-            for (int p = 0; p < P; p++) {                                                                              \
-                if (bias) sum[p][v] += load(bias + v * LANES);                                                         \
-                if (add) sum[p][v] += load(add + p * step + v * LANES);                                                \
-                store(out + p * step + v * LANES, sum[p][v]);                                                          \
-            }                                                                                                          \
+            for (int p = 0; p < P; p++) store(out + p * step + v * LANES, sum[p][v]);                                  \
     }
 DEFINE_TILE(8, 1) DEFINE_TILE(8, 2) DEFINE_TILE(4, 4) DEFINE_TILE(1, 1) DEFINE_TILE(1, 2) DEFINE_TILE(1, 4)
 
@@ -331,16 +332,16 @@ static void finish(float *params, i64 channels, i64 count, float eps, const doub
     }
 }
 
-/* A step for image number i of all. */
-static void step(const Step *s, i64 i, const float *images, float *arena, const float *params, float *buffer,
-                 float *features) {
+static void step(const Step *s, i64 i, i64 images, const float *image, float *arena, const float *params,
+                 float *buffer, float *features) {
     const i64 size = s->height * s->width * s->channels;
     const float *in[4] = {0};
-    for (i64 j = 0; j < s->sources; j++) in[j] = arena + s->in + j * size;
-    float *out = arena + s->out;
-    const float *add = s->add < 0 ? 0 : arena + s->add;
+    for (i64 j = 0; j < s->sources; j++) in[j] = arena + (s->in + j * size) * images + i * size;
+    const i64 at = i * s->out_height * s->out_width * s->out_channels;
+    float *out = arena + s->out * images + at;
+    const float *add = s->add < 0 ? 0 : arena + s->add * images + at;
     switch (s->kind) {
-    case STEM: stem(s, images + i * size, out, params, buffer); break;
+    case STEM: stem(s, image + i * size, out, params, buffer); break;
     case BLOCK: block(s, in[0], add, out, params, buffer); break;
     case POINTWISE: pointwise(s, in, add, out, params, buffer); break;
     case MAX_POOL: pool_as(1, s, in[0], add, out, params, buffer); break;
@@ -363,55 +364,44 @@ static i64 buffer_floats(const Step *steps, i64 count) {
 
 /* Every step for one image, then for the next: the maps of one image stay in the second cache. Returns 0, or 1 where
    memory is short. */
-int run_images(const Step *steps, i64 count, const float *images, i64 number, float *arena, const float *params,
+int run_images(const Step *steps, i64 count, const float *image, i64 images, float *arena, const float *params,
                float *features) {
     float *buffer = aligned_alloc(64, (buffer_floats(steps, count) * sizeof(float) / 64 + 1) * 64);
     if (!buffer) return 1;
-    for (i64 i = 0; i < number; i++)
-        for (const Step *s = steps; s < steps + count; s++) step(s, i, images, arena, params, buffer, features);
+    for (i64 i = 0; i < images; i++)
+        for (const Step *s = steps; s < steps + count; s++) {
+            const i64 pixels = s->height * s->width;
+            step(s, 0, 1, image + (s->kind == STEM ? i * pixels * s->channels : 0), arena, params, buffer,
+                 features + (s->kind == MEAN ? i * s->sources * s->channels : 0));
+        }
     free(buffer);
     return 0;
 }
 
-/* Whether a step reads something whose normalisation is known only when all images have passed steps since `first`. */
-static int waits(const Step *s, const Step *first) {
-    for (const Step *earlier = first; earlier < s; earlier++)
-        if (earlier->norm >= 0 && (s->affine == earlier->norm || s->add_affine == earlier->norm)) return 1;
-    return 0;
-}
-
-/* As many steps as can go on without the statistics of all images, for one image after the other; then the next ones.
-   Maps are read and overwritten while they are in a cache: the batch's maps together are larger than any. */
-int run_batch(const Step *steps, i64 count, const float *images, i64 number, float *arena, i64 arena_floats,
-              float *params, float eps) {
+/* Each step for all images before the next step, which may need the statistics of all of them. */
+int run_batch(const Step *steps, i64 count, const float *image, i64 images, float *arena, float *params, float eps) {
     i64 widest = 0;
     for (const Step *s = steps; s < steps + count; s++) widest = most(widest, s->out_channels);
     float *buffer = aligned_alloc(64, (buffer_floats(steps, count) * sizeof(float) / 64 + 1) * 64);
-    double *moments = malloc(count * 2 * widest * sizeof(double)); /* of each step: mean, then squares */
-    if (!buffer || !moments) {
+    double *mean = malloc(2 * widest * sizeof(double)), *squares = mean + widest;
+    if (!buffer || !mean) {
         free(buffer);
-        free(moments);
+        free(mean);
         return 1;
     }
-    for (const Step *first = steps, *last = steps; first < steps + count; first = last) {
-        while (last < steps + count && !waits(last, first)) last++;
-        memset(moments, 0, (last - first) * 2 * widest * sizeof(double));
-        for (i64 i = 0; i < number; i++)
-            for (const Step *s = first; s < last; s++) {
-                float *maps = arena + i * arena_floats;
-                double *mean = moments + (s - first) * 2 * widest;
-                step(s, i, images, maps, params, buffer, 0);
-                if (s->norm >= 0)
-                    gather(maps + s->out, s->out_height * s->out_width, s->out_channels, i, mean, mean + widest);
-            }
-        for (const Step *s = first; s < last; s++) {
-            const double *mean = moments + (s - first) * 2 * widest;
+    for (const Step *s = steps; s < steps + count; s++) {
+        const i64 pixels = s->out_height * s->out_width;
+        memset(mean, 0, 2 * widest * sizeof(double));
+        for (i64 k = 0; k < images; k++) {
+            const i64 i = (s - steps) % 2 ? images - 1 - k : k; /* what was written last is still in a cache */
+            step(s, i, images, image, arena, params, buffer, 0);
             if (s->norm >= 0)
-                finish(params + s->norm, s->out_channels, number * s->out_height * s->out_width, eps, mean,
-                       mean + widest);
+                gather(arena + s->out * images + i * pixels * s->out_channels, pixels, s->out_channels, k, mean,
+                       squares);
         }
+        if (s->norm >= 0) finish(params + s->norm, s->out_channels, images * pixels, eps, mean, squares);
     }
     free(buffer);
-    free(moments);
+    free(mean);
     return 0;
 }

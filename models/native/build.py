@@ -71,5 +71,5 @@ def load(lanes: int) -> ctypes.CDLL:
         raise GenasError(f"scorer native: {path} can be neither made nor loaded ({error})") from None
     pointer, size = ctypes.c_void_p, ctypes.c_int64
     library.run_images.argtypes = [pointer, size, pointer, size, pointer, pointer, pointer]
-    library.run_batch.argtypes = [pointer, size, pointer, size, pointer, size, pointer, ctypes.c_float]
+    library.run_batch.argtypes = [pointer, size, pointer, size, pointer, pointer, ctypes.c_float]
     return library

@@ -161,7 +161,7 @@ def calibrate(
             pixels, arena = _channels_last(images), _scratch.of(program.arena * len(images))
             failed = library.run_batch(
                 program.steps.ctypes.data, len(program.steps), pixels.data_ptr(), len(images), arena.data_ptr(),
-                program.arena, parameters.data_ptr(), EPS,
+                parameters.data_ptr(), EPS,
             )  # fmt: skip
             if failed:
                 raise MemoryError("no memory for the rows of a map")
