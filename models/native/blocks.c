@@ -1,9 +1,9 @@
 /* Runs a path of the supernet as a list of steps over channels-last maps of float32.
 
    A map has a multiple of LANES channels, the surplus being zero. With a batch, those of all images follow each other
-   from `offset * images` of the arena on. Weights lie in `params`; -1 says "none". Each step takes an image row by row: what it
-   reads is activated into a buffer that stays in the first cache, so that neither a ReLU, nor a normalisation, nor the
-   output of a depthwise convolution is ever a map of its own. models/native/program.py writes the steps.
+   from `offset * images` of the arena on. Weights lie in `params`; -1 says "none". Each step takes an image row by row:
+   what it reads is activated into a buffer that stays in the first cache, so that neither a ReLU, nor a normalisation,
+   nor the output of a depthwise convolution is ever a map of its own. models/native/steps.py writes the steps.
 
    NaN has to stay NaN: comparisons are written for it, and -ffast-math is not for this file. */
 
