@@ -231,7 +231,8 @@ static void stem(const Step *s, const float *image, float *out, const float *par
 INLINE void pool_as(const int max, const Step *s, const float *in, const float *add, float *out, const float *params,
                     float *buffer) {
     const i64 channels = s->channels, row = s->width * channels;
-    const float *before = s->add_affine < 0 ? 0 : params + s->add_affine, *behind = s->affine < 0 ? 0 : params + s->affine;
+    const float *before = s->add_affine < 0 ? 0 : params + s->add_affine;
+    const float *behind = s->affine < 0 ? 0 : params + s->affine;
     const vec edge = max ? (vec){0} - INFINITY : (vec){0};
     for (i64 c = 0; c < channels; c += LANES) {
         store(buffer + c, edge);
