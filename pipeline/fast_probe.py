@@ -1,4 +1,5 @@
-"""What the measures see, in less time: the evaluations of :mod:`pipeline.probe` by way of :mod:`models.folded`.
+"""What the measures see, in less time: the evaluations of :mod:`pipeline.probe` by way of :mod:`models.folded` or, as
+scorer ``native``, of :mod:`models.native`.
 
 The numbers agree with the plain probe's to float tolerance. What is saved beside the arithmetic: the images lie in
 memory once, in the layout and type they are needed in; perturbed weights are handed over instead of written into the
@@ -14,7 +15,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from models.folded import Folded, Statistics, calibrate, run_path
+from models import folded, native
+from models.folded import Statistics
 from models.genotype import Genotype
 from models.supernet import Supernet
 from pipeline.config import MeasureParams
@@ -36,6 +38,9 @@ class FastProbe(Probe):
         super().__init__(network, data, params, seed, initial)
         self.weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
         self.dtype = getattr(torch, params.precision)
+        if params.scorer == "native":
+            native.prepare(network, self.images.device)
+        self.code = native if params.scorer == "native" else folded
         channels_last = torch.channels_last
         self.chunk = CPU_CHUNK if self.images.device.type == "cpu" else params.batch_size
         self.typed = self.images.to(self.dtype, memory_format=channels_last)
@@ -46,7 +51,7 @@ class FastProbe(Probe):
     def recalibrate(self, genotype: Genotype) -> None:
         if genotype != self.calibrated:  # of several measures of an architecture, the first
             momentum = None if self.params.recalibrate == "exact" else 0.1
-            self.statistics = calibrate(self.network, genotype, self.weights, self.calibration, momentum)
+            self.statistics = self.code.calibrate(self.network, genotype, self.weights, self.calibration, momentum)
             self.calibrated = genotype
 
     def outcomes(self, genotype: Genotype, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
@@ -54,10 +59,10 @@ class FastProbe(Probe):
         results = []
         for noise in noises:
             weights = self.weights | {name: self.weights[name] + offset for name, offset in noise.items()}
-            norm = Folded(weights, self.statistics, self.dtype)
+            norm = self.code.Folded(weights, self.statistics, self.dtype)
             with torch.no_grad():
-                pairs = zip(images, labels, strict=True)
-                results.append(torch.cat([outcome(run_path(self.network, genotype, x, norm), y) for x, y in pairs], 1))
+                logits = (self.code.run_path(self.network, genotype, x, norm) for x in images)
+                results.append(torch.cat([outcome(scores, y) for scores, y in zip(logits, labels, strict=True)], 1))
         return torch.stack(results)
 
     def loss(self, genotype: Genotype, count: int) -> Tensor:
@@ -76,5 +81,5 @@ def make_probe(
     network: Supernet, data: SearchData, params: MeasureParams, seed: int, initial: Supernet | None = None
 ) -> Probe:
     """The probe that ``measures.scorer`` names."""
-    kind = FastProbe if params.scorer == "fast" else Probe
+    kind = Probe if params.scorer == "plain" else FastProbe
     return kind(network, data, params, seed, initial)

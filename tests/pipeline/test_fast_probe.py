@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
+from models.errors import GenasError
 from models.folded import calibrate
+from models.supernet import Supernet
 from pipeline import fast_probe, measures
 from pipeline.config import MeasureParams
 from pipeline.fast_probe import FastProbe, make_probe
@@ -22,8 +24,8 @@ def changed(base: MeasureParams = PARAMS, **update: Any) -> MeasureParams:
     return base.model_copy(update=update)
 
 
-def both(settings: MeasureParams) -> tuple[Probe, FastProbe]:
-    fast = make_probe(supernet(1), search_data(), changed(settings, scorer="fast"), 0, initial(0))
+def both(settings: MeasureParams, scorer: str = "fast") -> tuple[Probe, FastProbe]:
+    fast = make_probe(supernet(1), search_data(), changed(settings, scorer=scorer), 0, initial(0))
     assert isinstance(fast, FastProbe)
     return Probe(supernet(1), search_data(), settings, 0, initial(0)), fast
 
@@ -40,8 +42,11 @@ def both(settings: MeasureParams) -> tuple[Probe, FastProbe]:
     ],
     ids=["independent", "cumulative", "cells", "hessian", "official", "odd batches"],
 )
-def test_all_measures_agree(settings: MeasureParams) -> None:
-    plain, fast = both(settings)
+@pytest.mark.parametrize("scorer", ["fast", "native"])
+def test_all_measures_agree(settings: MeasureParams, scorer: str) -> None:
+    if scorer == "native" and not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    plain, fast = both(settings, scorer)
     for seed in range(3):
         expected, found = (measures.take(probe, path(seed), NAMES) for probe in (plain, fast))
         assert found == pytest.approx(expected, rel=2e-3 if settings.flatness.direction == "hessian" else 1e-4)
@@ -56,7 +61,7 @@ def test_the_network_is_left_alone() -> None:
 
 def test_measures_of_one_architecture_share_its_recalibration(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    monkeypatch.setattr(fast_probe, "calibrate", lambda *args: seen.append(args[1]) or calibrate(*args))
+    monkeypatch.setattr(fast_probe.folded, "calibrate", lambda *args: seen.append(args[1]) or calibrate(*args))
     _, fast = both(PARAMS)
     for seed in (0, 1, 0):
         measures.take(fast, path(seed), NAMES)
@@ -80,14 +85,24 @@ def test_bfloat16_is_near_and_only_for_the_fast_scorer() -> None:
         MeasureParams.model_validate({**PARAMS.model_dump(), "precision": "bfloat16"})
 
 
+def test_native_says_at_once_where_it_cannot_run() -> None:
+    settings = changed(scorer="native")
+    with torch.device("meta"):
+        network = Supernet(num_classes=4, channels=2, layers=3)
+        data = search_data()._replace(held_images=torch.zeros(24, 3, 8, 8), held_labels=torch.zeros(24))
+    with pytest.raises(GenasError, match="scorer native computes on a CPU, not on meta"):
+        make_probe(network, data, settings, 0)
+
+
 def test_nothing_waits_for_the_host_between_noises(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Numbers leave the device once a candidate's noises, however many batches and noises there are."""
+    """No number leaves the device while a candidate's noises are evaluated, however many batches there are."""
     _, fast = both(changed(batch_size=5))
     fast.recalibrate(path(0))
     taken: list[int] = []
     for name in ("item", "tolist", "__float__", "__bool__"):
         original = getattr(torch.Tensor, name)
         monkeypatch.setattr(torch.Tensor, name, lambda self, _f=original: taken.append(self.numel()) or _f(self))
-    results = fast.evaluate_under(path(0), [{}, {}, {}])
-    assert taken == [6]
-    assert np.shape(results) == (3, 2)
+    for name in ("cpu", "numpy"):
+        monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("numbers leave the device"))
+    assert fast.outcomes(path(0), [{}, {}, {}]).shape == (3, 2, PARAMS.images)
+    assert taken == []
