@@ -11,13 +11,25 @@ from models.genotype import NODES, Edge
 from models.operations import DENSE, FactorizedReduce, Grid, ReLUConvBN
 
 
-def run_cell(s0: Tensor, s1: Tensor, edges: Iterable[Edge], operate: Callable[[int, Edge, Tensor], Tensor]) -> Tensor:
+def concatenate(maps: list[Tensor]) -> Tensor:
+    """Maps (N, C, H, W) side by side, (N, sum of C, H, W)."""
+    return torch.cat(maps, dim=1)
+
+
+def run_cell(
+    s0: Tensor,
+    s1: Tensor,
+    edges: Iterable[Edge],
+    operate: Callable[[int, Edge, Tensor], Tensor],
+    join: Callable[[list[Tensor]], Tensor] = concatenate,
+) -> Tensor:
     """Sum what arrives at each intermediate node and concatenate the nodes.
 
     Args:
         s0, s1: preprocessed outputs of the two cells before, (N, C, H, W).
         edges: the cell's edges in canonical order, sources before targets.
         operate: applies the operation of the i-th edge to its source.
+        join: how the nodes are put side by side.
 
     Returns:
         (N, 4 C, H', W').
@@ -26,7 +38,7 @@ def run_cell(s0: Tensor, s1: Tensor, edges: Iterable[Edge], operate: Callable[[i
     for i, edge in enumerate(edges):
         out = operate(i, edge, states[edge.source])
         states[edge.target] = states[edge.target] + out if edge.target in states else out
-    return torch.cat([states[node] for node in NODES], dim=1)
+    return join([states[node] for node in NODES])
 
 
 def edge_stride(reduction: bool, source: int) -> int:

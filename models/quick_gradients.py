@@ -8,6 +8,8 @@ of every slice is written into zeros of its own. All have equals in terms of ker
 - a dilated one sees each parity class of pixels apart, so by its weight it has the gradient of a dense one over four
   images of a quarter of the size (space to batch; Chen et al., DeepLab, 2018, Section 3.1);
 - the gradient by a 5x5 weight is pieced together from those by four overlapping 3x3 ones;
+- all operations of a map share its ReLU, and so its gradient;
+- slices of a channels-last gradient are copied, because the kernels for such maps do not know slices of them;
 - the even and the odd pixels that a factorized reduction looks at have one gradient, filled once.
 
 :func:`quicken` changes the class of a network's modules in place, so parameters, buffers and names stay. Only training
@@ -23,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.operations import FactorizedReduce
+from models.supernet import SupernetCell
 
 CACHED = 2**17
 """Numbers of a map (512 KiB) that a core has at hand; a batch is taken apart into such pieces."""
@@ -103,9 +106,40 @@ class Diagonal(torch.autograd.Function):
         return empty
 
 
+class Concatenation(torch.autograd.Function):
+    """Maps side by side; each gets a gradient whose memory is its own, which the kernels behind it are quick on."""
+
+    @staticmethod
+    def forward(context: Any, *maps: Tensor) -> Tensor:
+        """(N, C, H, W) each to (N, sum of C, H, W)."""
+        context.channels = [one.shape[1] for one in maps]
+        return torch.cat(maps, 1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        """Its channels to each."""
+        return tuple(_channels_last(part) for part in gradients[0].split(context.channels, 1))
+
+
 def _here(x: Tensor) -> bool:
     """Whether gradients will be taken on a CPU, in the precision of the maps."""
     return torch.is_grad_enabled() and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+def shared_relu(x: Tensor) -> Tensor:
+    """A map's ReLU, which the map keeps for whoever asks next."""
+    known: Tensor | None = getattr(x, "relu_kept", None)
+    if known is None:
+        known = x.relu_kept = F.relu(x)  # type: ignore[attr-defined]
+    return known
+
+
+class Rectifier(nn.ReLU):
+    """A ReLU that several operations of one map share."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of the input's shape."""
+        return shared_relu(x) if _here(x) else super().forward(x)
 
 
 class Reduce(FactorizedReduce):
@@ -115,7 +149,7 @@ class Reduce(FactorizedReduce):
         """(N, C, H, W) to (N, D, ceil(H / 2), ceil(W / 2))."""
         if not _here(x) or x.shape[2] % 2 or x.shape[3] % 2:
             return super().forward(x)
-        even, odd = Diagonal.apply(F.relu(x))
+        even, odd = Diagonal.apply(shared_relu(x))
         return self.bn(torch.cat([F.conv2d(even, self.conv1.weight), F.conv2d(odd, self.conv2.weight)], 1))
 
 
@@ -132,13 +166,21 @@ class Depthwise(nn.Conv2d):
         return DepthwiseGradient.apply(x, self.weight, dilation)
 
 
+class Cell(SupernetCell):
+    """A supernet's cell."""
+
+    def join(self, maps: list[Tensor]) -> Tensor:
+        """The nodes' maps side by side."""
+        return Concatenation.apply(*maps) if _here(maps[0]) else super().join(maps)
+
+
 def _quick_class(module: nn.Module) -> type[nn.Module] | None:
-    if type(module) is FactorizedReduce and module.shift == 1 and module.conv1.stride == (2, 2):
-        return Reduce
+    if type(module) is FactorizedReduce:
+        return Reduce if module.shift == 1 and module.conv1.stride == (2, 2) else None
     if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
         slow = (module.kernel_size[0], module.dilation[0]) in {(5, 1), (3, 2), (5, 2)}
         return Depthwise if slow and module.bias is None else None
-    return None
+    return {SupernetCell: Cell, nn.ReLU: Rectifier}.get(type(module))
 
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.cell import edge_stride, is_reduction, preprocess, run_cell
+from models.cell import concatenate, edge_stride, is_reduction, preprocess, run_cell
 from models.genotype import EDGES, PRIMITIVES, Edge, Genotype
 from models.operations import DENSE, OPERATIONS
 
@@ -40,7 +40,12 @@ class SupernetCell(nn.Module):
         return choices[edge.operation]
 
     def forward(self, s0: Tensor, s1: Tensor, edges: tuple[Edge, ...]) -> Tensor:
-        return run_cell(self.preprocess0(s0), self.preprocess1(s1), edges, lambda _, edge, x: self.operation(edge)(x))
+        inputs = self.preprocess0(s0), self.preprocess1(s1)
+        return run_cell(*inputs, edges, lambda _, edge, x: self.operation(edge)(x), self.join)
+
+    def join(self, maps: list[Tensor]) -> Tensor:
+        """The nodes' maps side by side."""
+        return concatenate(maps)
 
 
 class Supernet(nn.Module):

@@ -1,13 +1,12 @@
 """Keeping the memory that a process has once asked for.
 
 Maps of a few megabytes come and go thousands of times a second. By default the C library hands each back to the system,
-which clears it page by page when it is asked for again; that took up to a third of the time of a training step.
+which clears it page by page when it is asked for again.
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of glibc's ``mallopt`` (malloc.h)."""
@@ -16,11 +15,7 @@ LARGEST = 32 * 2**20
 
 
 def keep_memory() -> None:
-    """Let the C library keep freed memory, and PyTorch ask for large pages; a system that knows neither ignores it.
-
-    Large pages have to be asked for before the process makes its first tensor.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    """Let the C library keep freed memory; where it is not glibc, nothing happens."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(M_MMAP_THRESHOLD, LARGEST)
