@@ -15,7 +15,7 @@ from uuid import UUID
 
 import networkx as nx
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.filters import LogFilter, LogFilterFlowRunId
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, LogFilter, LogFilterFlowRunId
 from prefect.client.schemas.objects import FlowRun, State, WorkerStatus
 from prefect.client.schemas.sorting import LogSort
 from prefect.deployments import run_deployment
@@ -26,6 +26,7 @@ from prefect.types.entrypoint import EntrypointType
 
 from flows import environment, lockfile
 from flows.graph import stage_graph
+from flows.lockfile import Entries
 from flows.plan import changed, log_file
 from flows.process import Children, StageError
 from flows.remote import MISTAKE, dvc, require_remote, stage_here
@@ -104,7 +105,8 @@ class Pool:
             "upstream": upstream,
             "scans": [name for name in upstream if self.graph.nodes[name]["scan"]],
         }
-        run = cast(FlowRun, run_deployment(f"{stage_here.name}/{self.name}", parameters=parameters, timeout=0))
+        deployment = f"{stage_here.name}/{self.name}"
+        run = cast(FlowRun, run_deployment(deployment, parameters=parameters, timeout=0, flow_run_name=stage))
         with log_file(folder, stage).open("a", buffering=1) as log:
 
             def both(line: str) -> None:
@@ -115,10 +117,9 @@ class Pool:
         if not state.is_completed():
             said = f"{stage}: {state.message or state.name}"
             raise GenasError(said) if state.name == MISTAKE else StageError(said)
-        answer = json.loads(state.message or "")
-        lockfile.merge(folder, answer["lock"])
+        lockfile.merge(folder, left_by(run.id))
         dvc(["pull", "--force", stage], folder, children)
-        return str(answer["word"])
+        return state.message or "done"
 
     def follow(self, run: UUID, children: Children, tell: Callable[[str], None]) -> State:
         """The final state of a flow run, whose log is handed on as it grows; the run is cancelled if this one stops.
@@ -157,6 +158,15 @@ class Pool:
         workers = online(client, self.name)
         if not workers or (name is not None and name not in workers):
             raise StageError(f"{run.name}: {name or 'every worker'} of pool {self.name} is gone")
+
+
+def left_by(run: UUID) -> Entries:
+    """What the worker's lock says of the stage that the flow run has brought up to date."""
+    with get_client(sync_client=True) as client:
+        only = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[run]))
+        (artifact,) = client.read_artifacts(artifact_filter=only)
+    found: Entries = json.loads(str(artifact.data))
+    return found
 
 
 def online(client: SyncPrefectClient, pool: str) -> list[str]:

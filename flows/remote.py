@@ -1,19 +1,21 @@
 """The worker's side of a work pool: one stage, in this clone, for a coordinator in another; no disk is shared.
 
 A stage's inputs come from DVC's remote by the digests in the coordinator's lock, its outputs go there, and what the
-lock says of it goes back with the final state of the flow run, since results of Prefect stay on the machine.
+lock then says of it goes back as an artifact of the flow run, which Prefect keeps on its server.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
 from prefect import flow, runtime
+from prefect.artifacts import create_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.logging import get_run_logger
 from prefect.settings import get_current_settings
@@ -44,13 +46,15 @@ def stage_here(profile: str, stage: str, source: dict[str, str], upstream: Entri
         scans: those of them that look at data, which each machine has of its own.
 
     Returns:
-        Completed, with :func:`answer` as its message; or failed, with one line.
+        Completed, its message how the stage ended (:func:`flows.stage.reproduce_stage`); or failed, with one line.
     """
     children = Children()
     try:
         folder = located(profile)
         require_same(source, folder)
-        return Completed(message=json.dumps(answer(stage, folder, upstream, scans, children)))
+        word = bring_up_to_date(stage, folder, upstream, scans, children)
+        create_markdown_artifact(json.dumps(lockfile.entries(folder, [stage]), indent=1), description="for dvc.lock")
+        return Completed(message=word)
     except (GenasError, StageError) as error:
         get_run_logger().error(str(error))
         said = f"{str(error).removeprefix(f'{stage}: ')} (worker on {socket.gethostname()})"
@@ -59,8 +63,8 @@ def stage_here(profile: str, stage: str, source: dict[str, str], upstream: Entri
         children.stop()
 
 
-def answer(stage: str, folder: Path, upstream: Entries, scans: list[str], children: Children) -> dict[str, Any]:
-    """Bring ``stage`` up to date from the coordinator's inputs and push it; how it ended, and its part of the lock."""
+def bring_up_to_date(stage: str, folder: Path, upstream: Entries, scans: list[str], children: Children) -> str:
+    """Bring ``stage`` up to date from the coordinator's inputs and push what it made; how it ended."""
     require_remote(folder)
     tell = get_run_logger().info
     for scan in scans:
@@ -73,7 +77,7 @@ def answer(stage: str, folder: Path, upstream: Entries, scans: list[str], childr
     run = str(runtime.flow_run.id)
     word = reproduce_stage(stage, folder, children, tell, "--pull", "--allow-missing", GENAS_PREFECT_RUN=run)
     dvc(["push", "--run-cache", stage], folder, children)
-    return {"word": word, "lock": lockfile.entries(folder, [stage])}
+    return word
 
 
 def require_same_data(scan: str, here: Entries, there: Entries) -> None:
@@ -120,6 +124,7 @@ def work(pool: str, limit: int) -> None:
     """
     if not get_current_settings().api.url:
         raise GenasError("a worker needs PREFECT_API_URL: the server that the coordinator uses")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and a worker could not be ended
     command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
     command += ["--pool", pool, "--limit", str(limit)]
     os.execve(sys.executable, command, environment.of_children())

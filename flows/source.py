@@ -44,9 +44,10 @@ def require_same(wanted: Mapping[str, str], folder: Path) -> None:
     different = [name for name in {**wanted, **here} if name != COMMIT and wanted.get(name) != here.get(name)]
     if different:
         more = f" and {len(different) - 1} more differ" if different[1:] else " differs"
+        commits = f"{here[COMMIT]} here, {wanted[COMMIT]} there"
         raise GenasError(
-            f"{different[0]}{more} from the coordinator's (commit {here[COMMIT]} here, {wanted[COMMIT]} there): "
-            "bring both clones to the same commit, with nothing changed that is not committed"
+            f"{different[0]}{more} from the coordinator's (commit {commits}): bring both clones to the same commit, "
+            "with nothing changed that is not committed"
         )
 
 
