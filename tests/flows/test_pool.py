@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from uuid import uuid4
 
+import networkx as nx
 import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import FlowRun
 
 from flows import lockfile, pool, remote, source
 from flows.process import Children, StageError
@@ -44,9 +48,7 @@ def test_other_parameters_are_another_source(done: Toy, other: Toy) -> None:
     source.require_same(wanted | {source.COMMIT: "0000000"}, other.folder)  # what counts is the content
     params = other.folder / "params.yaml"
     params.write_text(params.read_text() + "# more\n")
-    with pytest.raises(
-        GenasError, match=r"^the profile's params\.yaml differs from the coordinator's \(commit "
-    ):
+    with pytest.raises(GenasError, match=r"^the profile's params\.yaml differs from the coordinator's \(commit "):
         source.require_same(wanted, other.folder)
     with pytest.raises(GenasError, match=r"^the profile's params\.yaml and 1 more differ from the coordinator's"):
         source.require_same({**wanted, "models/genotype.py": ""}, other.folder)
@@ -76,6 +78,24 @@ def test_without_a_remote_nothing_can_be_exchanged(done: Toy) -> None:
 def test_what_dvc_says_is_the_error(other: Toy) -> None:
     with pytest.raises(StageError, match=r"^dvc pull nothing: .*nothing"):
         remote.dvc(["pull", "nothing"], other.folder, Children())
+
+
+def test_a_worker_that_no_longer_answers_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent = pool.Pool("gpus", nx.DiGraph())
+    waiting = FlowRun(flow_id=uuid4(), name=STAGE)
+    taken = FlowRun(flow_id=uuid4(), name=STAGE, labels={"prefect.worker.name": "first"})
+    answering = ["first", "second"]
+    monkeypatch.setattr(pool, "online", lambda client, name: answering)
+    with get_client(sync_client=True) as client:
+        sent.require_worker(client, waiting)
+        sent.require_worker(client, taken)
+        answering.remove("first")
+        sent.require_worker(client, waiting)
+        with pytest.raises(StageError, match=r"^supernet@a-0: first of pool gpus is gone$"):
+            sent.require_worker(client, taken)
+        answering.clear()
+        with pytest.raises(StageError, match=r"^supernet@a-0: every worker of pool gpus is gone$"):
+            sent.require_worker(client, waiting)
 
 
 @pytest.mark.usefixtures("prefect_server")
