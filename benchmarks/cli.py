@@ -31,8 +31,8 @@ def show(result: dict[str, Any], as_json: bool) -> None:
 def score(
     as_json: AsJson = False,
     quick: Quick = False,
-    scorer: Annotated[str, typer.Option(help="As in params.yaml: plain, fast.")] = "fast",
-    precision: Annotated[str, typer.Option(help="As in params.yaml: float32, bfloat16.")] = "float32",
+    scorer: Annotated[str, typer.Option(help="plain, fast or native; else the quickest here.")] = "",
+    precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
 ) -> None:
     """Score candidates by flatness: ours against the official way of doing it, at equal scores."""
     from benchmarks import score as benchmark

@@ -22,8 +22,8 @@ from pipeline.fast_probe import make_probe
 from pipeline.memory import keep_memory
 
 BASE = {"images": 512, "sigmas": 3, "channels": 16}
-POINTS = {"images": (128, 256, 512), "sigmas": (2, 3, 6, 12), "channels": (4, 8, 16, 32)}
-SCORERS = ("plain", "fast")
+POINTS = {"images": (128, 256, 512), "sigmas": (2, 3, 6), "channels": (8, 16, 32)}
+SCORERS = ("plain", "fast", "native")
 RECALIBRATE = 512
 
 
@@ -54,7 +54,6 @@ def point(scorer: str, images: int, sigmas: int, channels: int) -> dict[str, flo
     flat = workload.measures().flatness.model_copy(update={"sigma": tuple(1e-3 * i for i in range(1, sigmas + 1))})
     settings = workload.measures(images=images, recalibrate_images=RECALIBRATE, scorer=scorer, flatness=flat)
     network = workload.supernet(channels)
-    probe = make_probe(network, workload.halves(RECALIBRATE, images), settings, workload.SEED)
     seconds = operations = 0.0
     passes = sigmas * images + RECALIBRATE
     for genotype in workload.architectures(3):

@@ -234,6 +234,20 @@ def serve(
     serve_flows(str(checked(profile)) if os.path.exists(profile) else profile, jobs, cron, port)
 
 
+@app.command()
+def worker(
+    pool: Annotated[str, typer.Argument(help="The work pool, made if need be.")],
+    limit: Annotated[int, typer.Option(min=1, help="How many stages run here at once.")] = 1,
+) -> None:
+    """Run stages in this clone for runs elsewhere that have GENAS_POOL set to the pool."""
+    from flows import environment
+
+    environment.for_prefect(console=True)
+    from flows.remote import work
+
+    work(pool, limit)
+
+
 @track_app.command("rebuild")
 def track_rebuild(profile: Profile = "demo") -> None:
     """Rebuild the tracking database from the metrics that DVC keeps."""

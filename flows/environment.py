@@ -42,6 +42,11 @@ def apply(table: Mapping[str, str]) -> None:
         os.environ.setdefault(name, value)
 
 
+def pool() -> str | None:
+    """``GENAS_POOL``: the Prefect work pool in which stages run, on machines that have a clone of their own."""
+    return os.environ.get("GENAS_POOL") or None
+
+
 def for_prefect(console: bool) -> None:
     """Make ready for Prefect, which reads its settings when it is first imported: this comes before that.
 

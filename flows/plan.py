@@ -47,14 +47,19 @@ def scanned(folder: Path, scans: Sequence[str], children: Children) -> bool:
         return children.run(command, folder, surroundings, lambda line: print(line, file=log)) == 0
 
 
-def changed(folder: Path, children: Children) -> set[str]:
-    """The stages of ``folder`` whose command, parameters, dependencies or outputs are not those of ``dvc.lock``.
+def changed(folder: Path, children: Children, target: str = "dvc.yaml") -> set[str]:
+    """The stages whose command, parameters, dependencies or outputs are not those of ``dvc.lock``.
+
+    Args:
+        folder: the profile's folder.
+        children: the processes of this run.
+        target: a stage; all of them where none is given.
 
     Raises:
         GenasError: DVC could not tell.
     """
     lines: list[str] = []
-    if children.run([*DVC, "status", "--json", "dvc.yaml"], folder, environment.of_children(), lines.append):
+    if children.run([*DVC, "status", "--json", target], folder, environment.of_children(), lines.append):
         raise GenasError(f"{folder / 'dvc.yaml'}: {lines[-1] if lines else 'dvc status failed'}")
     # Warnings may come before it; the answer itself is one line.
     answer = next((line for line in reversed(lines) if line.startswith("{")), "{}")

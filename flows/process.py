@@ -75,10 +75,21 @@ class Children:
             raise TimeoutError(f"ran longer than {timeout:g} s")
         return status
 
+    def pause(self, seconds: float) -> None:
+        """Wait between two looks at what runs elsewhere.
+
+        Raises:
+            StoppedError: after :meth:`stop`.
+        """
+        with self._changed:
+            if self._changed.wait_for(lambda: self._stopping, seconds):
+                raise StoppedError("the run is being stopped")
+
     def stop(self) -> None:
         """End every process and wait until they are gone; a second interruption kills them at once."""
         with self._changed:
             self._stopping = True
+            self._changed.notify_all()
             live = list(self._live)
         try:
             for process in live:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from pathlib import Path
 from queue import SimpleQueue
@@ -21,11 +20,12 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
-from flows import environment
 from flows.graph import kind, stage_graph
-from flows.plan import DVC, log_file, plan
+from flows.plan import plan
+from flows.pool import Pool
 from flows.process import Children, StageError, StoppedError
 from flows.progress import report
+from flows.stage import Policy, policy_of, reproduce_stage
 from flows.version import VERSION
 from models.errors import GenasError
 from pipeline.config import profile_folder
@@ -34,80 +34,22 @@ JOBS = 2
 """Stages at once, unless said otherwise."""
 
 
-@dataclass(frozen=True)
-class Policy:
-    """How a stage is run; nothing here changes what it computes."""
-
-    hours: float
-    retries: int = 2
-    delay_seconds: float = 10
-
-
-POLICIES = {
-    "data": Policy(hours=12),
-    "supernet": Policy(hours=24 * 14),
-    "search": Policy(hours=24 * 7),
-    "retrain": Policy(hours=24 * 30),
-    "shift": Policy(hours=24),
-    "detect": Policy(hours=24 * 14),
-    "segment": Policy(hours=24 * 14),
-}
-"""Per stage. The limits stop what hangs, with room for ImageNet on one GPU; a retry goes on where the stage was."""
-
-DEFAULT = Policy(hours=4)
-
-
-class Output:
-    """What a stage's output tells about its end."""
-
-    def __init__(self, stage: str) -> None:
-        self.stage = stage
-        self.word = "done"
-        self.user_error = ""
-        self.last = ""
-
-    def read(self, line: str) -> None:
-        """Take in one line."""
-        if line.startswith("error: "):
-            self.user_error = line.removeprefix("error: ")
-        elif line.startswith(f"Stage '{self.stage}' didn't change"):
-            self.word = "unchanged"
-        elif line.startswith(f"Stage '{self.stage}' is cached"):
-            self.word = "restored"
-        if line.strip() and not (self.last and line.startswith("ERROR: failed to reproduce")):
-            self.last = line.strip()  # DVC's closing line says less than the stage's own
-
-
-def run_stage(stage: str, folder: Path, policy: Policy, children: Children) -> str:
-    """Bring one row up to date; its output goes to Prefect's log and to a file.
+def run_stage(stage: str, folder: Path, children: Children, pool: Pool | None) -> str:
+    """Bring one row up to date, here or in a work pool; its output goes to Prefect's log and to a file.
 
     Returns:
         ``done``, ``restored`` (from DVC's cache of runs) or ``unchanged``.
 
     Raises:
-        GenasError: the stage said ``error: ...``, which trying again does not mend.
+        GenasError: a user's mistake, which trying again does not mend.
         StageError: it crashed, or ran out of time.
     """
-    report(stage, "running", f"attempt {runtime.task_run.run_count}" if runtime.task_run.run_count > 1 else "")
-    logger, path, output = get_run_logger(), log_file(folder, stage), Output(stage)
-    surroundings = environment.of_children(GENAS_PREFECT_RUN=str(runtime.flow_run.id))
-    with path.open("a", buffering=1) as log:
-
-        def tell(line: str) -> None:
-            output.read(line)
-            logger.info(line)
-            log.write(line + "\n")
-
-        command = [*DVC, "repro", "--single-item", stage]
-        try:
-            status = children.run(command, folder, surroundings, tell, policy.hours * 3600)
-        except TimeoutError as error:
-            raise StageError(f"{stage}: {error} (log: {path})") from None
-    if status and output.user_error:
-        raise GenasError(f"{stage}: {output.user_error}")
-    if status:
-        raise StageError(f"{stage}: {output.last or f'exit status {status}'} (log: {path})")
-    return output.word
+    attempt = f"attempt {runtime.task_run.run_count}" if runtime.task_run.run_count > 1 else ""
+    report(stage, "running", " ".join(word for word in (attempt, f"in pool {pool.name}" if pool else "") if word))
+    tell = get_run_logger().info
+    if pool is not None:
+        return pool.run_stage(stage, folder, children, tell)
+    return reproduce_stage(stage, folder, children, tell, GENAS_PREFECT_RUN=str(runtime.flow_run.id))
 
 
 def can_be_retried(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -128,11 +70,6 @@ def task_of(stage: str, policy: Policy) -> Task[..., str]:
     )
 
 
-def policy_of(stage: str) -> Policy:
-    """How ``stage`` is run."""
-    return POLICIES.get(kind(stage), DEFAULT)
-
-
 def urgency(graph: nx.DiGraph[str]) -> dict[str, float]:
     """For each stage, the hours that the longest chain that begins with it may take: so detectors go before tables."""
     chain: dict[str, float] = {}
@@ -144,15 +81,17 @@ def urgency(graph: nx.DiGraph[str]) -> dict[str, float]:
 def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) -> dict[str, str]:
     """Run every stage of ``graph`` as soon as those before it are done, ``jobs`` at once, longest chains first.
 
-    A stage that fails keeps only its dependants from running. Called inside a flow.
+    A stage that fails keeps only its dependants from running. Called inside a flow. With ``GENAS_POOL`` the stages run
+    in that work pool.
 
     Returns:
         How each stage ended (see :func:`run_stage`).
 
     Raises:
-        GenasError: stages failed, by the user's mistake alone.
+        GenasError: stages failed, by the user's mistake alone; or the work pool cannot be used.
         StageError: stages failed.
     """
+    pool = Pool.chosen(graph, folder, children)
     order = TopologicalSorter({stage: set(graph.predecessors(stage)) for stage in graph})
     order.prepare()
     chain = urgency(graph)
@@ -166,8 +105,9 @@ def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) ->
         ready = sorted([*ready, *order.get_ready()], key=lambda stage: (-chain[stage], stage))
         while ready and len(running) < jobs:
             stage = ready.pop(0)
-            policy, above = policy_of(stage), [futures[name] for name in graph.predecessors(stage)]
-            future = task_of(stage, policy).submit(stage, folder, policy, children, wait_for=above)
+            above = [futures[name] for name in graph.predecessors(stage)]
+            where = None if graph.nodes[stage]["scan"] else pool  # the data of this machine are looked at here
+            future = task_of(stage, policy_of(stage)).submit(stage, folder, children, where, wait_for=above)
             futures[stage] = future
             running[future.task_run_id] = stage, time.monotonic()
             future.add_done_callback(finished.put)

@@ -36,11 +36,15 @@ def server(port: int | None = None) -> Iterator[None]:
         port: where it listens, with a page for the browser; None for any free port and no page.
 
     Raises:
-        GenasError: the port is taken, or the server does not come up.
+        GenasError: the port is taken, the server does not come up, or it would be one that no worker knows.
     """
     if get_current_settings().api.url:
         yield
         return
+    if port is None and environment.pool():
+        raise GenasError(
+            f"GENAS_POOL={environment.pool()} needs PREFECT_API_URL: the server that the workers listen to"
+        )
     if port is not None:
         require_free(port)
     browser = {"PREFECT_SERVER_UI_ENABLED": "false"} if port is None else {}

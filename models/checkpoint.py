@@ -10,13 +10,13 @@ from typing import Any
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.models._features import FeatureGetterNet
-from torch import nn
 
 from models.errors import GenasError
 from models.genotype import Genotype
 from models.network import GenasNetwork
+from models.weights import load_state, save_weights
 
 _KEY = "genas"
 
@@ -46,12 +46,6 @@ class NetworkFile:
     architecture: dict[str, Any]
     preprocessing: Preprocessing
     classes: tuple[str, ...]
-
-
-def save_weights(path: Path, module: nn.Module, metadata: dict[str, str] | None = None) -> None:
-    """Write a module's state as safetensors, whatever its device and memory format; same state, same bytes."""
-    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-    save_file(state, str(path), metadata=metadata)
 
 
 def architecture_of(network: GenasNetwork) -> dict[str, Any]:
@@ -97,23 +91,6 @@ def read_header(path: Path) -> NetworkFile:
         raise GenasError(f"{path}: no such weights file") from None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError, GenasError) as error:
         raise GenasError(f"{path}: not a network file of this project ({type(error).__name__})") from None
-
-
-def load_state(module: nn.Module, state: dict[str, torch.Tensor], origin: Path) -> None:
-    """Load a state exactly.
-
-    Raises:
-        GenasError: a name or a shape differs; the message names the file and the first difference.
-    """
-    own = module.state_dict()
-    for name in sorted(own.keys() | state.keys()):
-        if name not in own or name not in state:
-            raise GenasError(f"{origin}: {name} is {'missing' if name not in state else 'not in the network'}")
-        if own[name].shape != state[name].shape:
-            raise GenasError(
-                f"{origin}: {name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
-            )
-    module.load_state_dict(state)
 
 
 def load_network(path: Path, device: torch.device | str = "cpu") -> GenasNetwork:

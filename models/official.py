@@ -21,11 +21,11 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.cell import is_reduction
-from models.checkpoint import load_state
 from models.errors import GenasError
 from models.genotype import EDGES, PRIMITIVES, Edge
 from models.network import GenasNetwork
 from models.supernet import Supernet
+from models.weights import load_state
 
 _EDGE = re.compile(r"cells\.(\d+)\._ops\.(\d+)\._ops\.(\d+)\.(?:op\.)?(.+)")
 _PREPROCESS = re.compile(r"cells\.(\d+)\.(preprocess[01])\.(?:op\.)?(.+)")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader, Dataset, Subset
 
 from pipeline.data.images import Pictures
-from pipeline.distributed import interleave, rank, size
+from pipeline.distributed import rank, size
+from pipeline.parallel import interleave
 
 
 @torch.no_grad()
@@ -16,7 +19,7 @@ def logits_of(network: nn.Module, data: Pictures, batch_size: int, workers: int 
     device = next(network.parameters()).device
     network.eval()
     logits, labels = [], []
-    own = Subset(data, range(rank(), len(data), size()))
+    own = Subset(cast(Dataset[tuple[Tensor, Tensor]], data), range(rank(), len(data), size()))
     for images, targets in DataLoader(own, batch_size, num_workers=workers):
         images = images.to(device, memory_format=torch.channels_last, non_blocking=True)
         logits.append(network(images).float().cpu())

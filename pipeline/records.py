@@ -12,11 +12,12 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import MEASURES, Params
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Key = tuple[str, str]
 """A row of a stage: ``("search", "cifar10-flatness-0")``."""
@@ -138,6 +139,8 @@ def table(root: Path, key: Key, name: str) -> pd.DataFrame | None:
     path = root / "out" / key[0] / key[1] / name
     if not path.exists():
         return None
+    import pandas as pd
+
     return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
 
 

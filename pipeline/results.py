@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING, Any
 
 from pipeline import records
 from pipeline.config import Params, load_params
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 COLUMNS = {
     "params": "params (M)",
@@ -131,6 +130,9 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
 def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
     """Print what :func:`models.zoo.zoo_table` gives, in millions; a figure of the paper that ours does not round to has
     a ``!`` behind it, and what is to be known of a row stands below the table."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("id", "width", "params", "paper", "MACs", "paper", "top-1"):
         table.add_column(heading, no_wrap=True, justify="left" if heading == "id" else "right")
@@ -150,6 +152,9 @@ def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
 
 
 def _print(console: Console, title: str, found: dict[str, dict[str, float]], columns: dict[str, str]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("row", no_wrap=True)
     for heading in columns.values():

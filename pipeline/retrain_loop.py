@@ -25,7 +25,8 @@ from models.errors import GenasError
 from models.network import GenasNetwork
 from pipeline.config import RecipeParams
 from pipeline.data.images import Pictures
-from pipeline.distributed import average, average_statistics, parallel, rank, share, size, weight
+from pipeline.distributed import rank, size
+from pipeline.parallel import average, average_statistics, parallel, share, weight
 
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 

@@ -19,16 +19,17 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from models.checkpoint import load_state, save_weights
 from models.genotype import Genotype, random_genotype
 from models.quick_gradients import quicken
 from models.supernet import Supernet
+from models.weights import load_state, save_weights
 from pipeline.augmentation import Augmentation
 from pipeline.config import SupernetParams
 from pipeline.context import Context
-from pipeline.distributed import average, leader, parallel, share, size, weight
+from pipeline.distributed import leader, size
 from pipeline.fast_probe import make_probe
 from pipeline.flat import flatten
+from pipeline.parallel import average, parallel, share, weight
 from pipeline.probe import Probe
 from pipeline.scratch import Scratch
 from pipeline.search_data import SearchData, load_search_data, memory_format

@@ -26,8 +26,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from models.errors import GenasError
 from pipeline import records, results
 from pipeline.config import REPOSITORY, Params, load_params
@@ -199,6 +197,8 @@ class Run:
 
     def complete(self, record: Record) -> None:
         """Write everything that a finished row left; what is known of it may be more than when it started."""
+        import pandas as pd
+
         self.describe(record)
         self.log({**{name: {0: value} for name, value in record.metrics.items()}, **record.curves})
         for path, folder in record.files:

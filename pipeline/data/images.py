@@ -6,20 +6,20 @@ import io
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from PIL import Image
-from torch import Tensor
-from torch.utils.data import Dataset
 
 from models.errors import GenasError
 from pipeline.data.shards import Shards, open_split
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 ALL = slice(None)
-Transform = Callable[[Image.Image], Tensor]
+Transform = Callable[[Image.Image], "Tensor"]
 
 
 class Images(NamedTuple):
@@ -136,8 +136,11 @@ def _image_files(folder: Path) -> list[Path]:
     return [Path(file) for file in sorted(files, key=lambda file: file.split(os.sep))]  # the order of paths, sooner
 
 
-class Pictures(Dataset[tuple[Tensor, int]]):
-    """Images of a split with a transform from PIL image to tensor; arrays, files or shards, as the layout has it."""
+class Pictures:
+    """Images of a split with a transform from PIL image to tensor; arrays, files or shards, as the layout has it.
+
+    A map-style data set for torch's loaders, which ask for no base class; the scans of the data do without torch.
+    """
 
     def __init__(self, source: Images | Shards | list[tuple[Path, int]], transform: Transform | None = None) -> None:
         self.source, self.transform = source, transform
@@ -208,6 +211,8 @@ def channel_statistics(
 
 def to_tensor(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
     """uint8 (N, H, W, 3) as normalised float32 (N, 3, H, W) in channels-last memory."""
+    import torch
+
     tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
     tensor = (tensor - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
     return tensor.contiguous(memory_format=torch.channels_last)

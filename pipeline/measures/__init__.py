@@ -13,7 +13,6 @@ from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import rankdata
 
 from models.genotype import Genotype
 from pipeline.config import MEASURES, MeasureParams, MetricParams
@@ -91,5 +90,7 @@ def combine(values: Mapping[str, ArrayLike], metric: MetricParams, params: Measu
     """
     terms = {name: scaled(values, name, params) for name in metric.terms}
     if metric.combine == "rank":
+        from scipy.stats import rankdata
+
         terms = {name: rankdata(one) / len(one) for name, one in terms.items()}
     return np.sum([weight * terms[name] for name, weight in metric.terms.items()], axis=0, dtype=np.float64)

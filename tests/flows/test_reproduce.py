@@ -28,10 +28,10 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once."""
-    from flows import reproduce
+    from flows import stage
 
-    monkeypatch.setattr(reproduce, "POLICIES", {})
-    monkeypatch.setattr(reproduce, "DEFAULT", reproduce.Policy(hours=1, retries=1, delay_seconds=0))
+    monkeypatch.setattr(stage, "POLICIES", {})
+    monkeypatch.setattr(stage, "DEFAULT", stage.Policy(hours=1, retries=1, delay_seconds=0))
 
 
 def reproduce(toy: Toy, *targets: str, jobs: int = 3) -> dict[str, str]:
@@ -86,7 +86,7 @@ def test_what_has_run_before_is_restored(done: Toy) -> None:
 
 
 def test_a_stage_that_hangs_is_ended(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import reproduce as module
+    from flows import stage as module
 
     monkeypatch.setattr(module, "DEFAULT", module.Policy(hours=4 / 3600, retries=0))
     (done.folder / "raw" / "a.txt").write_text("more")
@@ -98,15 +98,12 @@ def test_a_stage_that_hangs_is_ended(done: Toy, monkeypatch: pytest.MonkeyPatch)
 
 def test_long_chains_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the hours that their stages may take."""
-    from flows import reproduce
+    from flows import reproduce, stage
 
-    monkeypatch.setattr(
-        reproduce,
-        "POLICIES",
-        {stage: reproduce.Policy(hours=hours) for stage, hours in (("retrain", 30), ("segment", 14))},
-    )
+    limits = {name: stage.Policy(hours=hours) for name, hours in (("retrain", 30), ("segment", 14))}
+    monkeypatch.setattr(stage, "POLICIES", limits)
     graph = nx.DiGraph([("zoo@z", "retrain@r"), ("retrain@r", "segment@r"), ("retrain@r", "shift@r")])
-    other = reproduce.DEFAULT.hours
+    other = stage.DEFAULT.hours
     assert reproduce.urgency(graph) == {"zoo@z": other + 44, "retrain@r": 44, "segment@r": 14, "shift@r": other}
 
 

@@ -26,7 +26,7 @@ from models.errors import GenasError
 from models.network import GenasNetwork
 from models.supernet import Supernet
 from models.zoo import zoo_genotype
-from pipeline import distributed, supernet
+from pipeline import distributed, parallel, supernet
 from pipeline.config import RecipeParams, SupernetParams
 from pipeline.data.images import Images, Pictures
 from pipeline.retrain_loop import Training
@@ -63,13 +63,13 @@ def worker(rank: int, port: int, folder: Path) -> None:
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     with distributed.joined():
         whole = torch.arange(5.0)[:, None].expand(5, 2)
-        own = distributed.share(whole)
+        own = parallel.share(whole)
         assert own[:, 0].tolist() == [[0.0, 2.0, 4.0], [1.0, 3.0]][rank]
-        assert distributed.interleave(own, 5).equal(whole)
-        mean = distributed.average(own[:, 0].mean() * distributed.weight(len(own), len(whole)))
+        assert parallel.interleave(own, 5).equal(whole)
+        mean = parallel.average(own[:, 0].mean() * parallel.weight(len(own), len(whole)))
         assert float(mean) == pytest.approx(2.0)
         network, optimizer = network_and_optimizer()
-        trained = distributed.parallel(network, unused=True)
+        trained = parallel.parallel(network, unused=True)
         loss = supernet.train_epoch(trained, optimizer, data(), PARAMS, seed=0, epoch=0)
         results = {"supernet": {"loss": loss, "state": network.state_dict()}}
         for synchronise in (True, False):
@@ -138,13 +138,13 @@ def test_all_processes_end_with_the_same_bytes(pair: tuple[dict[str, Any], dict[
 
 def test_alone_everything_is_as_it_is() -> None:
     network, _ = network_and_optimizer()
-    assert distributed.parallel(network, unused=True) is network
+    assert parallel.parallel(network, unused=True) is network
     assert (distributed.rank(), distributed.size(), distributed.leader()) == (0, 1, True)
     part = torch.arange(3.0)
-    assert distributed.share(part).equal(part)
-    assert distributed.interleave(part, 3) is part
-    assert distributed.average(part) is part
-    assert distributed.weight(4, 4) == 1
+    assert parallel.share(part).equal(part)
+    assert parallel.interleave(part, 3) is part
+    assert parallel.average(part) is part
+    assert parallel.weight(4, 4) == 1
 
 
 def wait_for(condition: Callable[[], Any]) -> None:

@@ -1,0 +1,103 @@
+"""One stage: ``dvc repro --single-item`` in a process of its own, the time that it may take, what its output tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from flows import environment
+from flows.graph import kind
+from flows.plan import DVC, log_file
+from flows.process import Children, StageError
+from models.errors import GenasError
+
+
+@dataclass(frozen=True)
+class Policy:
+    """How a stage is run; nothing here changes what it computes."""
+
+    hours: float
+    retries: int = 2
+    delay_seconds: float = 10
+
+
+POLICIES = {
+    "data": Policy(hours=12),
+    "supernet": Policy(hours=24 * 14),
+    "search": Policy(hours=24 * 7),
+    "retrain": Policy(hours=24 * 30),
+    "shift": Policy(hours=24),
+    "detect": Policy(hours=24 * 14),
+    "segment": Policy(hours=24 * 14),
+}
+"""Per stage. The limits stop what hangs, with room for ImageNet on one GPU; a retry goes on where the stage was."""
+
+DEFAULT = Policy(hours=4)
+
+
+class Output:
+    """What a stage's output tells about its end."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+        self.word = "done"
+        self.user_error = ""
+        self.last = ""
+
+    def read(self, line: str) -> None:
+        """Take in one line."""
+        if line.startswith("error: "):
+            self.user_error = line.removeprefix("error: ")
+        elif line.startswith(f"Stage '{self.stage}' didn't change"):
+            self.word = "unchanged"
+        elif line.startswith(f"Stage '{self.stage}' is cached"):
+            self.word = "restored"
+        if line.strip() and not (self.last and line.startswith("ERROR: failed to reproduce")):
+            self.last = line.strip()  # DVC's closing line says less than the stage's own
+
+
+def policy_of(stage: str) -> Policy:
+    """How ``stage`` is run."""
+    return POLICIES.get(kind(stage), DEFAULT)
+
+
+def reproduce_stage(
+    stage: str, folder: Path, children: Children, tell: Callable[[str], None], *options: str, **surroundings: str
+) -> str:
+    """Bring one row up to date; its output goes to ``tell`` and to a file.
+
+    Args:
+        stage: the row, as DVC names it.
+        folder: the profile's folder.
+        children: the processes of this run.
+        tell: takes each line.
+        options: further options of ``dvc repro``.
+        surroundings: further environment variables.
+
+    Returns:
+        ``done``, ``restored`` (from DVC's cache of runs) or ``unchanged``.
+
+    Raises:
+        GenasError: the stage said ``error: ...``, which trying again does not mend.
+        StageError: it crashed, or ran out of time.
+    """
+    path, output = log_file(folder, stage), Output(stage)
+    with path.open("a", buffering=1) as log:
+
+        def read(line: str) -> None:
+            output.read(line)
+            tell(line)
+            log.write(line + "\n")
+
+        command = [*DVC, "repro", "--single-item", *options, stage]
+        limit = policy_of(stage).hours * 3600
+        try:
+            status = children.run(command, folder, environment.of_children(**surroundings), read, limit)
+        except TimeoutError as error:
+            raise StageError(f"{stage}: {error} (log: {path})") from None
+    if status and output.user_error:
+        raise GenasError(f"{stage}: {output.user_error}")
+    if status:
+        raise StageError(f"{stage}: {output.last or f'exit status {status}'} (log: {path})")
+    return output.word
