@@ -10,7 +10,7 @@ demo: setup
 # Prefect leaves threads behind that processes forked later (loader workers) trip over: its tests have a process apart.
 test: setup lint
 	$(BIN)/python -m pytest -m "not slow" tests/flows
-	$(BIN)/python -m pytest -m "not slow" --ignore tests/flows
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --ignore tests/flows
 
 test-all: setup lint
 	$(BIN)/python -m pytest tests/flows

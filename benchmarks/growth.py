@@ -48,7 +48,7 @@ def practical_limit() -> float:
 
 
 def point(scorer: str, images: int, sigmas: int, channels: int) -> dict[str, float]:
-    """Seconds a candidate (best of two each, mean over three), and what follows; in a fresh process of one thread."""
+    """Seconds a candidate (best of two each, mean over two), and what follows; in a fresh process of one thread."""
     keep_memory()
     torch.set_num_threads(1)
     flat = workload.measures().flatness.model_copy(update={"sigma": tuple(1e-3 * i for i in range(1, sigmas + 1))})
@@ -56,15 +56,15 @@ def point(scorer: str, images: int, sigmas: int, channels: int) -> dict[str, flo
     network = workload.supernet(channels)
     seconds = operations = 0.0
     passes = sigmas * images + RECALIBRATE
-    for genotype in workload.architectures(3):
+    for genotype in workload.architectures(2):
         times = []
         for _ in range(2):
             probe = make_probe(network, workload.halves(RECALIBRATE, images), settings, workload.SEED)
             started = time.perf_counter()
             measures.measure("flatness", probe, genotype)
             times.append(time.perf_counter() - started)
-        seconds += min(times) / 3
-        operations += flops_of(genotype, channels) * passes / 3
+        seconds += min(times) / 2
+        operations += flops_of(genotype, channels) * passes / 2
     return {
         "seconds": seconds,
         "images_per_second": passes / seconds,
@@ -76,13 +76,15 @@ def point(scorer: str, images: int, sigmas: int, channels: int) -> dict[str, flo
 def run(picture: Path | None = None) -> dict[str, Any]:
     """All points, one number changed at a time, each in a fresh process."""
     wanted = [(axis, value, scorer) for axis, values in POINTS.items() for value in values for scorer in SCORERS]
-    rows = []
+    rows: list[dict[str, Any]] = []
+    known: dict[tuple[Any, ...], dict[str, float]] = {}
     for axis, value, scorer in tqdm(wanted, "bench growth", disable=None):
         settings = {**BASE, axis: value}
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            rows.append(
-                {"axis": axis, "value": value, "scorer": scorer, **pool.submit(point, scorer, **settings).result()}
-            )
+        key = (scorer, *settings.values())
+        if key not in known:
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                known[key] = pool.submit(point, scorer, **settings).result()
+        rows.append({"axis": axis, "value": value, "scorer": scorer, **known[key]})
     if picture:
         draw(rows, picture)
     return {"recalibrate_images": RECALIBRATE, **BASE, "points": rows}
