@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 import torch
 
-from pipeline import clusters, workers
+from pipeline import clusters, search, workers
 from pipeline.workers import ATTEMPTS, Workers, take_gpu
+from tests.conftest import Tiny
 
 
 def square(folder: Path, number: int) -> int:
@@ -72,27 +76,67 @@ def test_a_device_that_is_named_stays(tmp_path: Path, monkeypatch: pytest.Monkey
     assert os.environ["GENAS_DEVICE"] == "cpu"
 
 
-@pytest.fixture(params=["dask", "ray"])
-def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], object]]:
-    pytest.importorskip({"dask": "distributed"}.get(request.param, request.param), reason="the cluster extra")
+@pytest.fixture
+def dask_executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
+    """Starts a Dask cluster of two processes here, and ends it."""
+    distributed = pytest.importorskip("distributed", reason="the cluster extra")
     monkeypatch.setenv("GENAS_WORKERS", "2")
     monkeypatch.delenv("GENAS_CLUSTER", raising=False)
-    yield getattr(clusters, request.param)
-    if request.param == "ray":
-        import ray
+    yield clusters.dask
+    client = distributed.default_client()
+    client.cluster.close()
+    client.close()
 
-        ray.shutdown()
-    else:
-        from distributed import default_client
 
-        client = default_client()
-        client.cluster.close()
-        client.close()
+@pytest.fixture
+def ray_executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
+    """Starts a Ray cluster of two processes here, and ends it."""
+    ray = pytest.importorskip("ray", reason="the cluster extra")
+    monkeypatch.setenv("GENAS_WORKERS", "2")
+    monkeypatch.delenv("GENAS_CLUSTER", raising=False)
+    yield clusters.ray
+    ray.shutdown()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
-def test_clusters_replace_workers_too(executor: Callable[[], object], tmp_path: Path) -> None:
-    found = executor().map(partial(square, tmp_path), range(7))  # type: ignore[attr-defined]
+@pytest.mark.parametrize("executor", ["dask_executor", "ray_executor"])
+def test_clusters_replace_workers_too(executor: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    found = request.getfixturevalue(executor)().map(partial(square, tmp_path), range(7))
     assert list(found) == [n * n for n in range(7)]
     assert (tmp_path / "died").exists()
+
+
+def kill_one_worker() -> None:
+    """The oldest scoring process below this one, whichever framework started it."""
+    family = [(one, " ".join(one.cmdline())) for one in psutil.Process().children(recursive=True)]
+    workers = [one for one, line in family if "spawn_main" in line or re.match(r"ray::(?!\w*Agent)", line)]
+    assert workers
+    workers[0].kill()
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("where", ["processes", "dask", "ray"])
+def test_a_search_survives_a_dead_worker_with_the_same_bytes(
+    trained: Tiny, monkeypatch: pytest.MonkeyPatch, where: str, request: pytest.FixtureRequest
+) -> None:
+    row = {"dataset": "small", "metric": "angle_flatness", "seed": "0"}
+    alone = trained.context("search", **row)
+    search.run(alone)
+    expected = (alone.out / "candidates.parquet").read_bytes()
+    monkeypatch.setenv("GENAS_WORKERS", "2")
+    if where != "processes":
+        request.getfixturevalue(f"{where}_executor")
+        monkeypatch.setenv("GENAS_EXECUTOR", f"pipeline.clusters:{where}")
+    killed: list[int] = []
+
+    def kill_after_the_first(generation: int, values: Mapping[str, float]) -> None:
+        if not killed:
+            kill_one_worker()
+            killed.append(generation)
+
+    context = trained.context("search", kill_after_the_first, **row)
+    search.run(context)
+    assert killed == [0]
+    assert (context.out / "candidates.parquet").read_bytes() == expected
