@@ -22,7 +22,7 @@ from pipeline.fast_probe import make_probe
 from pipeline.memory import keep_memory
 
 BASE = {"images": 512, "sigmas": 3, "channels": 16}
-POINTS = {"images": (128, 256, 512), "sigmas": (2, 3, 6), "channels": (8, 16, 32)}
+POINTS = {"images": (128, 512), "sigmas": (3, 6), "channels": (8, 16)}
 SCORERS = ("plain", "fast", "native")
 RECALIBRATE = 512
 

@@ -16,6 +16,7 @@ from models.cost import network_cost
 from models.errors import GenasError
 from models.genotype import Genotype
 from pipeline import search
+from pipeline.config import MeasureParams
 from pipeline.evolution import propose
 from pipeline.measures import accuracy, flatness
 from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, make_tiny
@@ -111,15 +112,15 @@ def test_a_combined_metric_keeps_the_terms_of_both(trained: Tiny) -> None:
 
 def test_a_candidate_that_fails_is_kept_in_quarantine(trained: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     """The first raises, the second gives no number; neither wins, neither stops the search."""
-    real, calls = accuracy.measure, []
+    real, calls = accuracy.summarise, []
 
-    def measure(probe: Any, genotype: Genotype) -> dict[str, float]:
-        calls.append(genotype)
+    def summarise(means: Any, params: MeasureParams) -> dict[str, Any]:
+        calls.append(means)
         if len(calls) == 1:
             raise RuntimeError("out of\n  memory")
-        return {**real(probe, genotype), **({"accuracy": math.nan} if len(calls) == 2 else {})}
+        return {**real(means, params), **({"accuracy": math.nan} if len(calls) == 2 else {})}
 
-    monkeypatch.setattr(accuracy, "measure", measure)
+    monkeypatch.setattr(accuracy, "summarise", summarise)
     metrics = search.run(trained.context("search", **ACCURACY))
     assert (metrics["candidates"], metrics["quarantined"]) == (12, 2)
     table = table_of(trained, "small-accuracy-0")
@@ -131,10 +132,10 @@ def test_a_candidate_that_fails_is_kept_in_quarantine(trained: Tiny, monkeypatch
 
 
 def test_a_search_in_which_all_fail_says_why_in_one_line(trained: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(probe: Any, genotype: Genotype) -> dict[str, float]:
+    def observe(probe: Any, genotype: Genotype, part: slice) -> Any:
         raise ValueError("no such luck")
 
-    monkeypatch.setattr(flatness, "measure", measure)
+    monkeypatch.setattr(flatness, "observe", observe)
     with pytest.raises(GenasError) as caught:
         search.run(trained.context("search", **FLATNESS))
     assert str(caught.value) == (
@@ -143,7 +144,7 @@ def test_a_search_in_which_all_fail_says_why_in_one_line(trained: Tiny, monkeypa
 
 
 def test_a_mistake_of_the_programme_is_no_quarantine(trained: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accuracy, "measure", lambda probe, genotype: {"acuracy": 1.0})
+    monkeypatch.setattr(accuracy, "summarise", lambda means, params: {"acuracy": 1.0})
     with pytest.raises(KeyError):
         search.run(trained.context("search", **ACCURACY))
 
