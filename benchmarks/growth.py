@@ -103,9 +103,9 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
             axes[0, column].plot(values, [row["seconds"] for row in own], marker="o", label=scorer)
             axes[1, column].plot(values, [100 * row["share_of_limit"] for row in own], marker="o", label=scorer)
         axes[1, column].set_xlabel(axis)
-        for axes_row in axes[:, column]:
-            axes_row.set_ylim(bottom=0)
-            axes_row.grid(alpha=0.3)
+    for one in axes.flat:  # once all is drawn: rows share their scale
+        one.set_ylim(bottom=0)
+        one.grid(alpha=0.3)
     axes[0, 0].set_ylabel("CPU seconds a candidate")
     axes[1, 0].set_ylabel("% of a large convolution's rate")
     axes[0, 0].legend(frameon=False)
