@@ -15,20 +15,15 @@ from tqdm import tqdm
 from models.genotype import Genotype
 from pipeline.config import EarlyParams, MeasureParams, MetricParams, load_params
 from pipeline.context import Context
-from pipeline.early import Sight, look, reach
-from pipeline.evolution import best_of, propose, rate
+from pipeline.early import Sight, look, reach, rounds
+from pipeline.evolution import Candidate, best_of, propose, rate
 from pipeline.fast_probe import make_probe
+from pipeline.scoring import SIGHT
 from pipeline.search_data import load_search_data
 from pipeline.supernet import load_supernets
 
 
-class Scored(dict[str, Any]):
-    """A candidate, with what was seen of it."""
-
-    sight: Sight
-
-
-def full_search(context: Context, metric: MetricParams) -> list[Scored]:
+def full_search(context: Context, metric: MetricParams) -> list[Candidate]:
     """Every candidate of a search to the end."""
     params, seed = context.params.search, int(context.axes["seed"])
     data = load_search_data(context)
@@ -36,23 +31,22 @@ def full_search(context: Context, metric: MetricParams) -> list[Scored]:
     probe = make_probe(trained, data, context.params.measures, seed, initial)
     whole = EarlyParams(shares=(0.5,), confidence=0.99)  # without a bar nothing is dropped
     seen: set[Genotype] = set()
-    candidates: list[Scored] = []
+    candidates: list[Candidate] = []
     with tqdm(total=params.generations * params.population, desc="full search", disable=None) as bar:
         for generation in range(params.generations):
             rng = np.random.default_rng([seed, 4, generation])
             elders = [Genotype.decode(c["encoding"]) for c in best_of(candidates, params.parents)]
             for genotype in propose(elders, seen, params, rng):
                 values, sight = look(probe, genotype, metric, whole, None)
-                one = Scored(encoding=list(genotype.encode()), generation=generation, error="", score=None, **values)
-                one.sight = sight
-                candidates.append(one)
+                about = {"encoding": list(genotype.encode()), "generation": generation, "error": "", SIGHT: sight}
+                candidates.append({**about, **values})
                 bar.update()
             rate(candidates, metric, context.params.measures)
     return candidates
 
 
 def replay(
-    candidates: list[Scored],
+    candidates: list[Candidate],
     order: np.ndarray,
     parents: int,
     metric: MetricParams,
@@ -67,11 +61,11 @@ def replay(
     """
     total = len(order)
     fixed = params.recalibrate_images
-    noises = sum(len(seen) for seen in candidates[0].sight.images.values())
+    noises = sum(len(seen) for seen in candidates[0][SIGHT].images.values())
     kept = True
     passes = 0
     shuffled = {
-        id(one): Sight({name: seen[:, order] for name, seen in one.sight.images.items()}, one.sight.values)
+        id(one): Sight({name: seen[:, order] for name, seen in one[SIGHT].images.items()}, one[SIGHT].values)
         for one in candidates
     }
     generations = range(1 + max(one["generation"] for one in candidates))
@@ -83,8 +77,7 @@ def replay(
             seen = total
             if len(before) == parents:
                 bar = shuffled[id(before[-1])]
-                for share in early.shares:
-                    count = max(2, int(share * total))
+                for count in rounds(early, total)[:-1]:
                     sight = shuffled[id(one)].first(count)
                     if reach(sight, bar, total, metric, params, early.confidence) < 0:
                         seen = count
@@ -112,7 +105,7 @@ def run(
     metric = params.metrics[metric_name]
     candidates = full_search(context, metric)
     rng = np.random.default_rng(0)
-    images = len(next(iter(candidates[0].sight.images.values()))[0])
+    images = len(next(iter(candidates[0][SIGHT].images.values()))[0])
     drawn = [rng.permutation(images) for _ in range(orders)]
     results = {}
     for confidence in confidences:

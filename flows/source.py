@@ -30,7 +30,7 @@ def files(folder: Path) -> Iterator[tuple[str, Path]]:
         yield f"the profile's {name}", folder / name
     for package in ("models", "pipeline"):
         for path in sorted((REPOSITORY / package).rglob("*")):
-            if path.suffix in (".py", ".json"):
+            if path.suffix in (".py", ".json", ".c"):
                 yield str(path.relative_to(REPOSITORY)), path
 
 

@@ -29,6 +29,11 @@ from pipeline.context import Context
 from pipeline.evolution import Candidate
 
 
+def spelled(encoding: Sequence[int]) -> str:
+    """An encoding as the table has it."""
+    return " ".join(map(str, encoding))
+
+
 def leave_winner(context: Context, winner: Candidate, **about: Any) -> dict[str, float]:
     """Write a candidate's ``genotype.json`` and ``cell.png``; returns its terms, score, parameters, multiply-adds."""
     genotype = Genotype.decode(winner["encoding"]).require_two_inputs()
@@ -42,7 +47,7 @@ def leave_winner(context: Context, winner: Candidate, **about: Any) -> dict[str,
 def write_candidates(path: Path, candidates: Sequence[Candidate]) -> pd.DataFrame:
     """Write the table; returns it."""
     table = pd.DataFrame(candidates)
-    table["encoding"] = [" ".join(map(str, code)) for code in table["encoding"]]
+    table["encoding"] = [spelled(code) for code in table["encoding"]]
     table["score"] = table["score"].astype(float)
     table.to_parquet(path, index=False)
     return table

@@ -15,17 +15,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor
 
 from models.genotype import Genotype
 from pipeline import measures
 from pipeline.config import EarlyParams, MeasureParams, MetricParams
-from pipeline.measures import ImageMeasure
+from pipeline.measures import Array, ImageMeasure
 from pipeline.probe import Probe
-
-Array = NDArray[np.float64]
 
 
 class Sight(NamedTuple):
@@ -94,6 +91,11 @@ def reach(
     return score - other + float(norm.ppf(confidence) * error)
 
 
+def rounds(early: EarlyParams, total: int) -> list[int]:
+    """After how many images a candidate is looked at, all of them last."""
+    return sorted({max(2, int(share * total)) for share in early.shares} | {total})
+
+
 def look(
     probe: Probe, genotype: Genotype, metric: MetricParams, early: EarlyParams, bar: Sight | None
 ) -> tuple[dict[str, Any], Sight]:
@@ -104,19 +106,18 @@ def look(
         sight itself.
     """
     total = len(probe.labels)
-    names = [name for name in metric.terms if isinstance(measures.get(name), ImageMeasure)]
-    others = [name for name in metric.terms if name not in names]
-    sight = Sight({}, measures.take(probe, genotype, others))
-    stops = sorted({max(2, int(share * total)) for share in early.shares} | {total}) if names else [total]
+    modules = {name: module for name in metric.terms if isinstance(module := measures.get(name), ImageMeasure)}
+    sight = Sight({}, measures.take(probe, genotype, [name for name in metric.terms if name not in modules]))
+    if modules:
+        probe.recalibrate(genotype)
     start, dropped = 0, False
-    for stop in stops:
-        for name in names:
-            module = measures.get(name)
-            assert isinstance(module, ImageMeasure)
-            if not start:
-                probe.recalibrate(genotype)
-            new = module.observe(probe, genotype, slice(start, stop))
-            sight.images[name] = np.concatenate([sight.images[name], new], 1) if start else new
+    for stop in rounds(early, total) if modules else [total]:
+        known: set[str] = set()
+        for name, module in modules.items():
+            if name not in known:  # else another measure keeps it beside its own
+                new = module.observe(probe, genotype, slice(start, stop))
+                sight.images[name] = np.concatenate([sight.images[name], new], 1) if start else new
+                known |= module.summarise(new.mean(1), probe.params).keys()
         start = stop
         if bar is not None and stop < total:
             dropped = reach(sight, bar, total, metric, probe.params, early.confidence) < 0

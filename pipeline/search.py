@@ -13,27 +13,13 @@ from tqdm import tqdm
 from models.errors import GenasError
 from models.genotype import Genotype
 from pipeline import pictures
-from pipeline.candidates import leave_winner, write_candidates
+from pipeline.candidates import leave_winner, spelled, write_candidates
 from pipeline.context import Context
 from pipeline.early import Sight
 from pipeline.evolution import Candidate, best_of, propose, rate, summary
 from pipeline.scoring import SIGHT, scoring
 from pipeline.scratch import Scratch
 from pipeline.supernet import INITIAL, TRAINED, weights_folder
-
-
-def last_parent(candidates: list[Candidate], sights: dict[str, Sight], parents: int) -> Sight | None:
-    """What was seen of the worst of the best, which the next candidates have to reach; None until there are enough."""
-    best = best_of(candidates, parents)
-    kept = {name_of(candidate): sights[name_of(candidate)] for candidate in best if name_of(candidate) in sights}
-    sights.clear()
-    sights.update(kept)  # the others cannot come back
-    return sights.get(name_of(best[-1])) if len(best) == parents else None
-
-
-def name_of(candidate: Candidate) -> str:
-    """A candidate's architecture as a key."""
-    return " ".join(map(str, candidate["encoding"]))
 
 
 def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[dict[str, float]]]:
@@ -50,20 +36,22 @@ def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[di
     ):
         for generation in range(len(history), params.generations):
             rng = np.random.default_rng([seed, 4, generation])
-            elders = best_of(candidates, params.parents) if metric.strategy == "evolution" else []
+            best = best_of(candidates, params.parents)
+            elders = best if metric.strategy == "evolution" else []
             population = propose([Genotype.decode(c["encoding"]) for c in elders], seen, params, rng)
-            to_reach = last_parent(candidates, sights, params.parents) if params.early else None
+            to_reach = sights.get(spelled(best[-1]["encoding"])) if len(best) == params.parents else None
             for genotype, values in zip(population, score_all(population, to_reach), strict=True):
                 candidate = {"encoding": list(genotype.encode()), "generation": generation, **values}
                 if SIGHT in candidate:
-                    sights[name_of(candidate)] = candidate.pop(SIGHT)
+                    sights[spelled(candidate["encoding"])] = candidate.pop(SIGHT)
                 candidates.append(candidate)
                 bar.update()
             rate(candidates, metric, context.params.measures)
             row = summary(candidates, generation)
             history.append({"generation": generation, **row})
             context.log(generation, row)
-            last_parent(candidates, sights, params.parents)
+            parents = {spelled(one["encoding"]) for one in best_of(candidates, params.parents)}
+            sights = {name: sight for name, sight in sights.items() if name in parents}  # no other can come back
             parts = {name: sight.as_tensors() for name, sight in sights.items()}
             scratch.save("state.pt", {"candidates": candidates, "history": history, "sights": parts})
     return candidates, history

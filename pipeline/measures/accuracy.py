@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from models.genotype import Genotype
 from pipeline.config import MeasureParams
+from pipeline.measures import Array
 from pipeline.probe import Probe
 
 
-def observe(probe: Probe, genotype: Genotype, part: slice) -> NDArray[np.float64]:
+def observe(probe: Probe, genotype: Genotype, part: slice) -> Array:
     """Rightness and cross-entropy (nats) of each of n images, (2, n)."""
     loss, right = probe.outcomes(genotype, [{}], part)[0].double().cpu().numpy()
     return np.stack([right, loss])
 
 
-def summarise(means: NDArray[np.float64], params: MeasureParams) -> dict[str, NDArray[np.float64]]:
+def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:
     """Accuracy in [0, 1], and the validation loss beside it."""
     accuracy, loss = means
     return {"accuracy": accuracy, "loss": loss}

@@ -13,15 +13,14 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from models.genotype import Genotype
 from pipeline.config import FlatnessParams, MeasureParams
 from pipeline.hessian import top_eigenpairs
+from pipeline.measures import Array
 from pipeline.probe import Probe
 
-Array = NDArray[np.float64]
 EPSILON = 1e-5
 """Keeps the inverse finite (official tester_wlm.py)."""
 Direction = Callable[[int], dict[str, Tensor]]

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
 from models.genotype import Genotype
 from pipeline.config import MeasureParams
+from pipeline.measures import Array
 from pipeline.probe import Probe
 
 
-def observe(probe: Probe, genotype: Genotype, part: slice) -> NDArray[np.float64]:
+def observe(probe: Probe, genotype: Genotype, part: slice) -> Array:
     """Cross-entropy (nats) of each of n images, (1, n)."""
     return probe.outcomes(genotype, [{}], part)[:, 0].double().cpu().numpy()
 
 
-def summarise(means: NDArray[np.float64], params: MeasureParams) -> dict[str, NDArray[np.float64]]:
+def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:
     """Mean cross-entropy in nats."""
     return {"loss": means[0]}
 

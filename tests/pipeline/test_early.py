@@ -83,6 +83,15 @@ def test_a_hopeless_candidate_is_dropped_and_the_bar_itself_is_not() -> None:
     assert values["images"] == PARAMS.images // 4
 
 
+def test_what_another_measure_keeps_is_not_observed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, passes = probe(), []
+    real = one.outcomes
+    monkeypatch.setattr(one, "outcomes", lambda *args: passes.append(args[2]) or real(*args))
+    look(one, path(0), MetricParams(terms={"accuracy": 1, "loss": 1}), EARLY, None)
+    assert passes == [slice(0, PARAMS.images // 4), slice(PARAMS.images // 4, PARAMS.images // 2),
+                      slice(PARAMS.images // 2, PARAMS.images)]  # fmt: skip
+
+
 def test_tensors_and_back() -> None:
     sight = Sight({"loss": np.array([[1.0, 2.0]])}, {"angle": 0.5})
     tensors = sight.as_tensors()

@@ -77,11 +77,16 @@ def test_a_device_that_is_named_stays(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.fixture
-def dask_executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
-    """Starts a Dask cluster of two processes here, and ends it."""
-    distributed = pytest.importorskip("distributed", reason="the cluster extra")
+def two_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cluster, where one starts, is of two processes of this machine."""
     monkeypatch.setenv("GENAS_WORKERS", "2")
     monkeypatch.delenv("GENAS_CLUSTER", raising=False)
+
+
+@pytest.fixture
+def dask_executor(two_here: None) -> Iterator[Callable[[], Any]]:
+    """Starts a Dask cluster, and ends it."""
+    distributed = pytest.importorskip("distributed", reason="the cluster extra")
     yield clusters.dask
     client = distributed.default_client()
     client.cluster.close()
@@ -89,11 +94,9 @@ def dask_executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]
 
 
 @pytest.fixture
-def ray_executor(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Any]]:
-    """Starts a Ray cluster of two processes here, and ends it."""
+def ray_executor(two_here: None) -> Iterator[Callable[[], Any]]:
+    """Starts a Ray cluster, and ends it."""
     ray = pytest.importorskip("ray", reason="the cluster extra")
-    monkeypatch.setenv("GENAS_WORKERS", "2")
-    monkeypatch.delenv("GENAS_CLUSTER", raising=False)
     yield clusters.ray
     ray.shutdown()
 
