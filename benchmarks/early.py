@@ -26,7 +26,7 @@ from pipeline.supernet import load_supernets
 def full_search(context: Context, metric: MetricParams) -> list[Candidate]:
     """Every candidate of a search to the end."""
     params, seed = context.params.search, int(context.axes["seed"])
-    data = load_search_data(context)
+    data = load_search_data(context, context.params.supernet)
     initial, trained = load_supernets(context, data.num_classes)
     probe = make_probe(trained, data, context.params.measures, seed, initial)
     whole = EarlyParams(shares=(0.5,), confidence=0.99)  # without a bar nothing is dropped

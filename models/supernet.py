@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
+from collections.abc import Iterator
+
 from torch import Tensor, nn
 
 from models.cell import concatenate, edge_stride, is_reduction, preprocess, run_cell
-from models.genotype import EDGES, PRIMITIVES, Edge, Genotype
+from models.genotype import EDGES, NODES, PRIMITIVES, Edge, Genotype
+from models.oneshot import OneShot
 from models.operations import DENSE, OPERATIONS
+from models.path_vector import Piece, flat, operation_weights, path_counts
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:
@@ -21,7 +24,7 @@ class SupernetCell(nn.Module):
 
     def __init__(self, in0: int, in1: int, channels: int, reduction: bool, reduction_before: bool) -> None:
         super().__init__()
-        self.reduction = reduction
+        self.reduction, self.channels = reduction, channels
         self.preprocess0 = preprocess(in0, channels, reduction_before)
         self.preprocess1 = preprocess(in1, channels, False)
         self.edges = nn.ModuleDict(
@@ -48,7 +51,7 @@ class SupernetCell(nn.Module):
         return concatenate(maps)
 
 
-class Supernet(nn.Module):
+class Supernet(OneShot[Genotype]):
     """The weight-sharing network of the DARTS space for small images.
 
     Args:
@@ -76,7 +79,7 @@ class Supernet(nn.Module):
         s0 = s1 = self.stem(x)
         for cell in self.cells:
             s0, s1 = s1, cell(s0, s1, genotype.cell(cell.reduction))  # type: ignore[arg-type]
-        return self.classifier(F.adaptive_avg_pool2d(s1, 1).flatten(1))
+        return self.classifier(s1.mean((2, 3)))
 
     def path_modules(self, genotype: Genotype) -> list[nn.Module]:
         """The modules that ``genotype`` runs through: stem, preprocessing, selected operations, classifier."""
@@ -86,3 +89,16 @@ class Supernet(nn.Module):
             modules += [cell.preprocess0, cell.preprocess1]
             modules += [cell.operation(edge) for edge in genotype.cell(cell.reduction)]
         return [*modules, self.classifier]
+
+    def weighted_vectors(self, genotype: Genotype) -> Iterator[Piece]:
+        """A cell's paths lead from an input node to an intermediate node, 30 in a full cell (official
+        cand_evaluator.py:240-529); stem, preprocessing and classifier count once."""
+        yield 1, flat(self.stem)
+        for cell in self.cells:
+            assert isinstance(cell, SupernetCell)
+            yield 1, flat(cell.preprocess0)
+            yield 1, flat(cell.preprocess1)
+            edges = genotype.cell(cell.reduction)
+            for edge, count in zip(edges, path_counts(edges, starts=(0, 1), ends=NODES), strict=True):
+                yield count, operation_weights(cell.operation(edge), edge.operation, cell.channels)
+        yield 1, self.classifier.weight.detach().double().flatten()

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.config import SupernetParams
+from pipeline.config import TrainingParams
 
 
 class Augmentation(NamedTuple):
@@ -20,7 +20,7 @@ class Augmentation(NamedTuple):
     mirrored: Tensor
 
     @classmethod
-    def draw(cls, count: int, params: SupernetParams, generator: torch.Generator, device: torch.device) -> Augmentation:
+    def draw(cls, count: int, params: TrainingParams, generator: torch.Generator, device: torch.device) -> Augmentation:
         """For ``count`` images at once, on their device."""
         top, left = torch.randint(0, 2 * params.crop_padding + 1, (2, count), generator=generator).to(device)
         mirrored = torch.rand(count, generator=generator).to(device) < (0.5 if params.flip else 0.0)

@@ -18,7 +18,7 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from models.genotype import Genotype
+from models.oneshot import Architecture
 from pipeline import measures
 from pipeline.config import EarlyParams, MeasureParams, MetricParams
 from pipeline.measures import Array, ImageMeasure
@@ -97,7 +97,7 @@ def rounds(early: EarlyParams, total: int) -> list[int]:
 
 
 def look(
-    probe: Probe, genotype: Genotype, metric: MetricParams, early: EarlyParams, bar: Sight | None
+    probe: Probe, architecture: Architecture, metric: MetricParams, early: EarlyParams, bar: Sight | None
 ) -> tuple[dict[str, Any], Sight]:
     """Take a metric's measures of an architecture, over as many images as it is worth.
 
@@ -107,15 +107,15 @@ def look(
     """
     total = len(probe.labels)
     modules = {name: module for name in metric.terms if isinstance(module := measures.get(name), ImageMeasure)}
-    sight = Sight({}, measures.take(probe, genotype, [name for name in metric.terms if name not in modules]))
+    sight = Sight({}, measures.take(probe, architecture, [name for name in metric.terms if name not in modules]))
     if modules:
-        probe.recalibrate(genotype)
+        probe.recalibrate(architecture)
     start, dropped = 0, False
     for stop in rounds(early, total) if modules else [total]:
         known: set[str] = set()
         for name, module in modules.items():
             if name not in known:  # else another measure keeps it beside its own
-                new = module.observe(probe, genotype, slice(start, stop))
+                new = module.observe(probe, architecture, slice(start, stop))
                 sight.images[name] = np.concatenate([sight.images[name], new], 1) if start else new
                 known |= module.summarise(new.mean(1), probe.params).keys()
         start = stop

@@ -10,17 +10,16 @@ noises of an architecture are evaluated.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from models import folded, native
-from models.folded import Statistics
-from models.genotype import Genotype
-from models.supernet import Supernet
+from models.folded import Moments, Statistics
+from models.oneshot import Architecture, OneShot
 from pipeline.config import MeasureParams
-from pipeline.probe import BatchNorm, Noise, Probe, outcome
+from pipeline.probe import BatchNorm, Noise, PathModule, Probe, outcome
 
 if TYPE_CHECKING:
     from pipeline.search_data import SearchData
@@ -33,7 +32,12 @@ class FastProbe(Probe):
     """A :class:`~pipeline.probe.Probe` that takes less time; its network's weights must stay as they are."""
 
     def __init__(
-        self, network: Supernet, data: SearchData, params: MeasureParams, seed: int, initial: Supernet | None = None
+        self,
+        network: OneShot[Any],
+        data: SearchData,
+        params: MeasureParams,
+        seed: int,
+        initial: OneShot[Any] | None = None,
     ) -> None:
         super().__init__(network, data, params, seed, initial)
         self.weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
@@ -45,27 +49,33 @@ class FastProbe(Probe):
         self.chunk = CPU_CHUNK if self.images.device.type == "cpu" else params.batch_size
         self.typed = self.images.to(self.dtype, memory_format=channels_last)
         self.calibration = [batch.contiguous(memory_format=channels_last) for batch in self.calibration]
-        self.calibrated: Genotype | None = None
-        self.statistics: Statistics = {}
+        self.calibrated: Architecture | None = None
+        self.statistics: Statistics = {
+            name: Moments(norm.running_mean, norm.running_var)
+            for name, norm in network.named_modules()
+            if isinstance(norm, BatchNorm) and norm.running_mean is not None and norm.running_var is not None
+        }
 
-    def recalibrate(self, genotype: Genotype) -> None:
-        if genotype != self.calibrated:  # of several measures of an architecture, the first
+    def recalibrate(self, architecture: Architecture) -> None:
+        if self.params.recalibrate == "none":
+            return
+        if architecture != self.calibrated:  # of several measures of an architecture, the first
             momentum = None if self.params.recalibrate == "exact" else 0.1
-            self.statistics = self.code.calibrate(self.network, genotype, self.weights, self.calibration, momentum)
-            self.calibrated = genotype
+            self.statistics = self.code.calibrate(self.network, architecture, self.weights, self.calibration, momentum)
+            self.calibrated = architecture
 
-    def outcomes(self, genotype: Genotype, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
+    def outcomes(self, architecture: Architecture, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
         images, labels = (whole[part].split(self.chunk) for whole in (self.typed, self.labels))
         results = []
         for noise in noises:
             weights = self.weights | {name: self.weights[name] + offset for name, offset in noise.items()}
             norm = self.code.Folded(weights, self.statistics, self.dtype)
             with torch.no_grad():
-                logits = (self.code.run_path(self.network, genotype, x, norm) for x in images)
+                logits = (self.code.run_path(self.network, architecture, x, norm) for x in images)
                 results.append(torch.cat([outcome(scores, y) for scores, y in zip(logits, labels, strict=True)], 1))
         return torch.stack(results)
 
-    def loss(self, genotype: Genotype, count: int) -> Tensor:
+    def path(self, architecture: Architecture) -> PathModule:
         modules = dict(self.network.named_modules())
         for name, (mean, variance) in self.statistics.items():
             norm = modules[name]
@@ -74,11 +84,11 @@ class FastProbe(Probe):
             assert norm.running_var is not None
             norm.running_mean.copy_(mean)
             norm.running_var.copy_(variance)
-        return super().loss(genotype, count)
+        return super().path(architecture)
 
 
 def make_probe(
-    network: Supernet, data: SearchData, params: MeasureParams, seed: int, initial: Supernet | None = None
+    network: OneShot[Any], data: SearchData, params: MeasureParams, seed: int, initial: OneShot[Any] | None = None
 ) -> Probe:
     """The probe that ``measures.scorer`` names."""
     kind = Probe if params.scorer == "plain" else FastProbe

@@ -1,12 +1,17 @@
-"""Top eigenvectors of a loss's Hessian by the power method, without the matrix (Yao et al., PyHessian, 2019)."""
+"""Top eigenvectors of a loss's Hessian, without the matrix: curvlinops' products in ARPACK's Lanczos iteration."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
-from torch import Tensor
+from scipy.sparse.linalg import ArpackNoConvergence, eigsh
+from torch import Tensor, nn
+
+TOLERANCE = 1e-2
+"""Of an eigenvalue, relative."""
 
 
 class Eigenpair(NamedTuple):
@@ -16,46 +21,49 @@ class Eigenpair(NamedTuple):
     vector: list[Tensor]
 
 
-def _flat(tensors: Sequence[Tensor]) -> Tensor:
-    return torch.cat([tensor.flatten() for tensor in tensors])
-
-
 def top_eigenpairs(
-    loss: Tensor, parameters: Sequence[Tensor], count: int, iterations: int, generator: torch.Generator
+    model: nn.Module,
+    loss: nn.Module,
+    parameters: Sequence[nn.Parameter],
+    batch: tuple[Tensor, Tensor],
+    count: int,
+    iterations: int,
+    generator: torch.Generator,
 ) -> list[Eigenpair]:
     """The eigenpairs of largest absolute eigenvalue, largest first.
 
     Args:
-        loss: a scalar that still has its graph.
-        parameters: what the Hessian is taken by.
-        count: how many pairs; each search stays orthogonal to the vectors already found.
-        iterations: Hessian-vector products a pair, at least 1.
-        generator: of the starting vectors, on the CPU.
+        model: predictions for inputs, from ``parameters`` among others.
+        loss: one of the framework's, reduced to a mean.
+        parameters: what the Hessian is taken by; those that the loss does not know have no part in any vector.
+        batch: inputs and labels.
+        count: how many pairs.
+        iterations: restarts of the iteration, at most.
+        generator: of the starting vector, on the CPU.
 
     Returns:
         Pairs whose vectors point where the loss rises, so that their sign does not depend on the start.
+
+    Raises:
+        ArithmeticError: the iteration did not converge.
     """
-    gradients = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
-    gradient = _flat(gradients)
-    slope = gradient.detach()
-    found: list[tuple[float, Tensor]] = []
+    from curvlinops import HessianLinearOperator  # takes seconds to import, and few need it
 
-    def unit(vector: Tensor) -> Tensor:
-        for _, other in found:
-            vector = vector - (vector @ other) * other
-        return vector / vector.norm().clamp_min(torch.finfo(vector.dtype).tiny)
-
-    for _ in range(count):
-        image = torch.randn(slope.numel(), generator=generator).to(slope)
-        for _ in range(iterations):
-            vector = unit(image)
-            image = _flat(
-                torch.autograd.grad(gradient, parameters, vector, retain_graph=True, materialize_grads=True)
-            ).detach()
-        value, vector = float(vector @ image), unit(image)
-        found.append((value, -vector if float(vector @ slope) < 0 else vector))
-    sizes = [parameter.numel() for parameter in parameters]
-    return [
-        Eigenpair(value, [part.view_as(p) for part, p in zip(vector.split(sizes), parameters, strict=True)])
-        for value, vector in found
-    ]
+    inputs, labels = batch
+    gradients = torch.autograd.grad(loss(model(inputs), labels), parameters, allow_unused=True)
+    known = [parameter for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is not None]
+    slope = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).cpu().numpy()
+    operator = HessianLinearOperator(model, loss, known, [batch], check_deterministic=False, num_data=len(inputs))
+    start = torch.randn(len(slope), generator=generator, dtype=torch.float64).numpy().astype(slope.dtype)
+    try:
+        values, vectors = eigsh(operator.to_scipy(), count, v0=start, maxiter=iterations, tol=TOLERANCE)
+    except ArpackNoConvergence:
+        raise ArithmeticError(f"the Hessian's eigenvectors did not converge in {iterations} restarts") from None
+    sizes = [parameter.numel() for parameter in known]
+    pairs = []
+    for place in np.argsort(-np.abs(values)):
+        vector = vectors[:, place] * (-1 if vectors[:, place] @ slope < 0 else 1)
+        split = torch.from_numpy(np.ascontiguousarray(vector)).to(known[0]).split(sizes)
+        parts = {id(parameter): part.view_as(parameter) for parameter, part in zip(known, split, strict=True)}
+        pairs.append(Eigenpair(float(values[place]), [parts.get(id(p), torch.zeros_like(p)) for p in parameters]))
+    return pairs

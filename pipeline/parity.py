@@ -19,10 +19,10 @@ from torch import Tensor
 from models.errors import GenasError
 from models.genotype import Genotype
 from models.official import load_official_supernet, our_name
+from models.official_vector import official_angle
 from models.supernet import Supernet
 from pipeline.config import AngleParams, FlatnessParams, MeasureParams
 from pipeline.data.images import load_images, to_tensor
-from pipeline.measures.angle import official_angle
 from pipeline.measures.flatness import flatness, steps
 from pipeline.probe import Probe
 from pipeline.search_data import SearchData
@@ -55,6 +55,7 @@ def settings(about: dict[str, Any]) -> FlatnessParams:
         draws=1,
         positions="all",
         direction="random",
+        magnitude="absolute",
         hessian_iterations=1,
         hessian_images=1,
     )
@@ -115,6 +116,7 @@ def compute(
         batch_size=recalibration["batch_size"],
         recalibrate_images=recalibration["count"],
         recalibrate="official",
+        zero_cost_images=2,
         flatness=settings(about),
         angle=AngleParams(version="official"),
     )

@@ -38,6 +38,9 @@ STAGES = {
     "search": "#b5d5ee",
     "rerank": "#d3e4f2",
     "agreement": "#d3e4f2",
+    "supernet201": "#f6dfa4",
+    "nasbench201": "#b5d5ee",
+    "laboratory": "#d3e4f2",
     "zoo": "#d8c9ea",
     "retrain": "#bfe3c0",
     "shift": "#f3c6c0",
@@ -50,7 +53,7 @@ FINALISTS = 5
 """Candidates whose loss is drawn against sigma."""
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
 
@@ -83,7 +86,7 @@ def draw_genotype(genotype: Genotype, path: Path, title: str = "") -> None:
         axes.set_title(f"{name} cell", fontsize=12)
     if title:
         figure.suptitle(title, fontsize=13)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _draw_cell(axes: Axes, cell: Sequence[Edge]) -> None:
@@ -139,7 +142,7 @@ def draw_curves(frame: pd.DataFrame, step: str, columns: Sequence[str], path: Pa
         axes.set_title(column, fontsize=10)
         _plain(axes)
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save(figure, path)
 
 
 def finalist_losses(table: pd.DataFrame, sigma: Sequence[float]) -> pd.DataFrame | None:
@@ -168,7 +171,7 @@ def draw_search(history: pd.DataFrame, path: Path, title: str = "", losses: pd.D
     if losses is not None:
         _losses(panels[1], losses)
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save(figure, path)
 
 
 def _scores(axes: Axes, history: pd.DataFrame) -> None:
@@ -213,7 +216,7 @@ def draw_scatter(candidates: pd.DataFrame, x: str, y: str, path: Path, title: st
     axes.legend(frameon=False, fontsize=9)
     _plain(axes)
     axes.set_title(title, fontsize=12)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_agreement(tau: pd.DataFrame, errors: pd.DataFrame, path: Path, title: str = "") -> None:
@@ -246,7 +249,7 @@ def draw_agreement(tau: pd.DataFrame, errors: pd.DataFrame, path: Path, title: s
     right.legend(frameon=False, fontsize=9)
     _plain(right)
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_bars(values: Mapping[str, Mapping[str, float]], path: Path, title: str = "") -> None:
@@ -265,19 +268,20 @@ def draw_bars(values: Mapping[str, Mapping[str, float]], path: Path, title: str 
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()
     figure.suptitle(title, fontsize=12)
-    _save(figure, path)
+    save(figure, path)
 
 
 def draw_dag(columns: Mapping[str, Sequence[str]], edges: Iterable[tuple[str, str]], path: Path) -> None:
     """The graph from left to right.
 
     Args:
-        columns: rows of each stage, ``{"supernet": ["cifar10-0"], ...}``; ``agreement`` and ``zoo`` are drawn below
-            ``search`` and the three evaluations of a retrained network below each other, since neither reads the other.
+        columns: rows of each stage, ``{"supernet": ["cifar10-0"], ...}``; stages that do not read each other, such as
+            ``agreement`` and ``zoo``, are drawn below one another.
         edges: pairs of ``stage@row``, from what is read to what reads it; those that skip a stage are pale.
         path: the PNG to write.
     """
     shared = {"agreement": "search", "zoo": "search", "detect": "shift", "segment": "shift"}
+    shared |= {"supernet201": "supernet", "nasbench201": "search", "laboratory": "rerank"}
     stacks: dict[str, list[tuple[str, str]]] = {}
     for stage, rows in columns.items():
         stacks.setdefault(shared.get(stage, stage), []).extend((stage, row) for row in rows)
@@ -306,4 +310,4 @@ def draw_dag(columns: Mapping[str, Sequence[str]], edges: Iterable[tuple[str, st
     axes.set_xlim(-width / 2 - 0.2, (len(stacks) - 1) * pitch + width / 2 + 0.2)
     axes.set_ylim(-tallest - 0.1, 0.1)
     axes.set_axis_off()
-    _save(figure, path)
+    save(figure, path)

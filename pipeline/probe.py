@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.genotype import Genotype
-from models.supernet import Supernet
+from models.oneshot import Architecture, OneShot
 from pipeline.config import MeasureParams
 
 if TYPE_CHECKING:
@@ -31,6 +30,17 @@ def outcome(logits: Tensor, labels: Tensor) -> Tensor:
     return torch.stack([F.cross_entropy(logits, labels, reduction="none"), (logits.argmax(1) == labels).float()])
 
 
+class PathModule(nn.Module):
+    """One path of a network as a module of its own, (N, C, H, W) to (N, classes)."""
+
+    def __init__(self, network: OneShot[Any], architecture: Architecture) -> None:
+        super().__init__()
+        self.network, self.architecture = network, architecture
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(images, self.architecture)
+
+
 class Probe:
     """Evaluates single architectures inside a supernet.
 
@@ -43,7 +53,12 @@ class Probe:
     """
 
     def __init__(
-        self, network: Supernet, data: SearchData, params: MeasureParams, seed: int, initial: Supernet | None = None
+        self,
+        network: OneShot[Any],
+        data: SearchData,
+        params: MeasureParams,
+        seed: int,
+        initial: OneShot[Any] | None = None,
     ) -> None:
         self.network, self.initial, self.params, self.seed = network, initial, params, seed
         self.images, self.labels = data.held_images[: params.images], data.held_labels[: params.images]
@@ -51,13 +66,15 @@ class Probe:
         self.standard_noise: dict[object, Tensor] = {}
         """What a measure has drawn and will need again for the next architecture, by a key of its own."""
 
-    def recalibrate(self, genotype: Genotype) -> None:
+    def recalibrate(self, architecture: Architecture) -> None:
         """Recompute the BatchNorm statistics of a path from training images.
 
         ``exact`` averages over the batches; ``official`` resets and runs momentum 0.1, an exponential average in which
-        part of the reset value stays.
+        part of the reset value stays. ``none`` leaves those that the supernet's training left.
         """
-        for module in self.network.path_modules(genotype):
+        if self.params.recalibrate == "none":
+            return
+        for module in self.network.path_modules(architecture):
             for norm in module.modules():
                 if isinstance(norm, BatchNorm):
                     norm.reset_running_stats()
@@ -65,16 +82,16 @@ class Probe:
         self.network.train()
         with torch.no_grad():
             for images in self.calibration:
-                self.network(images, genotype)
+                self.network(images, architecture)
         for norm in self.network.modules():
             if isinstance(norm, BatchNorm):
                 norm.momentum = 0.1
 
-    def outcomes(self, genotype: Genotype, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
+    def outcomes(self, architecture: Architecture, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
         """Cross-entropy (nats) and rightness of each held-out image under each noise in turn, statistics as they stand.
 
         Args:
-            genotype: the path.
+            architecture: the path.
             noises: what is added to the weights.
             part: which of the images.
 
@@ -87,24 +104,22 @@ class Probe:
         for noise in noises:
             with self.perturbed(noise), torch.no_grad():
                 pairs = zip(images, labels, strict=True)
-                results.append(torch.cat([outcome(self.network(x, genotype), y) for x, y in pairs], 1))
+                results.append(torch.cat([outcome(self.network(x, architecture), y) for x, y in pairs], 1))
         return torch.stack(results)
 
-    def evaluate(self, genotype: Genotype) -> tuple[float, float]:
+    def evaluate(self, architecture: Architecture) -> tuple[float, float]:
         """Mean cross-entropy (nats) and accuracy in [0, 1] over the held-out images, statistics as they stand."""
-        loss, accuracy = self.outcomes(genotype, [{}])[0].double().mean(1).tolist()
+        loss, accuracy = self.outcomes(architecture, [{}])[0].double().mean(1).tolist()
         return loss, accuracy
 
-    def loss(self, genotype: Genotype, count: int) -> Tensor:
-        """Mean cross-entropy over the first ``count`` held-out images as a scalar with its graph, statistics as they
-        stand."""
-        self.network.eval()
-        return F.cross_entropy(self.network(self.images[:count], genotype), self.labels[:count])
+    def path(self, architecture: Architecture) -> PathModule:
+        """A path with its parameters, statistics as they stand."""
+        return PathModule(self.network.eval(), architecture)
 
-    def path_parameters(self, genotype: Genotype) -> dict[str, nn.Parameter]:
+    def path_parameters(self, architecture: Architecture) -> dict[str, nn.Parameter]:
         """The parameters that act in a path, by their name in the supernet."""
         names = {parameter: name for name, parameter in self.network.named_parameters()}
-        return {names[p]: p for module in self.network.path_modules(genotype) for p in module.parameters()}
+        return {names[p]: p for module in self.network.path_modules(architecture) for p in module.parameters()}
 
     @contextmanager
     def perturbed(self, noise: Noise) -> Iterator[None]:

@@ -29,11 +29,16 @@ FILES = (
     "genotype.json",
     "history.csv",
     "candidates.parquet",
+    "scores.parquet",
     "agreement.csv",
     "errors.csv",
     "report.html",
 )
 """What a row may leave beside pictures and weights."""
+
+
+LABORATORY = ("supernet201", "nasbench201", "laboratory")
+"""The stages that have a page of their own instead of a place in the report."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,7 @@ def graph(params: Params) -> dict[Key, Node]:
         for seed in map(str, m.agreement.seed):
             inputs = (("data", dataset), ("supernet", f"{dataset}-{seed}"))
             nodes.append(Node("agreement", f"{dataset}-{seed}", {"dataset": dataset, "seed": seed}, inputs))
+    nodes += _laboratory(params)
     nodes += [Node("zoo", row, {"row": row}, ()) for row in m.zoo.row]
     for row, settings in params.rows.items():
         stage, _, cell = settings.cell.partition("/")
@@ -81,7 +87,21 @@ def graph(params: Params) -> dict[Key, Node]:
             inputs = (("data", getattr(params, stage).dataset), ("retrain", row))
             nodes.append(Node(stage, row, {"row": row}, inputs))
     keys = {(node.stage, node.row): node for node in nodes}
-    return {**keys, ("report", ""): Node("report", "", {}, tuple(keys))}
+    read = tuple(key for key in keys if key[0] not in LABORATORY)
+    return {**keys, ("report", ""): Node("report", "", {}, read)}
+
+
+def _laboratory(params: Params) -> list[Node]:
+    """The rows of the NAS-Bench-201 laboratory."""
+    nodes = []
+    for row, run in params.nasbench201.runs.items():
+        axes = {"dataset": run.dataset, "seed": str(run.seed)}
+        nodes.append(Node("supernet201", row, axes, (("data", run.dataset),)))
+    for row, run in params.nasbench201.runs.items():
+        axes = {"dataset": run.dataset, "seed": str(run.seed)}
+        nodes.append(Node("nasbench201", row, axes, (("data", run.dataset), ("supernet201", row))))
+    measured = tuple(("nasbench201", row) for row in params.nasbench201.runs)
+    return nodes + [Node("laboratory", one, {"dataset": one}, measured) for one in params.nasbench201.laboratory]
 
 
 def flatten(value: Any, prefix: str = "") -> dict[str, str]:
@@ -101,6 +121,8 @@ def settings(params: Params, node: Node) -> dict[str, str]:
     elif node.stage == "retrain":
         sections["row"] = everything["rows"][node.row]
         sections["recipe"] = everything["recipes"][params.rows[node.row].recipe]
+    elif node.stage in LABORATORY:
+        sections = {"settings": everything["nasbench201"]["settings"]}
     elif node.stage == "agreement":
         sections["measures"] = everything["measures"]
     elif node.stage == "search":

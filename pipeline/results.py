@@ -47,7 +47,7 @@ DETAILS = {"candidates", "quarantined", "loss", "flatness_error", *(f"loss_{i}" 
 
 def detail(name: str) -> bool:
     """Whether a metric is left to the JSON; of the agreement between measures a table shows that with flatness."""
-    return name in DETAILS or (name.startswith("tau_") and not name.startswith("tau_flatness_"))
+    return name in DETAILS or (name.startswith("tau_") and name.count("_") > 1 and not name.startswith("tau_flatness_"))
 
 
 def collect(root: Path) -> list[dict[str, Any]]:
@@ -120,7 +120,7 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
             _print(console, stage, found, columns)
-    for stage in ("supernet", "search", "rerank", "agreement", "zoo"):
+    for stage in ("supernet", "search", "rerank", "agreement", "laboratory", "zoo"):
         found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
         if found:
             names = [name for name in dict.fromkeys(n for values in found.values() for n in values) if not detail(name)]

@@ -14,13 +14,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any, NamedTuple, Protocol
 
 import torch
 
 from models.errors import GenasError
-from models.genotype import Genotype
+from models.oneshot import Architecture
 from pipeline import measures
 from pipeline.config import MetricParams
 from pipeline.context import Context
@@ -41,19 +42,21 @@ SIGHT = "sight"
 class Score(Protocol):
     """Measures one architecture."""
 
-    def __call__(self, genotype: Genotype, bar: Sight | None = None) -> Values: ...
+    def __call__(self, architecture: Architecture, bar: Sight | None = None) -> Values: ...
 
 
 class ScoreAll(Protocol):
     """Measures architectures, in their order; with early decisions against ``bar``."""
 
-    def __call__(self, genotypes: Iterable[Genotype], bar: Sight | None = None) -> Iterable[Values]: ...
+    def __call__(self, architectures: Iterable[Architecture], bar: Sight | None = None) -> Iterable[Values]: ...
 
 
 class Executor(Protocol):
     """Whatever maps a function over its arguments, elsewhere and in their order."""
 
-    def map(self, fn: Callable[[Genotype], Values], genotypes: Iterable[Genotype], /) -> Iterable[Values]: ...
+    def map(
+        self, fn: Callable[[Architecture], Values], architectures: Iterable[Architecture], /
+    ) -> Iterable[Values]: ...
 
 
 class Request(NamedTuple):
@@ -63,31 +66,36 @@ class Request(NamedTuple):
     metric: MetricParams | None = None
 
 
+Make = Callable[[Context, Request], Score]
+
+
 def make_scorer(context: Context, request: Request) -> Score:
     """A function that takes the measures of one architecture of the row's supernet.
 
     An architecture that fails, or for which a measure is not finite, comes back with an ``error`` that says so.
     """
-    data = load_search_data(context)
+    data = load_search_data(context, context.params.supernet)
     initial, trained = load_supernets(context, data.num_classes)
     probe = make_probe(trained, data, context.params.measures, int(context.axes["seed"]), initial)
     names, metric, early = *request, context.params.search.early
 
-    def taken(genotype: Genotype, bar: Sight | None) -> Values:
+    def taken(architecture: Architecture, bar: Sight | None) -> Values:
         if metric is None or early is None:
-            return measures.take(probe, genotype, names)
-        values, sight = look(probe, genotype, metric, early, bar)
+            return measures.take(probe, architecture, names)
+        values, sight = look(probe, architecture, metric, early, bar)
         return values if values["dropped"] else {**values, SIGHT: sight}
 
-    def score(genotype: Genotype, bar: Sight | None = None) -> Values:
-        try:
-            values = taken(genotype, bar)
-        except (RuntimeError, ArithmeticError, ValueError) as error:
-            return quarantined(" ".join(f"{type(error).__name__}: {error}".split()))
-        wrong = [f"{name} is {values[name]}" for name in names if not math.isfinite(values[name])]
-        return {**values, "score": None, "error": ", ".join(wrong)}
+    return lambda architecture, bar=None: attempt(lambda: taken(architecture, bar), names)
 
-    return score
+
+def attempt(take: Callable[[], Values], names: Iterable[str]) -> Values:
+    """What ``take`` returns; where it fails, or one of ``names`` is not finite, with an ``error`` that says so."""
+    try:
+        values = take()
+    except (RuntimeError, ArithmeticError, ValueError) as error:
+        return quarantined(" ".join(f"{type(error).__name__}: {error}".split()))
+    wrong = [f"{name} is {values[name]}" for name in names if not math.isfinite(values[name])]
+    return {**values, "score": None, "error": ", ".join(wrong)}
 
 
 def quarantined(error: str) -> Values:
@@ -101,17 +109,18 @@ _turn = threading.Lock()
 """Threads of one process share the scorer, and a measure moves its weights: they take turns."""
 
 
-def score_elsewhere(context: Context, request: Request, bar: Sight | None, genotype: Genotype) -> Values:
-    """What :func:`make_scorer`'s function returns, in a process that another one sends architectures to."""
-    trained = weights_folder(context) / TRAINED
+def score_elsewhere(
+    make: Make, trained: Path, context: Context, request: Request, bar: Sight | None, architecture: Architecture
+) -> Values:
+    """What the function that ``make`` makes returns, in a process that another one sends architectures to."""
     key = repr((trained, trained.stat().st_mtime_ns, context.row, request, context.params.model_dump_json()))
     with _turn:
         if key not in _made:
             keep_memory()
             torch.set_num_threads(1)
             _made.clear()
-            _made[key] = make_scorer(context, request)
-        return _made[key](genotype, bar)
+            _made[key] = make(context, request)
+        return _made[key](architecture, bar)
 
 
 def named_executor(name: str) -> Executor:
@@ -133,13 +142,21 @@ def named_executor(name: str) -> Executor:
 
 
 @contextmanager
-def scoring(context: Context, names: Sequence[str], metric: MetricParams | None = None) -> Iterator[ScoreAll]:
+def scoring(
+    context: Context,
+    names: Sequence[str],
+    metric: MetricParams | None = None,
+    make: Make = make_scorer,
+    folder: Path | None = None,
+) -> Iterator[ScoreAll]:
     """A ``map`` that takes the measures of architectures, in their order.
 
     Args:
         context: whose supernet they are measured in.
         names: of the measures.
         metric: what rates them, where ``search.early`` may drop some.
+        make: a module's function that makes the function that scores, wherever that happens.
+        folder: where the supernet is; by default that of the DARTS space.
 
     Raises:
         GenasError: an output of the supernet is missing or of another shape; ``GENAS_EXECUTOR`` names nothing.
@@ -147,10 +164,11 @@ def scoring(context: Context, names: Sequence[str], metric: MetricParams | None 
     workers, name = int(os.environ.get("GENAS_WORKERS", "1")), os.environ.get("GENAS_EXECUTOR", "")
     silent = Context(context.stage, dict(context.axes), context.params, context.root)
     request = Request(tuple(names), metric)
+    trained = (folder or weights_folder(context)) / TRAINED
 
     def through(executor: Executor) -> ScoreAll:
-        def score_all(genotypes: Iterable[Genotype], bar: Sight | None = None) -> Iterable[Values]:
-            return executor.map(partial(score_elsewhere, silent, request, bar), genotypes)
+        def score_all(architectures: Iterable[Architecture], bar: Sight | None = None) -> Iterable[Values]:
+            return executor.map(partial(score_elsewhere, make, trained, silent, request, bar), architectures)
 
         return score_all
 
@@ -160,5 +178,5 @@ def scoring(context: Context, names: Sequence[str], metric: MetricParams | None 
         with Workers(workers, quarantined) as pool:
             yield through(pool)
     else:
-        score = make_scorer(context, request)
-        yield lambda genotypes, bar=None: (score(genotype, bar) for genotype in genotypes)
+        score = make(context, request)
+        yield lambda architectures, bar=None: (score(architecture, bar) for architecture in architectures)

@@ -84,6 +84,19 @@ class Scratch:
         path = self.folder / name
         return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
 
+    def append(self, name: str, record: dict[str, Any]) -> None:
+        """Add a record of plain values to the lines of ``name``."""
+        with (self.folder / name).open("a") as stream:
+            stream.write(json.dumps(record) + "\n")
+
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """What :meth:`append` added; a line that a kill tore is cut off."""
+        path = self.folder / name
+        whole, newline, _ = (path.read_text() if path.exists() else "").rpartition("\n")
+        if path.exists():
+            path.write_text(whole + newline)
+        return [json.loads(line) for line in whole.splitlines()]
+
     def close(self) -> None:
         """Remove the folder: the row is done."""
         if not leader():

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.config import SupernetParams
+from pipeline.config import TrainingParams
 from pipeline.context import Context
 from pipeline.data import dataset_root, index_of, read_manifest
 from pipeline.data.images import Pictures, channel_statistics, load_images, to_tensor
@@ -28,13 +28,13 @@ class SearchData(NamedTuple):
     num_classes: int
 
 
-def memory_format(params: SupernetParams) -> torch.memory_format:
+def memory_format(params: TrainingParams) -> torch.memory_format:
     """How images and weights lie in memory; changes speed, not meaning."""
     return torch.channels_last if params.channels_last else torch.contiguous_format
 
 
-def load_search_data(context: Context) -> SearchData:
-    """The two halves for the row's data set and seed, on the row's device.
+def load_search_data(context: Context, training: TrainingParams) -> SearchData:
+    """The two halves for the row's data set and seed, on the row's device, shared as the supernet's ``training`` says.
 
     Raises:
         GenasError: the data set is missing or unreadable.
@@ -44,9 +44,9 @@ def load_search_data(context: Context) -> SearchData:
     source = load_images(root, kind, "train", index=index_of(context, name))
     mean, std = channel_statistics(Pictures(source))
     order = np.random.default_rng([seed, 0]).permutation(len(source.labels))
-    cut = int(len(order) * context.params.supernet.train_share)
+    cut = int(len(order) * training.train_share)
     halves: list[Tensor] = []
-    layout = memory_format(context.params.supernet)
+    layout = memory_format(training)
     for index in (order[:cut], order[cut:]):
         images = to_tensor(source.pixels[index], mean, std).contiguous(memory_format=layout)
         halves += [images, torch.from_numpy(source.labels[index])]

@@ -8,8 +8,11 @@ epoch and ends with the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +23,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from models.genotype import Genotype, random_genotype
+from models.oneshot import Architecture, OneShot
 from models.quick_gradients import quicken
 from models.supernet import Supernet
 from models.weights import load_state, save_weights
 from pipeline.augmentation import Augmentation
-from pipeline.config import SupernetParams
+from pipeline.config import MeasureParams, TrainingParams
 from pipeline.context import Context
 from pipeline.distributed import leader, size
 from pipeline.fast_probe import make_probe
@@ -34,7 +38,15 @@ from pipeline.probe import Probe
 from pipeline.scratch import Scratch
 from pipeline.search_data import SearchData, load_search_data, memory_format
 
+Draw = Callable[[np.random.Generator], Iterator[Architecture]]
+"""How the paths of an epoch are drawn, one a step."""
 INITIAL, TRAINED = "initial.safetensors", "trained.safetensors"
+
+
+def uniform(rng: np.random.Generator) -> Iterator[Genotype]:
+    """Paths of the DARTS space, each drawn uniformly (Section 3.1)."""
+    while True:
+        yield random_genotype(rng)
 
 
 def build_supernet(context: Context, num_classes: int) -> Supernet:
@@ -75,7 +87,7 @@ def random_labels(data: SearchData, seed: int) -> SearchData:
     return data._replace(train_labels=torch.from_numpy(drawn).to(data.train_labels.device))
 
 
-def cosine(epoch: int, params: SupernetParams) -> float:
+def cosine(epoch: int, params: TrainingParams) -> float:
     """Learning rate of an epoch (from 0): cosine from ``learning_rate`` to ``learning_rate_min``.
 
     The official loop steps its schedule at the start of each epoch, so the first epoch already stands at t = 1.
@@ -89,8 +101,8 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     images: Tensor,
     labels: Tensor,
-    genotype: Genotype,
-    params: SupernetParams,
+    architecture: Architecture,
+    params: TrainingParams,
     batch: int | None = None,
 ) -> Tensor:
     """One step on one path; returns its loss, a scalar without graph.
@@ -99,7 +111,7 @@ def train_step(
         network: in training mode, perhaps wrapped.
         optimizer: its :func:`make_optimizer`.
         images, labels: (n, C, H, W), augmented, and (n,); this process's share of the batch.
-        genotype: the path.
+        architecture: the path.
         params: the stage's.
         batch: images in the batch of all processes together, where there are several.
     """
@@ -107,7 +119,7 @@ def train_step(
     # as they did on the PyTorch that the official code was written for.
     optimizer.zero_grad(set_to_none=params.unselected == "freeze")
     with torch.autocast(images.device.type, torch.bfloat16, enabled=params.amp):
-        loss = F.cross_entropy(network(images, genotype), labels)
+        loss = F.cross_entropy(network(images, architecture), labels)
     loss = loss * weight(len(labels), batch or len(labels))
     loss.backward()
     trained = [one for group in optimizer.param_groups for one in group["params"]]
@@ -120,13 +132,14 @@ def train_epoch(
     network: nn.Module,
     optimizer: torch.optim.Optimizer,
     data: SearchData,
-    params: SupernetParams,
+    params: TrainingParams,
     seed: int,
     epoch: int,
+    draw: Draw = uniform,
 ) -> float:
     """One epoch of single-path training; returns the mean training loss of its steps."""
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1, epoch]).generate_state(1)[0]))
-    paths = np.random.default_rng([seed, 2, epoch])
+    paths = draw(np.random.default_rng([seed, 2, epoch]))
     device, count = data.train_images.device, len(data.train_labels)
     order = torch.randperm(count, generator=generator).to(device)
     augmentation = Augmentation.draw(count, params, generator, device)
@@ -139,12 +152,12 @@ def train_epoch(
             continue
         images = share(augmentation.of(part)(data.train_images[index]))
         labels = share(data.train_labels[index])
-        loss = train_step(network, optimizer, images, labels, random_genotype(paths), params, len(index))
+        loss = train_step(network, optimizer, images, labels, next(paths), params, len(index))
         total, steps = total + loss, steps + 1
     return float(average(total / steps))
 
 
-def make_optimizer(network: Supernet, params: SupernetParams) -> torch.optim.SGD:
+def make_optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.SGD:
     """SGD over the network's parameters, before :func:`~pipeline.distributed.parallel` wraps it.
 
     Where unselected operations decay, gradients are zeros from here on, not none; the fast trainer keeps them all in
@@ -166,7 +179,7 @@ def make_optimizer(network: Supernet, params: SupernetParams) -> torch.optim.SGD
     )
 
 
-def validate(probe: Probe, paths: Sequence[Genotype]) -> dict[str, float]:
+def validate(probe: Probe, paths: Sequence[Architecture]) -> dict[str, float]:
     """Mean loss and top-1 (percent) of fixed architectures after BatchNorm recalibration."""
     results = []
     for path in paths:
@@ -176,19 +189,33 @@ def validate(probe: Probe, paths: Sequence[Genotype]) -> dict[str, float]:
     return {"loss": float(loss), "top1": 100 * float(accuracy)}
 
 
-def run(context: Context) -> dict[str, float]:
-    """Train one supernet; leaves initial and trained weights and the history."""
-    params, seed = context.params.supernet, int(context.axes["seed"])
-    data = load_search_data(context)
+def train(
+    context: Context,
+    build: Callable[[int], OneShot[Any]],
+    params: TrainingParams,
+    measures: MeasureParams,
+    draw: Draw,
+) -> dict[str, float]:
+    """Train a one-shot network; leaves initial and trained weights and the history.
+
+    Args:
+        context: the row, whose axes are a data set and a seed.
+        build: the network before training, for a number of classes.
+        params: how it is trained.
+        measures: how fixed architectures are validated on the way.
+        draw: the paths.
+    """
+    seed = int(context.axes["seed"])
+    data = load_search_data(context, params)
     if params.labels == "random":
         data = random_labels(data, seed)
-    network = build_supernet(context, data.num_classes)
+    network = build(data.num_classes)
     if leader():
         save_weights(context.out / INITIAL, network)
     optimizer = make_optimizer(network, params)
     trained = parallel(network, unused=True)
     inputs = [context.output_of("data", context.axes["dataset"]) / "manifest.json"]
-    scratch = Scratch(context, {"supernet": params, "measures": context.params.measures}, inputs)
+    scratch = Scratch(context, {"supernet": params, "measures": measures}, inputs)
     state = scratch.load("state.pt") or {"epoch": 0, "history": []}
     if state["epoch"]:
         network.load_state_dict(state["network"])
@@ -197,8 +224,7 @@ def run(context: Context) -> dict[str, float]:
     held = data._replace(
         held_images=data.held_images[: params.validate_images], held_labels=data.held_labels[: params.validate_images]
     )
-    rng = np.random.default_rng([seed, 3])
-    paths = [random_genotype(rng) for _ in range(params.validate_paths)]
+    paths = list(islice(draw(np.random.default_rng([seed, 3])), params.validate_paths))
 
     epochs = range(state["epoch"], params.epochs)
     for epoch in tqdm(
@@ -206,9 +232,12 @@ def run(context: Context) -> dict[str, float]:
     ):
         for group in optimizer.param_groups:
             group["lr"] = cosine(epoch, params)
-        values = {"train_loss": train_epoch(trained, optimizer, data, params, seed, epoch), "lr": cosine(epoch, params)}
+        values = {
+            "train_loss": train_epoch(trained, optimizer, data, params, seed, epoch, draw),
+            "lr": cosine(epoch, params),
+        }
         if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
-            values |= validate(make_probe(network, held, context.params.measures, seed), paths)
+            values |= validate(make_probe(network, held, measures, seed), paths)
         history.append({"epoch": epoch + 1, **values})
         context.log(epoch + 1, values)
         scratch.save(
@@ -225,3 +254,9 @@ def run(context: Context) -> dict[str, float]:
         pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()
     return {name: history[-1][name] for name in ("loss", "top1", "train_loss")}
+
+
+def run(context: Context) -> dict[str, float]:
+    """Train the supernet of the DARTS space."""
+    params = context.params
+    return train(context, partial(build_supernet, context), params.supernet, params.measures, uniform)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,7 @@ from models.folded import EPS, Moments, Statistics, Weights
 from models.genotype import NODES, Genotype
 from models.native.build import lanes_for, load
 from models.native.program import Layout, Program, write
+from models.oneshot import OneShot
 from models.supernet import Supernet
 
 
@@ -36,12 +38,15 @@ class Scratch(threading.local):
 _scratch = Scratch()
 
 
-def prepare(network: Supernet, device: torch.device) -> ctypes.CDLL:
+def prepare(network: OneShot[Any], device: torch.device) -> ctypes.CDLL:
     """The compiled code for a network.
 
     Raises:
-        GenasError: the device is no CPU, or no library can be made (:func:`models.native.build.load`).
+        GenasError: the network is of another space than DARTS's, the device is no CPU, or no library can be made
+            (:func:`models.native.build.load`).
     """
+    if not isinstance(network, Supernet):
+        raise GenasError("scorer native knows the DARTS space alone; choose scorer fast")
     if device.type != "cpu":
         raise GenasError(f"scorer native computes on a CPU, not on {device}; choose scorer fast")
     return load(lanes_for(_channels(network)))

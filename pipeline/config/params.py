@@ -16,6 +16,7 @@ from pipeline.config.sections import (
     Matrix,
     MeasureParams,
     MetricParams,
+    NasBench201Params,
     RecipeParams,
     RetrainParams,
     Row,
@@ -40,6 +41,7 @@ class Params(Section):
     metrics: dict[str, MetricParams]
     search: SearchParams
     agreement: AgreementParams
+    nasbench201: NasBench201Params
     retrain: RetrainParams
     recipes: dict[str, RecipeParams]
     shift: ShiftParams
@@ -58,6 +60,7 @@ class Params(Section):
         used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]
         used += [("matrix.search", name) for name in self.matrix.search.dataset]
         used += [("matrix.agreement", name) for name in self.matrix.agreement.dataset]
+        used += [(f"nasbench201.runs.{row}", run.dataset) for row, run in self.nasbench201.runs.items()]
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
@@ -101,6 +104,9 @@ class Params(Section):
             "search": list(self.searches),
             "rerank": [f"{row}-{gamma}" for row in m.rerank.search for gamma in m.rerank.gamma],
             "agreement": [f"{d}-{s}" for d in m.agreement.dataset for s in m.agreement.seed],
+            "supernet201": list(self.nasbench201.runs),
+            "nasbench201": list(self.nasbench201.runs),
+            "laboratory": list(self.nasbench201.laboratory),
             "zoo": list(m.zoo.row),
             "retrain": list(self.rows),
             "shift": list(m.shift.row),

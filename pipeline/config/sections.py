@@ -11,7 +11,10 @@ Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
-MEASURES = ("flatness", "angle", "accuracy", "loss", "params", "macs")
+MEASURES = (
+    *("flatness", "angle", "accuracy", "loss", "params", "macs"),
+    *("synflow", "snip", "grad_norm", "naswot"),
+)
 """The measures that a metric can be made of, each a module of ``pipeline/measures``."""
 
 
@@ -83,16 +86,15 @@ class Matrix(Section):
     segment: Axes
 
 
-class SupernetParams(Section):
-    """Supernet training (official train_supernet; the defaults of the paper profile have their sources there).
+class TrainingParams(Section):
+    """How a one-shot network is trained, whatever its space (official train_supernet; the defaults of the paper profile
+    have their sources there).
 
     ``trainer``: ``plain`` leaves gradients and steps to the framework, ``fast`` finds the same, to float tolerance, in
     less time (:mod:`models.quick_gradients`, :mod:`pipeline.flat`).
     """
 
     trainer: Literal["plain", "fast"]
-    channels: Count
-    layers: Annotated[int, Field(ge=3)]
     train_share: Annotated[float, Field(gt=0, lt=1, description="of the training images; the rest is for the search")]
     epochs: Count
     batch_size: Count
@@ -112,11 +114,19 @@ class SupernetParams(Section):
     validate_images: Count
 
 
+class SupernetParams(TrainingParams):
+    """The supernet of the DARTS space: C of the first cell, and its cells."""
+
+    channels: Count
+    layers: Annotated[int, Field(ge=3)]
+
+
 class FlatnessParams(Section):
     """Eq. 4: perturbation sizes, the weight of the depth term, how noise is drawn, and where it acts (Table 7).
 
     ``positions``: ``all`` parameters of the path, or those of its ``cells`` alone. ``direction``: ``random`` noise, or
-    the top Hessian eigenvector at the length that the noise would have.
+    the top Hessian eigenvector at the length that the noise would have. ``magnitude``: sigma itself (``absolute``, as
+    in the paper), or ``relative`` to the root mean square of the tensor that is perturbed.
     """
 
     sigma: Annotated[tuple[Positive, ...], Field(min_length=2)]
@@ -125,6 +135,7 @@ class FlatnessParams(Section):
     draws: Count
     positions: Literal["all", "cells"]
     direction: Literal["random", "hessian"]
+    magnitude: Literal["absolute", "relative"]
     hessian_iterations: Annotated[int, Field(ge=1, description="of the power method")]
     hessian_images: Count
 
@@ -154,7 +165,8 @@ class MeasureParams(Section):
     images: Count
     batch_size: Count
     recalibrate_images: Count
-    recalibrate: Literal["exact", "official"]
+    recalibrate: Literal["exact", "official", "none"]
+    zero_cost_images: Annotated[int, Field(ge=2, description="for the measures that need no training")]
     flatness: FlatnessParams
     angle: AngleParams
 
@@ -241,6 +253,78 @@ class AgreementParams(Section):
     def _known(self) -> Self:
         require_measures(self.measures)
         return self
+
+
+class Supernet201Params(TrainingParams):
+    """The supernet of NAS-Bench-201: channels of the first stage and cells in each.
+
+    ``sampling``: every path drawn ``uniform``, or in rounds of five in which each operation of each edge is trained
+    once (``fair``; Chu et al., FairNAS, 2021, whose five gradients are summed to one step, here a step each).
+    """
+
+    channels: Count
+    cells: Count
+    sampling: Literal["uniform", "fair"]
+
+
+class Run201(Section):
+    """One supernet of the laboratory; its name is ``dataset-seed``."""
+
+    dataset: str
+    seed: NotNegative
+
+
+class Truth201(Section):
+    """What a data set's runs are judged by: columns of the benchmark, accuracies after 200 epochs."""
+
+    truths: Annotated[tuple[Literal["cifar10", "cifar100", "imagenet16_120"], ...], Field(min_length=1)]
+
+
+class Settings201(Section):
+    """The laboratory's settings.
+
+    ``table`` is the benchmark below the data root: a parquet table, or the official folder of NATS-Bench.
+    ``architectures``: how many are scored, drawn evenly along the number of parameters; null for all 15,625.
+    ``noises``: ways to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7.
+    ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``top``: K of Figure 2 and of the
+    precision. ``bootstrap``: resamples of an interval.
+    """
+
+    table: str
+    supernet: Supernet201Params
+    measures: MeasureParams
+    noises: dict[str, FlatnessParams]
+    architectures: Annotated[int, Field(ge=10)] | None
+    hessian: NotNegative
+    top: Count
+    bootstrap: Count
+
+
+class NasBench201Params(Section):
+    """The NAS-Bench-201 laboratory: its supernets, what they are judged by; ``settings`` is null where there are
+    none."""
+
+    runs: dict[str, Run201]
+    laboratory: dict[str, Truth201]
+    settings: Settings201 | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        for name, run in self.runs.items():
+            if name != f"{run.dataset}-{run.seed}":
+                raise ValueError(f"runs.{name} is named {run.dataset}-{run.seed}")
+        for name in self.laboratory:
+            if name not in {run.dataset for run in self.runs.values()}:
+                raise ValueError(f"laboratory.{name}: no run has this data set")
+        if self.runs and self.settings is None:
+            raise ValueError("settings are needed for runs")
+        return self
+
+    @property
+    def required(self) -> Settings201:
+        """The settings, which a profile with runs has."""
+        assert self.settings is not None, "params.yaml was validated"
+        return self.settings
 
 
 class RetrainParams(Section):

@@ -14,7 +14,7 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.genotype import Genotype
+from models.oneshot import Architecture
 from pipeline.config import MEASURES, MeasureParams, MetricParams
 from pipeline.probe import Probe
 
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 class Measure(Protocol):
     """What a measure's module offers."""
 
-    def measure(self, probe: Probe, genotype: Genotype) -> dict[str, float]:
+    def measure(self, probe: Probe, architecture: Architecture) -> dict[str, float]:
         """The measure under its own name, in its own unit, and any terms worth keeping beside it."""
 
     def scale(self, params: MeasureParams) -> float:
@@ -35,7 +35,7 @@ class Measure(Protocol):
 class ImageMeasure(Protocol):
     """What the module of a measure offers that is a function of means over held-out images."""
 
-    def observe(self, probe: Probe, genotype: Genotype, part: slice) -> Array:
+    def observe(self, probe: Probe, architecture: Architecture, part: slice) -> Array:
         """What is seen of each of n images, (quantities, n); the path is recalibrated."""
 
     def summarise(self, means: Array, params: MeasureParams) -> dict[str, Array]:
@@ -51,22 +51,22 @@ def get(name: str) -> Measure | ImageMeasure:
     return cast(Measure | ImageMeasure, import_module(f"pipeline.measures.{name}"))
 
 
-def measure(name: str, probe: Probe, genotype: Genotype) -> dict[str, float]:
+def measure(name: str, probe: Probe, architecture: Architecture) -> dict[str, float]:
     """A measure of an architecture, and what it keeps beside it."""
     module = get(name)
     if not isinstance(module, ImageMeasure):
-        return module.measure(probe, genotype)
-    probe.recalibrate(genotype)
-    means = module.observe(probe, genotype, slice(None)).mean(1)
+        return module.measure(probe, architecture)
+    probe.recalibrate(architecture)
+    means = module.observe(probe, architecture, slice(None)).mean(1)
     return {term: float(value) for term, value in module.summarise(means, probe.params).items()}
 
 
-def take(probe: Probe, genotype: Genotype, terms: Iterable[str]) -> dict[str, float]:
+def take(probe: Probe, architecture: Architecture, terms: Iterable[str]) -> dict[str, float]:
     """Every measure that is named, with all they keep; what another one has kept already is not taken twice."""
     values: dict[str, float] = {}
     for name in terms:
         if name not in values:
-            values |= measure(name, probe, genotype)
+            values |= measure(name, probe, architecture)
     return values
 
 

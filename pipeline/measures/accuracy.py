@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from models.genotype import Genotype
+from models.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.measures import Array
 from pipeline.probe import Probe
 
 
-def observe(probe: Probe, genotype: Genotype, part: slice) -> Array:
+def observe(probe: Probe, architecture: Architecture, part: slice) -> Array:
     """Rightness and cross-entropy (nats) of each of n images, (2, n)."""
-    loss, right = probe.outcomes(genotype, [{}], part)[0].double().cpu().numpy()
+    loss, right = probe.outcomes(architecture, [{}], part)[0].double().cpu().numpy()
     return np.stack([right, loss])
 
 

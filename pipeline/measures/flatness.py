@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.genotype import Genotype
+from models.oneshot import Architecture
 from pipeline.config import FlatnessParams, MeasureParams
 from pipeline.hessian import top_eigenpairs
 from pipeline.measures import Array
@@ -59,15 +59,15 @@ def standard_noise(shape: torch.Size, *key: object) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def positions(probe: Probe, genotype: Genotype) -> dict[str, nn.Parameter]:
+def positions(probe: Probe, architecture: Architecture) -> dict[str, nn.Parameter]:
     """The parameters that noise goes to, on the path where alone it can act: all, or those of the cells (Table 7)."""
-    parameters = probe.path_parameters(genotype)
+    parameters = probe.path_parameters(architecture)
     if probe.params.flatness.positions == "all":
         return parameters
     return {name: parameter for name, parameter in parameters.items() if name.startswith("cells.")}
 
 
-def directions(probe: Probe, genotype: Genotype, parameters: dict[str, nn.Parameter]) -> list[Direction]:
+def directions(probe: Probe, architecture: Architecture, parameters: dict[str, nn.Parameter]) -> list[Direction]:
     """Where each draw goes, as standard noise step by step.
 
     ``random`` is N(0, 1) for each number. ``hessian`` is an eigenvector of the validation loss, the top one for the
@@ -87,30 +87,43 @@ def directions(probe: Probe, genotype: Genotype, parameters: dict[str, nn.Parame
             lambda step, draw=draw: {name: noise_of(draw, name, step) for name in parameters}  # type: ignore[misc]
             for draw in range(params.draws)
         ]
-    loss = probe.loss(genotype, params.hessian_images)
     generator = torch.Generator().manual_seed(probe.seed)
-    pairs = top_eigenpairs(loss, list(parameters.values()), params.draws, params.hessian_iterations, generator)
+    pairs = top_eigenpairs(
+        probe.path(architecture),
+        nn.CrossEntropyLoss(),
+        list(parameters.values()),
+        (probe.images[: params.hessian_images], probe.labels[: params.hessian_images]),
+        params.draws,
+        params.hessian_iterations,
+        generator,
+    )
     length = math.sqrt(sum(p.numel() for p in parameters.values()))
     vectors = [dict(zip(parameters, (length * part for part in pair.vector), strict=True)) for pair in pairs]
     return [lambda step, vector=vector: vector for vector in vectors]  # type: ignore[misc]
 
 
-def perturbations(params: FlatnessParams, direction: Direction) -> Iterator[dict[str, Tensor]]:
-    """The noise of each sigma in turn, by parameter."""
+def perturbations(
+    params: FlatnessParams, direction: Direction, parameters: Mapping[str, Tensor]
+) -> Iterator[dict[str, Tensor]]:
+    """The noise of each sigma in turn, by parameter; ``relative`` noise has the unit of each tensor's root mean
+    square."""
+    relative = params.magnitude == "relative"
+    unit = {name: p.detach().square().mean().sqrt() if relative else 1.0 for name, p in parameters.items()}
     noise: dict[str, Tensor] = {}
     for step, deviation in enumerate(steps(params)):
-        drawn = {name: deviation * standard for name, standard in direction(step).items()}
+        drawn = {name: deviation * unit[name] * standard for name, standard in direction(step).items()}
         if params.noise == "cumulative":
             drawn = {name: one + noise[name] if noise else one for name, one in drawn.items()}
         noise = drawn
         yield noise
 
 
-def observe(probe: Probe, genotype: Genotype, part: slice) -> Array:
+def observe(probe: Probe, architecture: Architecture, part: slice) -> Array:
     """Cross-entropy (nats) of each of n images at each sigma for each draw, (draws * sigmas, n), draws outermost."""
+    params, parameters = probe.params.flatness, positions(probe, architecture)
     rows = [
-        probe.outcomes(genotype, perturbations(probe.params.flatness, direction), part)[:, 0]
-        for direction in directions(probe, genotype, positions(probe, genotype))
+        probe.outcomes(architecture, perturbations(params, direction, parameters), part)[:, 0]
+        for direction in directions(probe, architecture, parameters)
     ]
     return torch.cat(rows).double().cpu().numpy()
 
@@ -126,10 +139,10 @@ def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:
     return result | {f"loss_{i}": loss for i, loss in enumerate(drawn.mean(0))}
 
 
-def draw_losses(probe: Probe, genotype: Genotype) -> list[list[float]]:
+def draw_losses(probe: Probe, architecture: Architecture) -> list[list[float]]:
     """The mean losses at each sigma for each draw, (draws, sigmas), after a recalibration."""
-    probe.recalibrate(genotype)
-    means = observe(probe, genotype, slice(None)).mean(1)
+    probe.recalibrate(architecture)
+    means = observe(probe, architecture, slice(None)).mean(1)
     return means.reshape(-1, len(probe.params.flatness.sigma)).tolist()
 
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from models.genotype import Genotype
+from models.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.measures import Array
 from pipeline.probe import Probe
 
 
-def observe(probe: Probe, genotype: Genotype, part: slice) -> Array:
+def observe(probe: Probe, architecture: Architecture, part: slice) -> Array:
     """Cross-entropy (nats) of each of n images, (1, n)."""
-    return probe.outcomes(genotype, [{}], part)[:, 0].double().cpu().numpy()
+    return probe.outcomes(architecture, [{}], part)[:, 0].double().cpu().numpy()
 
 
 def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:

@@ -1,16 +1,16 @@
-"""Multiply-adds of a candidate's ImageNet network: a control that needs no supernet at all."""
+"""Multiply-adds of an architecture's network at its full size: a control that needs no supernet at all."""
 
 from __future__ import annotations
 
-from models.cost import imagenet_cost
-from models.genotype import Genotype
+from models.oneshot import Architecture
+from models.reference_cost import reference_cost
 from pipeline.config import MeasureParams
 from pipeline.probe import Probe
 
 
-def measure(probe: Probe, genotype: Genotype) -> dict[str, float]:
-    """Multiply-adds for one image of 224 pixels; the larger network is taken for the better one."""
-    return {"macs": float(imagenet_cost(genotype).macs)}
+def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
+    """Multiply-adds for one image; the larger network is taken for the better one."""
+    return {"macs": float(reference_cost(architecture).macs)}
 
 
 def scale(params: MeasureParams) -> float:

@@ -1,16 +1,16 @@
-"""Number of parameters of a candidate's ImageNet network: a control that needs no supernet at all."""
+"""Number of parameters of an architecture's network at its full size: a control that needs no supernet at all."""
 
 from __future__ import annotations
 
-from models.cost import imagenet_cost
-from models.genotype import Genotype
+from models.oneshot import Architecture
+from models.reference_cost import reference_cost
 from pipeline.config import MeasureParams
 from pipeline.probe import Probe
 
 
-def measure(probe: Probe, genotype: Genotype) -> dict[str, float]:
+def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """Trainable numbers without the auxiliary head; the larger network is taken for the better one."""
-    return {"params": float(imagenet_cost(genotype).params)}
+    return {"params": float(reference_cost(architecture).params)}
 
 
 def scale(params: MeasureParams) -> float:

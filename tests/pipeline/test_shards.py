@@ -140,7 +140,8 @@ def test_networks_are_searched_and_retrained_on_shards(root: Path, tiny: Tiny, m
     monkeypatch.setenv("GENAS_DATA", str(root.parent))
     tiny.change("data", photos={"layout": "webdataset", "path": "photos"})
     data.run(tiny.context("data", dataset="photos"))
-    searched = load_search_data(tiny.context("supernet", dataset="photos", seed="0"))
+    context = tiny.context("supernet", dataset="photos", seed="0")
+    searched = load_search_data(context, context.params.supernet)
     assert (len(searched.train_labels), len(searched.held_labels), searched.num_classes) == (15, 15, 3)
 
     tiny.change("retrain", dataset="photos")

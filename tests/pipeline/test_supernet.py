@@ -18,7 +18,8 @@ from models.genotype import random_genotype
 from pipeline import supernet
 from pipeline.augmentation import Augmentation
 from pipeline.config import SupernetParams
-from pipeline.search_data import load_search_data
+from pipeline.context import Context
+from pipeline.search_data import SearchData, load_search_data
 from pipeline.supernet import (
     INITIAL,
     TRAINED,
@@ -32,6 +33,11 @@ from pipeline.supernet import (
 from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, tiny_params
 
 ROW = {"dataset": "small", "seed": "0"}
+
+
+def halves_of(context: Context) -> SearchData:
+    """The data of a row of the supernet or the search."""
+    return load_search_data(context, context.params.supernet)
 
 
 def settings(**changed: Any) -> SupernetParams:
@@ -92,7 +98,7 @@ def test_a_killed_run_under_other_parameters_starts_afresh(tiny: Tiny) -> None:
 def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
     """After an epoch of two steps most operations were never on a path."""
     context = tiny.context("supernet", **ROW)
-    data = load_search_data(context)
+    data = halves_of(context)
     states = {}
     for unselected in ("decay", "freeze"):
         params = settings(unselected=unselected, weight_decay=0.1, learning_rate=0.1, momentum=0.0)
@@ -139,7 +145,7 @@ def test_part_of_an_augmentation_is_that_of_the_part() -> None:
 def test_the_fast_trainer_takes_the_plain_one_s_steps(tiny: Tiny, unselected: str) -> None:
     """Twenty steps and more: weights, running statistics and losses to float tolerance."""
     context = tiny.context("supernet", **ROW)
-    data = load_search_data(context)
+    data = halves_of(context)
     states, losses = [], []
     for trainer in ("plain", "fast"):
         params = settings(trainer=trainer, unselected=unselected, batch_size=10, learning_rate=0.002)
@@ -192,14 +198,14 @@ def test_a_flip_mirrors_some_images_and_not_others() -> None:
 
 
 def test_the_two_halves_share_no_image_and_leave_none_out(tiny: Tiny) -> None:
-    data = load_search_data(tiny.context("supernet", **ROW))
+    data = halves_of(tiny.context("supernet", **ROW))
     assert (len(data.train_labels), len(data.held_labels)) == (30, 30)
     assert data.num_classes == 3
     rows = [tuple(image.flatten().tolist()) for image in (*data.train_images, *data.held_images)]
     assert len(set(rows)) == 60
-    again = load_search_data(tiny.context("search", dataset="small", metric="angle", seed="0"))
+    again = halves_of(tiny.context("search", dataset="small", metric="angle", seed="0"))
     assert torch.equal(again.held_images, data.held_images)
-    other = load_search_data(tiny.context("supernet", dataset="small", seed="1"))
+    other = halves_of(tiny.context("supernet", dataset="small", seed="1"))
     assert not torch.equal(other.held_images, data.held_images)
     everything = torch.cat([data.train_images, data.held_images])
     assert float(everything.mean()) == pytest.approx(0, abs=1e-2)
@@ -227,7 +233,7 @@ def test_killed_at_ten_random_moments_it_ends_with_the_bytes_of_a_whole_one(tiny
 
 def test_random_labels_stay_with_their_image_and_differ_from_the_true_ones(tiny: Tiny) -> None:
     """As RLNAS: drawn once, uniformly; held-out images keep theirs."""
-    data = load_search_data(tiny.context("supernet", **ROW))
+    data = halves_of(tiny.context("supernet", **ROW))
     drawn = random_labels(data, seed=0)
     assert torch.equal(drawn.train_labels, random_labels(data, seed=0).train_labels)
     assert not torch.equal(drawn.train_labels, random_labels(data, seed=1).train_labels)

@@ -1,0 +1,73 @@
+"""The laboratory's tables as one page of Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+TITLES = {
+    "table_1": "Table 1: tau between angle and flatness",
+    "table_5": "Table 5: tau of flatness by sigma",
+    "table_6": "Table 6: tau of flatness by alpha",
+    "table_7": "Table 7: tau of flatness by position and direction",
+    "differences": "What a measure adds to the number of parameters and to the validation loss: difference in tau",
+    "searched": "Rank sums, the best on the search half",
+    "judged": "Tau on the judging half",
+    "margins": "By how much the chosen score is above the others on the judging half",
+}
+"""In the order of the page."""
+PICTURES = {"table_6": "table_6.png"}
+
+
+def _number(value: object) -> str:
+    if isinstance(value, float):
+        return "" if pd.isna(value) else f"{value:.3f}"
+    return str(value)
+
+
+def _merged(table: pd.DataFrame) -> pd.DataFrame:
+    """An estimate's four columns as one: value [low, high] ± spread."""
+    if not {"value", "low", "high"} <= set(table.columns):
+        return table
+    text = [f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in table.itertuples()]
+    if "spread" in table:
+        text = [f"{one} ± {spread:.3f}" for one, spread in zip(text, table["spread"], strict=True)]
+    place = list(table.columns).index("value")
+    rest = table.drop(columns=["value", "low", "high", "spread"], errors="ignore")
+    rest.insert(place, "estimate", text)
+    return rest
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A table as Markdown, numbers to three digits."""
+    shown = _merged(table)
+    lines = [list(shown.columns), ["---"] * shown.shape[1]]
+    lines += [[_number(value) for value in row] for row in shown.itertuples(index=False)]
+    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+
+
+def by_statistic(table: pd.DataFrame, truth: str) -> pd.DataFrame:
+    """The measures against one truth, best first, a column for each statistic."""
+    own = _merged(table[table["truth"] == truth])
+    wide = own.pivot(index="measure", columns="statistic", values="estimate")[["tau", "spearman", "precision"]]
+    taus = table[(table["truth"] == truth) & (table["statistic"] == "tau")].set_index("measure")
+    wide["reported tau"] = taus["reported"]
+    return wide.loc[taus["value"].sort_values(ascending=False).index].reset_index()
+
+
+def write(path: Path, dataset: str, tables: Mapping[str, pd.DataFrame]) -> None:
+    """The page of a data set, beside its pictures."""
+    parts = [
+        f"# NAS-Bench-201, supernets on {dataset}",
+        "Estimates are means over seeds [95 % interval over architectures] ± standard deviation over seeds.",
+        "![](measures.png)",
+        "![](scatter.png)",
+        "![](figure_2.png)",
+    ]
+    for truth in tables["measures"]["truth"].unique():
+        parts += [f"## Measures against the accuracy on {truth}", markdown(by_statistic(tables["measures"], truth))]
+    for name, title in TITLES.items():
+        parts += [f"## {title}", *([f"![]({PICTURES[name]})"] if name in PICTURES else []), markdown(tables[name])]
+    path.write_text("\n\n".join(parts) + "\n")

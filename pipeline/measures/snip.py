@@ -1,0 +1,18 @@
+"""SNIP (Lee et al., 2019) as a measure (Abdelfattah et al., Zero-Cost Proxies, 2021): how much a first step matters."""
+
+from __future__ import annotations
+
+from models.oneshot import Architecture
+from pipeline.config import MeasureParams
+from pipeline.probe import Probe
+from pipeline.zero_cost import initial_gradients
+
+
+def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
+    """Sum of |w dL/dw| over the convolutions and the classifier, before training."""
+    return {"snip": sum(float((w * g).abs().sum()) for w, g in initial_gradients(probe, architecture))}
+
+
+def scale(params: MeasureParams) -> float:
+    """As it is; meant for rank sums."""
+    return 1.0
