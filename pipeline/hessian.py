@@ -54,14 +54,18 @@ def top_eigenpairs(
     known = [parameter for parameter, gradient in zip(parameters, gradients, strict=True) if gradient is not None]
     slope = torch.cat([gradient.flatten() for gradient in gradients if gradient is not None]).cpu().numpy()
     operator = HessianLinearOperator(model, loss, known, [batch], check_deterministic=False, num_data=len(inputs))
-    start = torch.randn(len(slope), generator=generator, dtype=torch.float64).numpy().astype(slope.dtype)
-    try:
-        values, vectors = eigsh(operator.to_scipy(), count, v0=start, maxiter=iterations, tol=TOLERANCE)
-    except ArpackNoConvergence:
-        raise ArithmeticError(f"the Hessian's eigenvectors did not converge in {iterations} restarts") from None
+    start = torch.randn(len(slope), generator=generator, dtype=torch.float64).numpy()
+    matrix = operator.to_scipy()
+    if count >= len(slope) - 1:  # too few numbers for the iteration
+        values, vectors = np.linalg.eigh(matrix @ np.eye(len(slope)))
+    else:
+        try:
+            values, vectors = eigsh(matrix, count, v0=start, maxiter=iterations, tol=TOLERANCE)
+        except ArpackNoConvergence:
+            raise ArithmeticError(f"the Hessian's eigenvectors did not converge in {iterations} restarts") from None
     sizes = [parameter.numel() for parameter in known]
     pairs = []
-    for place in np.argsort(-np.abs(values)):
+    for place in np.argsort(-np.abs(values))[:count]:
         vector = vectors[:, place] * (-1 if vectors[:, place] @ slope < 0 else 1)
         split = torch.from_numpy(np.ascontiguousarray(vector)).to(known[0]).split(sizes)
         parts = {id(parameter): part.view_as(parameter) for parameter, part in zip(known, split, strict=True)}

@@ -16,6 +16,7 @@ from models.genotype import random_genotype
 from pipeline.config import PROFILES
 
 DEMO: dict[str, Any] = yaml.safe_load((PROFILES["demo"] / "params.yaml").read_text())
+MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
 CELLS = {
     "flatness": "search/digits-flatness-0",
     "angle-flatness": "search/digits-angle_flatness-0",
@@ -43,6 +44,11 @@ PARAMS: dict[str, Any] = {
         for row, cell in CELLS.items()
     },
     "measures": {**DEMO["measures"], "flatness": {**DEMO["measures"]["flatness"], "sigma": [0.001, 0.003, 0.006]}},
+    "nasbench201": {
+        "runs": {"digits-0": {"dataset": "digits", "seed": 0}},
+        "laboratory": {"digits": {"truths": ["cifar10"]}},
+        "settings": MINI["nasbench201"]["settings"],
+    },
     "metrics": {"flatness": {"flatness": 1.0}, "angle_flatness": {"angle": 1.0, "flatness": 16.0}},
     "search": {**DEMO["search"], "population": 6, "mutated": 3, "crossed": 3},
     "retrain": {**DEMO["retrain"], "dataset": "digits"},

@@ -17,12 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.cost import network_cost
+from models.errors import GenasError
 from models.genotype import EDGES, NODES, Edge, Genotype, random_genotype
+from models.official_vector import official_angle, weight_vector
+from models.oneshot import OneShot
+from models.path_vector import Piece, operation_weights, path_counts
 from models.supernet import Supernet
 from pipeline import measures
 from pipeline.config import AngleParams, FlatnessParams, MeasureParams, MetricParams
 from pipeline.measures import angle as angle_module
-from pipeline.measures.angle import angle, official_angle, operation_weights, path_counts, weight_vector
+from pipeline.measures.angle import angle
 from pipeline.measures.flatness import directions, draw_losses, flatness, positions, standard_noise, steps
 from pipeline.probe import Probe
 from pipeline.search_data import SearchData
@@ -34,6 +38,7 @@ PARAMS = MeasureParams(
     batch_size=10,
     recalibrate_images=24,
     recalibrate="exact",
+    zero_cost_images=8,
     flatness=FlatnessParams(
         sigma=(0.01, 0.03, 0.06),
         alpha=1.0,
@@ -41,6 +46,7 @@ PARAMS = MeasureParams(
         draws=1,
         positions="all",
         direction="random",
+        magnitude="absolute",
         hessian_iterations=5,
         hessian_images=24,
     ),
@@ -438,15 +444,15 @@ def by_enumeration(edges: tuple[Edge, ...]) -> list[int]:
 def test_there_are_thirty_paths() -> None:
     assert len({tuple(nodes) for nodes in PATHS}) == len(PATHS) == 30
     full = tuple(Edge("skip_connect", *pair) for pair in EDGES)
-    assert path_counts(full) == by_enumeration(full)
-    assert sum(path_counts(full)) == sum(len(nodes) - 1 for nodes in PATHS)
+    assert path_counts(full, (0, 1), NODES) == by_enumeration(full)
+    assert sum(path_counts(full, (0, 1), NODES)) == sum(len(nodes) - 1 for nodes in PATHS)
 
 
 @pytest.mark.parametrize("seed", range(25))
 def test_path_counts_are_those_of_the_enumerated_paths(seed: int) -> None:
     genotype = path(seed)
     for cell in (genotype.normal, genotype.reduce):
-        assert path_counts(cell) == by_enumeration(cell)
+        assert path_counts(cell, (0, 1), NODES) == by_enumeration(cell)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -457,20 +463,28 @@ def test_path_counts_of_cells_with_any_in_degree(seed: int) -> None:
         for node in NODES
         for source in sorted(rng.choice(node, rng.integers(1, node + 1), replace=False).tolist())
     )
-    assert path_counts(edges) == by_enumeration(edges)
+    assert path_counts(edges, (0, 1), NODES) == by_enumeration(edges)
 
 
-def test_the_angle_of_two_weights_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+class Written(OneShot[Genotype]):
+    """A network whose weight vector has the pieces that it is given."""
+
+    def __init__(self, *pieces: tuple[int, list[float]]) -> None:
+        super().__init__()
+        self.pieces = [(count, torch.tensor(weights, dtype=torch.float64)) for count, weights in pieces]
+
+    def path_modules(self, path: Genotype) -> list[nn.Module]:
+        return []
+
+    def weighted_vectors(self, path: Genotype) -> Iterator[Piece]:
+        return iter(self.pieces)
+
+
+def test_the_angle_of_two_weights_by_hand() -> None:
     """Pieces (count, weights): 1 x [3] and 2 x [4] against 1 x [4] and 2 x [-3]."""
-    vectors = {0: [(1, [3.0]), (2, [4.0])], 1: [(1, [4.0]), (2, [-3.0])]}
-
-    def pieces(network: int, genotype: Genotype) -> Iterator[tuple[int, Tensor]]:
-        for count, weights in vectors[network]:
-            yield count, torch.tensor(weights, dtype=torch.float64)
-
-    monkeypatch.setattr(angle_module, "weighted_vectors", pieces)
     dot, first, second = 3 * 4 + 2 * 4 * -3, 9 + 2 * 16, 16 + 2 * 9
-    assert angle(0, 1, path(0)) == pytest.approx(math.acos(dot / math.sqrt(first * second)))
+    found = angle(Written((1, [3.0]), (2, [4.0])), Written((1, [4.0]), (2, [-3.0])), path(0))
+    assert found == pytest.approx(math.acos(dot / math.sqrt(first * second)))
 
 
 def test_an_untrained_network_has_no_angle() -> None:
@@ -516,7 +530,14 @@ def test_the_measure_takes_the_version_of_the_parameters(version: str) -> None:
 
 
 def test_what_operations_without_weights_contribute() -> None:
-    assert operation_weights(nn.Identity(), "skip_connect", 3)[0].tolist() == torch.eye(3).flatten().tolist()
-    kernel, weight, bias = operation_weights(nn.Sequential(nn.AvgPool2d(3), nn.BatchNorm2d(2)), "avg_pool_3x3", 2)
-    assert kernel.tolist() == pytest.approx([1 / 9] * 18)
-    assert (weight.tolist(), bias.tolist()) == ([1, 1], [0, 0])
+    assert operation_weights(nn.Identity(), "skip_connect", 3).tolist() == torch.eye(3).flatten().tolist()
+    whole = operation_weights(nn.Sequential(nn.AvgPool2d(3), nn.BatchNorm2d(2)), "avg_pool_3x3", 2)
+    assert whole.tolist() == pytest.approx([1 / 9] * 18 + [1, 1, 0, 0])
+    assert operation_weights(nn.AvgPool2d(3), "avg_pool_3x3", 2).tolist() == pytest.approx([1 / 9] * 18)
+
+
+def test_the_official_angle_is_of_the_darts_space_alone() -> None:
+    one = probe(PARAMS.model_copy(update={"angle": AngleParams(version="official")}))
+    one.network = one.initial = Written((1, [1.0]))
+    with pytest.raises(GenasError, match=r"angle\.version official: .* choose fixed"):
+        angle_module.measure(one, path(0))

@@ -14,8 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from models.errors import GenasError
 from models.genotype import Genotype
+from models.official_vector import PATHS, official_angle
 from pipeline.config import data_root
-from pipeline.measures.angle import PATHS, angle, official_angle
+from pipeline.measures.angle import angle
 from pipeline.parity import TOLERANCES, compare, parity, read_cases, read_networks
 
 FOLDER = data_root().parent / "reference" / "official_parity"
