@@ -33,6 +33,12 @@ def search(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
     return phase(profile, ("search", "rerank", "agreement"), jobs)
 
 
+@flow(version=VERSION, flow_run_name="laboratory-{profile}")
+def laboratory(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
+    """Judge the measures on NAS-Bench-201."""
+    return phase(profile, ("laboratory",), jobs)
+
+
 @flow(version=VERSION, flow_run_name="retrain-{profile}")
 def retrain(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
     """Train every found and every published cell on its own."""
@@ -63,5 +69,5 @@ def paper(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
     return phase(profile, (), jobs)
 
 
-PHASES = (supernet, search, retrain, shift, detect, segment, paper)
+PHASES = (supernet, search, laboratory, retrain, shift, detect, segment, paper)
 """The named flows, in the order of the chain."""

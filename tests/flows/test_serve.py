@@ -35,7 +35,7 @@ def test_every_named_flow_is_deployed_and_only_the_refresh_by_itself(toy: Toy) -
     from flows.version import VERSION
 
     ready = deployments(str(toy.folder), 1, "0 3 * * *")
-    names = ["supernet", "search", "retrain", "shift", "detect", "segment", "paper", "refresh"]
+    names = ["supernet", "search", "laboratory", "retrain", "shift", "detect", "segment", "paper", "refresh"]
     assert [one.flow_name for one in ready] == names
     assert {one.version for one in ready} == {VERSION}
     assert [bool(one.schedules) for one in ready] == [name == "refresh" for name in names]
