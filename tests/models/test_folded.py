@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 import pytest
 import torch
@@ -10,21 +12,27 @@ from torch import Tensor, nn
 
 from models.folded import Folded, calibrate, run_path
 from models.genotype import PRIMITIVES, Edge, Genotype, random_genotype
+from models.oneshot import Architecture, OneShot
 from models.pooling import avg_pool, max_pool
 from models.supernet import Supernet
 
+Network = TypeVar("Network", bound=nn.Module)
 CELL = ((0, 2), (1, 2), (0, 3), (2, 3), (1, 4), (3, 4), (2, 5), (4, 5))
 
 
-def supernet() -> Supernet:
-    torch.manual_seed(0)
-    network = Supernet(num_classes=5, channels=4, layers=3)
-    with torch.no_grad():  # affine parameters away from 1 and 0
+def worn(network: Network) -> Network:
+    """The network, its BatchNorm weights and biases moved away from 1 and 0."""
+    with torch.no_grad():
         for module in network.modules():
             if isinstance(module, nn.BatchNorm2d):
                 nn.init.uniform_(module.weight, 0.5, 1.5)
                 nn.init.normal_(module.bias, std=0.3)
     return network
+
+
+def supernet() -> Supernet:
+    torch.manual_seed(0)
+    return worn(Supernet(num_classes=5, channels=4, layers=3))
 
 
 def images(count: int = 20, size: int = 16) -> Tensor:
@@ -41,7 +49,9 @@ def everywhere(operation: str) -> Genotype:
     return Genotype(edges, edges)
 
 
-def recalibrated(network: Supernet, genotype: Genotype, batches: tuple[Tensor, ...], momentum: float | None) -> None:
+def recalibrated(
+    network: OneShot[Any], path: Architecture, batches: tuple[Tensor, ...], momentum: float | None
+) -> None:
     """The plain way: modules run in training mode."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -50,7 +60,7 @@ def recalibrated(network: Supernet, genotype: Genotype, batches: tuple[Tensor, .
     network.train()
     with torch.no_grad():
         for batch in batches:
-            network(batch, genotype)
+            network(batch, path)
     network.eval()
 
 

@@ -149,6 +149,16 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
 
 
+@pytest.mark.slow
+def test_two_workers_leave_the_same_bytes(measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_laboratory(tiny)
+    (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
+    monkeypatch.setenv("GENAS_WORKERS", "2")
+    nasbench201.run(tiny.context("nasbench201", **ROW))
+    name = "out/nasbench201/small-0/scores.parquet"
+    assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
+
+
 def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
     from pipeline.scratch import Scratch
 
