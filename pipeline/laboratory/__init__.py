@@ -13,24 +13,42 @@ from pipeline.config import data_root
 from pipeline.context import Context
 from pipeline.laboratory import combine, page, pictures, tables
 from pipeline.laboratory.benchmark import accuracy_of, load_benchmark
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.scores import MEASURES, PAPERS, Stored, terms
+from pipeline.laboratory.judge import Judge, Part
+from pipeline.laboratory.ranking import Array
+from pipeline.laboratory.scores import MEASURES, PAPERS, Score, Stored, terms
 
 
 def stored(context: Context, dataset: str) -> list[Stored]:
-    """What the runs of a data set measured, in the order of their seeds.
+    """What the runs of a data set measured, in the order of ``params.yaml``.
 
     Raises:
-        GenasError: the runs have other architectures, one than another.
+        GenasError: a run has other architectures than the first.
     """
-    runs = []
-    for name, run in context.params.nasbench201.runs.items():
+    laboratory, runs = context.params.nasbench201, []
+    for name, run in laboratory.runs.items():
         if run.dataset == dataset:
             table = pd.read_parquet(context.output_of("nasbench201", name) / "scores.parquet")
-            runs.append(Stored(table, context.params.nasbench201.required))
+            runs.append(Stored(table, laboratory.required))
             if list(runs[0].table["architecture"]) != list(table["architecture"]):
                 raise GenasError(f"nasbench201 {name}: other architectures than the runs before it")
     return runs
+
+
+def curved(run: Stored) -> Part:
+    """The architectures of which Hessian directions were taken."""
+    return np.flatnonzero(run.table["hessian_0_0"].notna())
+
+
+def chosen(context: Context, benchmark: pd.DataFrame) -> tuple[pd.DataFrame, str, Score]:
+    """The best rank sum on the search half of the first data set, judged by its first truth: the best thirty sums, the
+    first one's name, and itself."""
+    laboratory = context.params.nasbench201
+    home = next(iter(laboratory.laboratory))
+    runs, readings = stored(context, home), terms(laboratory.required)
+    truth = accuracy_of(benchmark, runs[0].table["architecture"], laboratory.laboratory[home].truths[0])
+    found = combine.search(runs, truth, readings).head(30)
+    name = str(found["score"][0])
+    return found, name, combine.summed(name.split(combine.JOIN), readings)
 
 
 def run(context: Context) -> dict[str, float]:
@@ -39,69 +57,39 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: the benchmark's table is missing or wrong.
     """
-    dataset, laboratory = context.axes["dataset"], context.params.nasbench201.laboratory
-    settings, folder = context.params.nasbench201.required, context.out / "tables"
-    folder.mkdir(exist_ok=True)
-    benchmark = load_benchmark(data_root() / settings.table)
-    runs = stored(context, dataset)
+    dataset, settings = context.axes["dataset"], context.params.nasbench201.required
+    benchmark, runs = load_benchmark(data_root() / settings.table), stored(context, dataset)
     cells = runs[0].table["architecture"]
-    truths = {name: accuracy_of(benchmark, cells, name) for name in laboratory[dataset].truths}
-    first = next(iter(truths))
+    names = context.params.nasbench201.laboratory[dataset].truths
+    truths: dict[str, Array] = {name: accuracy_of(benchmark, cells, name) for name in names}
+    first, title = names[0], f"supernets on {dataset}"
 
-    def judges(part: slice | np.ndarray = slice(None)) -> dict[str, Judge]:
+    def judges(part: Part = slice(None)) -> tables.Judges:
         return {name: Judge(runs, truth, settings.top, settings.bootstrap, part) for name, truth in truths.items()}
 
     whole = judges()
+    searched, best, score = chosen(context, benchmark)
     made = {
         "measures": tables.measures(whole),
-        "differences": tables.differences(whole, {**MEASURES}),
+        "differences": tables.differences(whole),
         "table_1": tables.table_1(whole[first], dataset),
         "table_5": tables.table_5(whole),
         "table_6": tables.table_6(whole),
         "table_7": tables.table_7(whole, judges(curved(runs[0]))),
-        "figure_2": tables.figure_2(runs[0], truths[first], settings.top),
+        "figure_2": tables.figure_2(runs, truths[first], settings.top),
+        "searched": searched,
+        **tables.verdict(judges(combine.JUDGING), best, {best: score, **MEASURES}),
     }
-    made |= better(context, judges(combine.JUDGING))
+    folder = context.out / "tables"
+    folder.mkdir(exist_ok=True)
     for name, table in made.items():
         table.to_csv(folder / f"{name}.csv", index=False)
-    pictures.draw_measures(made["measures"], folder / "measures.png", dataset)
-    pictures.draw_losses(made["figure_2"], folder / "figure_2.png", f"{dataset}, seed {seeds(context)[0]}")
-    pictures.draw_alpha(made["table_6"], folder / "table_6.png", dataset)
-    pictures.draw_scatter(runs[0], truths[first], folder / "scatter.png", dataset)
+    pictures.draw_measures(made["measures"], folder / "measures.png", title)
+    pictures.draw_losses(made["figure_2"], folder / "figure_2.png", f"{title}, by the accuracy on {first}")
+    pictures.draw_alpha(made["table_6"], folder / "table_6.png", title)
+    pictures.draw_scatter(runs[0], truths[first], folder / "scatter.png", f"{title}, the first seed, {first}")
     page.write(folder / "page.md", dataset, made)
-    taus = made["measures"].query("truth == @first and statistic == 'tau'").set_index("measure")["value"]
-    found = made["judged"].query("truth == @first").iloc[0]
-    metrics = {f"tau_{name.replace(' + ', '_')}": float(taus[name]) for name in (*PAPERS, "loss", "params")}
-    return {**metrics, "tau_found": found["value"]}
-
-
-def seeds(context: Context) -> list[int]:
-    """The seeds of the row's runs."""
-    runs = context.params.nasbench201.runs.values()
-    return [run.seed for run in runs if run.dataset == context.axes["dataset"]]
-
-
-def curved(run: Stored) -> np.ndarray:
-    """The architectures of which Hessian directions were taken."""
-    return np.flatnonzero(run.table["hessian_0_0"].notna())
-
-
-def better(context: Context, judges: dict[str, Judge]) -> dict[str, pd.DataFrame]:
-    """The score that the first data set's search half picks, and what it is worth on this one's judging half."""
-    settings, laboratory = context.params.nasbench201.required, context.params.nasbench201.laboratory
-    home = next(iter(laboratory))
-    benchmark = load_benchmark(data_root() / settings.table)
-    runs, readings = stored(context, home), terms(settings)
-    truth = accuracy_of(benchmark, runs[0].table["architecture"], laboratory[home].truths[0])
-    ranking = combine.search(runs, truth, readings)
-    chosen = ranking["score"][0].split(combine.JOIN)
-    compared = {ranking["score"][0]: combine.summed(chosen, readings), **MEASURES}
-    judged = pd.DataFrame(
-        [
-            {"truth": name, "score": title, **judge.tau(score).row()}
-            for name, judge in judges.items()
-            for title, score in compared.items()
-        ]
-    )
-    against = tables.margins(judges, compared, ranking["score"][0])
-    return {"searched": ranking.head(30), "judged": judged, "margins": against}
+    taus = whole[first]
+    metrics = {name: taus.tau(MEASURES[name]).value for name in (*PAPERS, *tables.CONTROLS)}
+    found = made["judged"].query("truth == @first and score == @best")["value"].iloc[0]
+    return {f"tau_{name.replace(' + ', '_')}": value for name, value in (metrics | {"found": float(found)}).items()}

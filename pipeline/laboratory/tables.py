@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
-from pipeline.laboratory.judge import Estimate, Judge
+from pipeline.laboratory.judge import Judge
 from pipeline.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
+from pipeline.laboratory.ranking import Array
 from pipeline.laboratory.scores import CURVE, MEASURES, Score, Stored
 
 CONTROLS = ("params", "loss")
@@ -37,28 +38,29 @@ def _flatness(name: str, truth: str) -> float:
     return TABLE_5[2e-3, 1e-2, 2e-2].get(truth, np.nan) if name == "flatness" else np.nan
 
 
-def differences(judges: Judges, scores: Mapping[str, Score]) -> pd.DataFrame:
-    """By how much tau of each score exceeds that of the controls, with the interval of the difference."""
+def differences(judges: Judges) -> pd.DataFrame:
+    """By how much tau of each measure exceeds that of the controls, with the interval of the difference."""
     rows = []
     for truth, judge in judges.items():
-        known: dict[str, Estimate] = {name: judge.tau(score) for name, score in scores.items()}
-        controls = {name: judge.tau(MEASURES[name]) for name in CONTROLS}
-        for name, estimate in known.items():
-            for control, other in controls.items():
+        known = {name: judge.tau(score) for name, score in MEASURES.items()}
+        for control in CONTROLS:
+            for name, estimate in known.items():
                 if name != control:
-                    rows.append({"truth": truth, "score": name, "control": control, **estimate.less(other).row()})
+                    about = {"truth": truth, "measure": name, "control": control}
+                    rows.append({**about, **estimate.less(known[control]).row()})
     return pd.DataFrame(rows).drop(columns="spread")
 
 
-def margins(judges: Judges, scores: Mapping[str, Score], best: str) -> pd.DataFrame:
-    """By how much tau of one score exceeds that of each other one, with the interval of the difference."""
-    rows = []
+def verdict(judges: Judges, best: str, scores: Mapping[str, Score]) -> dict[str, pd.DataFrame]:
+    """What a score and the others are worth, and by how much it exceeds each of them, with the interval of that."""
+    judged, margins = [], []
     for truth, judge in judges.items():
-        own = judge.tau(scores[best])
-        for name, score in scores.items():
+        known = {name: judge.tau(score) for name, score in scores.items()}
+        judged += [{"truth": truth, "score": name, **estimate.row()} for name, estimate in known.items()]
+        for name, estimate in known.items():
             if name != best:
-                rows.append({"truth": truth, "score": best, "other": name, **own.less(judge.tau(score)).row()})
-    return pd.DataFrame(rows).drop(columns="spread")
+                margins.append({"truth": truth, "score": best, "other": name, **known[best].less(estimate).row()})
+    return {"judged": pd.DataFrame(judged), "margins": pd.DataFrame(margins).drop(columns="spread")}
 
 
 def table_1(judge: Judge, dataset: str) -> pd.DataFrame:
@@ -109,13 +111,13 @@ def table_7(whole: Judges, sampled: Judges) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def figure_2(run: Stored, truth: np.ndarray, top: int) -> pd.DataFrame:
-    """Mean loss of the K best, middle and worst architectures in truth, by sigma; the first sigma is 0."""
+def figure_2(runs: Sequence[Stored], truth: Array, top: int) -> pd.DataFrame:
+    """Mean loss, over runs, of the K best, middle and worst architectures in truth by sigma; the first sigma is 0."""
     order = np.argsort(truth, kind="stable")
     middle = (len(order) - top) // 2
     groups = {"bottom": order[:top], "middle": order[middle : middle + top], "top": order[-top:]}
-    sigma = run.settings.noises[CURVE].sigma
-    losses = np.vstack([run.column("loss"), run.losses(CURVE, sigma)])
+    sigma = runs[0].settings.noises[CURVE].sigma
+    losses = np.mean([np.vstack([run.column("loss"), run.losses(CURVE, sigma)]) for run in runs], axis=0)
     rows = [
         {"group": name, "sigma": deviation, "loss": float(loss[group].mean())}
         for name, group in groups.items()
