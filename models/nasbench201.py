@@ -212,14 +212,21 @@ class NasBench201(OneShot[Cell201]):
         return [*modules, self.head, self.classifier]
 
     def weighted_vectors(self, cell: Cell201) -> Iterator[Piece]:
-        """A cell's paths lead from node 0 to node 3; what every architecture has counts once."""
+        """As RLNAS has it in this space (nas_bench_201/exps/angle/weight_angle.py). A cell's paths lead from node 0 to
+        node 3; an edge counts with its convolution's weights, without BatchNorm, with a kernel of 1/9 for pooling, and
+        not at all for a skip connection; what every architecture has counts once. Without a path there is no vector."""
         counts = path_counts(cell.edges, starts=(0,), ends=(NODES[-1],))
+        if not any(counts):
+            return
         yield 1, flat(self.stem)
         for part in self.cells:
             if not isinstance(part, SearchCell):
                 yield 1, flat(part)
                 continue
             for edge, count in zip(cell.edges, counts, strict=True):
-                if count:
-                    yield count, operation_weights(part.operation(edge), edge.operation, part.channels)
-        yield 1, self.classifier.weight.detach().double().flatten()
+                operation = part.operation(edge)
+                if isinstance(operation, ReLUConvBN):
+                    yield count, flat(operation[1])
+                elif isinstance(operation, AvgPool3x3):
+                    yield count, operation_weights(operation, edge.operation, part.channels)
+        yield 1, flat(self.head, self.classifier)

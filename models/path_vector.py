@@ -1,8 +1,9 @@
 """The weight vector of an architecture, of which RLNAS takes the angle (Zhang et al., 2021).
 
 A cell's part concatenates all paths that lead through it, each as the weights of its edges; what belongs to no edge
-follows once. Paths share edges, so an edge's weights repeat, as often as paths run through it. Nothing here builds the
-vector: it stands as pieces, each with the number of its repetitions, which is all that dot products need.
+follows once. Which paths there are, and what an operation contributes, each space's network says for itself. Paths
+share edges, so an edge's weights repeat, as often as paths run through it. Nothing here builds the vector: it stands as
+pieces, each with the number of its repetitions, which is all that dot products need.
 """
 
 from __future__ import annotations

@@ -19,13 +19,15 @@ from pipeline.probe import Probe
 
 
 def angle(initial: OneShot[Any], trained: OneShot[Any], architecture: Architecture) -> float:
-    """arccos of the cosine between the two weight vectors, in radians in [0, pi]."""
+    """arccos of the cosine between the two weight vectors, in radians in [0, pi]; 0 where there is no vector."""
     dot = first = second = 0.0
     pieces = zip(initial.weighted_vectors(architecture), trained.weighted_vectors(architecture), strict=True)
     for (count, a), (_, b) in pieces:
         dot += count * float(a @ b)
         first += count * float(a @ a)
         second += count * float(b @ b)
+    if not first * second:
+        return 0.0
     return math.acos(max(-1.0, min(1.0, dot / math.sqrt(first * second))))
 
 

@@ -485,6 +485,7 @@ def test_the_angle_of_two_weights_by_hand() -> None:
     dot, first, second = 3 * 4 + 2 * 4 * -3, 9 + 2 * 16, 16 + 2 * 9
     found = angle(Written((1, [3.0]), (2, [4.0])), Written((1, [4.0]), (2, [-3.0])), path(0))
     assert found == pytest.approx(math.acos(dot / math.sqrt(first * second)))
+    assert angle(Written(), Written(), path(0)) == 0
 
 
 def test_an_untrained_network_has_no_angle() -> None:
