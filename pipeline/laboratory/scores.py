@@ -97,6 +97,13 @@ MEASURES: dict[str, Score] = {
 }
 """The measures that are compared: the paper's, their parts, and controls. "As trained" has the supernet's own BatchNorm
 statistics instead of recalibrated ones."""
+JOINED: dict[str, Score] = {
+    "loss & flatness": lambda s: rank_sum(-s.column("loss"), s.flatness()),
+    "loss & flat term": lambda s: rank_sum(-s.column("loss"), s.flatness(alpha=0.0)),
+    "params & loss": lambda s: rank_sum(s.column("params"), -s.column("loss")),
+    "params & flatness": lambda s: rank_sum(s.column("params"), s.flatness()),
+}
+"""Rank sums that show whether flatness adds to a control."""
 PAPERS = ("flatness", "accuracy", "angle", "angle + flatness", "accuracy + flatness")
 """Those of the paper."""
 
@@ -138,6 +145,7 @@ def terms(settings: Settings201) -> dict[str, Score]:
     made: dict[str, Score] = dict(MEASURES)
     for name in ("flatness, depth term", "angle + flatness", "accuracy + flatness", "angle + accuracy"):
         del made[name]
+    del made["macs"]  # in this space it orders architectures as params does
     made |= {f"trained {name}": _column(f"trained_{name}") for name in UNTRAINED}
     for noise, about in settings.noises.items():
         low, high = about.sigma[0], about.sigma[-1]

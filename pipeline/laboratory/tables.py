@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.laboratory.judge import Judge
 from pipeline.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
 from pipeline.laboratory.ranking import Array
-from pipeline.laboratory.scores import CURVE, MEASURES, Score, Stored
+from pipeline.laboratory.scores import CURVE, JOINED, MEASURES, Score, Stored
 
 CONTROLS = ("params", "loss")
 """What a measure should beat to be worth its forward passes."""
@@ -39,10 +39,10 @@ def _flatness(name: str, truth: str) -> float:
 
 
 def differences(judges: Judges) -> pd.DataFrame:
-    """By how much tau of each measure exceeds that of the controls, with the interval of the difference."""
+    """By how much tau of each measure, and of rank sums with the controls, exceeds that of the controls."""
     rows = []
     for truth, judge in judges.items():
-        known = {name: judge.tau(score) for name, score in MEASURES.items()}
+        known = {name: judge.tau(score) for name, score in {**MEASURES, **JOINED}.items()}
         for control in CONTROLS:
             for name, estimate in known.items():
                 if name != control:

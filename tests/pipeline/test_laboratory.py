@@ -21,7 +21,7 @@ from pipeline.laboratory import combine, page
 from pipeline.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
 from pipeline.laboratory.judge import Estimate, Judge
 from pipeline.laboratory.ranking import Resamples, interval, precision, rank_sum, spearman, tau
-from pipeline.laboratory.scores import MEASURES, Stored, residual, terms
+from pipeline.laboratory.scores import JOINED, MEASURES, Stored, residual, terms
 from pipeline.laboratory.tables import TABLE_5, TABLE_6, figure_2, table_5, table_6
 from tests.conftest import Tiny, make_tiny
 from tests.pipeline.test_nasbench201 import with_laboratory
@@ -133,7 +133,7 @@ def test_flatness_is_that_of_the_stored_losses(stored: tuple[list[Stored], np.nd
 
 def test_every_reading_is_one_value_for_each_architecture(stored: tuple[list[Stored], np.ndarray]) -> None:
     run = stored[0][0]
-    for name, score in {**MEASURES, **terms(run.settings)}.items():
+    for name, score in {**MEASURES, **JOINED, **terms(run.settings)}.items():
         assert score(run).shape == (60,), name
         assert np.isfinite(score(run)).all(), name
 
@@ -189,6 +189,11 @@ def test_a_judge_of_one_half_sees_no_other(stored: tuple[list[Stored], np.ndarra
     judge = Judge(runs, truth, 5, 20, combine.JUDGING)
     expected = np.mean([tau(-run.table["loss"].to_numpy()[1::2], truth[1::2]) for run in runs])
     assert judge.tau(MEASURES["loss"]).value == pytest.approx(expected)
+
+
+def test_parameters_and_multiply_adds_order_the_space_alike() -> None:
+    costs = np.array([nasbench201_cost(cell) for cell in all_cells()], dtype=np.float64)
+    assert kendalltau(costs[:, 0], costs[:, 1]).statistic == pytest.approx(1)
 
 
 # ---- the benchmark --------------------------------------------------------------------------------------------------
