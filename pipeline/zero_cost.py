@@ -6,7 +6,9 @@ leaves in its buffers is never read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from copy import deepcopy
 from typing import Any
 
 import torch
@@ -14,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.oneshot import Architecture, OneShot
-from pipeline.probe import Probe
+from pipeline.probe import BatchNorm, Probe
 
 
 def initial_network(probe: Probe) -> OneShot[Any]:
@@ -36,3 +38,23 @@ def initial_gradients(probe: Probe, architecture: Architecture) -> Iterable[tupl
     loss = F.cross_entropy(network(probe.images[:count], architecture), probe.labels[:count])
     gradients = torch.autograd.grad(loss, chosen, materialize_grads=True)
     return [(weight.detach(), gradient) for weight, gradient in zip(chosen, gradients, strict=True)]
+
+
+def synaptic_flow(probe: Probe, network: OneShot[Any], architecture: Architecture) -> float:
+    """Logarithm of 1 + the sum of w dR/dw, where R sums the outputs of |w| for an image of ones, in double precision.
+
+    BatchNorm has mean 0 and variance 1, so that it hardly does anything, which is what the measure asks for. The
+    logarithm keeps the order and the size printable; 0 where nothing flows.
+    """
+    positive = deepcopy(network).double().eval()
+    with torch.no_grad():
+        for parameter in positive.parameters():
+            parameter.abs_()
+    for module in positive.modules():
+        if isinstance(module, BatchNorm):
+            module.reset_running_stats()
+    ones = torch.ones(1, *probe.images.shape[1:], dtype=torch.float64, device=probe.images.device)
+    chosen = weights(positive, architecture)
+    gradients = torch.autograd.grad(positive(ones, architecture).sum(), chosen, materialize_grads=True)
+    flow = sum(float((w.detach() * g).sum()) for w, g in zip(chosen, gradients, strict=True))
+    return math.log1p(flow)

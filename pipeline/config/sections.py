@@ -13,7 +13,7 @@ Count = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[int, Field(ge=0)]
 MEASURES = (
     *("flatness", "angle", "accuracy", "loss", "params", "macs"),
-    *("synflow", "snip", "grad_norm", "naswot"),
+    *("synflow", "trained_synflow", "snip", "grad_norm", "naswot"),
 )
 """The measures that a metric can be made of, each a module of ``pipeline/measures``."""
 

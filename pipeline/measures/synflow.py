@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
-import torch
-
 from models.oneshot import Architecture
 from pipeline.config import MeasureParams
-from pipeline.probe import BatchNorm, Probe
-from pipeline.zero_cost import initial_network, weights
+from pipeline.probe import Probe
+from pipeline.zero_cost import initial_network, synaptic_flow
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
-    """Logarithm of the sum of w dR/dw, where R sums the outputs of |w| for an image of ones, in double precision.
-
-    BatchNorm before training, with mean 0 and variance 1, hardly does anything, which is what the measure asks for. The
-    logarithm keeps the order and the size printable; 0 where nothing flows.
-    """
-    network = deepcopy(initial_network(probe)).double().eval()
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.abs_()
-    for module in network.modules():
-        if isinstance(module, BatchNorm):
-            module.reset_running_stats()
-    ones = torch.ones(1, *probe.images.shape[1:], dtype=torch.float64, device=probe.images.device)
-    chosen = weights(network, architecture)
-    gradients = torch.autograd.grad(network(ones, architecture).sum(), chosen, materialize_grads=True)
-    flow = sum(float((w.detach() * g).sum()) for w, g in zip(chosen, gradients, strict=True))
-    return {"synflow": float(torch.tensor(flow, dtype=torch.float64).log1p())}
+    """The flow through the weights before training, as its logarithm."""
+    return {"synflow": synaptic_flow(probe, initial_network(probe), architecture)}
 
 
 def scale(params: MeasureParams) -> float:

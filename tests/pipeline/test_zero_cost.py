@@ -20,7 +20,7 @@ from tests.pipeline.test_measures import PARAMS
 from tests.pipeline.test_measures import path as darts_path
 from tests.pipeline.test_measures import probe as darts_probe
 
-NAMES = ("synflow", "snip", "grad_norm", "naswot")
+NAMES = ("synflow", "trained_synflow", "snip", "grad_norm", "naswot")
 
 
 def data(count: int = 8, size: int = 8) -> SearchData:
@@ -63,6 +63,9 @@ def test_synflow_by_hand() -> None:
     weight = [[1.0, -2.0, 3.0], [0.0, 1.0, 0.0], [0.5, 0.0, 0.0]]
     taken = measures.measure("synflow", probe(Line(weight)), None)
     assert taken == {"synflow": pytest.approx(math.log1p(7.5))}
+    one = probe(Line(weight))
+    one.network = Line([[1.0, 0.0, 0.0]] * 3)
+    assert measures.measure("trained_synflow", one, None) == {"trained_synflow": pytest.approx(math.log1p(3))}
 
 
 def test_snip_and_the_gradients_norm_are_the_frameworks_gradients() -> None:

@@ -1,0 +1,21 @@
+"""Synaptic flow through trained weights: how much of its capacity a path has put to use.
+
+It is part of the rank sum that the NAS-Bench-201 laboratory found best (``docs/nasbench201.md``).
+"""
+
+from __future__ import annotations
+
+from models.oneshot import Architecture
+from pipeline.config import MeasureParams
+from pipeline.probe import Probe
+from pipeline.zero_cost import synaptic_flow
+
+
+def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
+    """The flow through the weights after training, as its logarithm."""
+    return {"trained_synflow": synaptic_flow(probe, probe.network, architecture)}
+
+
+def scale(params: MeasureParams) -> float:
+    """As it is; meant for rank sums."""
+    return 1.0
