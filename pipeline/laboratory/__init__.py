@@ -75,7 +75,7 @@ def run(context: Context) -> dict[str, float]:
         "table_1": tables.table_1(whole[first], dataset),
         "table_5": tables.table_5(whole),
         "table_6": tables.table_6(whole),
-        "table_7": tables.table_7(whole, judges(curved(runs[0]))),
+        "table_7": tables.table_7(whole, judges(curved(runs[0])) if settings.hessian else {}),
         "figure_2": tables.figure_2(runs, truths[first], settings.top),
         "searched": searched,
         **tables.verdict(judges(combine.JUDGING), best, {best: score, **MEASURES}),

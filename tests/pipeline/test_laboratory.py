@@ -22,7 +22,7 @@ from pipeline.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of,
 from pipeline.laboratory.judge import Estimate, Judge
 from pipeline.laboratory.ranking import Resamples, interval, precision, rank_sum, spearman, tau
 from pipeline.laboratory.scores import JOINED, MEASURES, Stored, residual, terms
-from pipeline.laboratory.tables import TABLE_5, TABLE_6, figure_2, table_5, table_6
+from pipeline.laboratory.tables import TABLE_5, TABLE_6, figure_2, table_5, table_6, table_7
 from tests.conftest import Tiny, make_tiny
 from tests.pipeline.test_nasbench201 import with_laboratory
 
@@ -151,6 +151,13 @@ def test_tables_by_sigma_and_alpha_have_the_papers_rows(stored: tuple[list[Store
     assert (own["value"] <= own["high"]).all()
     other = six[six["truth"] == "cifar100"].set_index("alpha")
     assert other["value"].to_numpy() == pytest.approx(-own["value"].to_numpy())
+
+
+def test_table_7_goes_without_hessian_directions_where_none_were_taken(stored: tuple[list[Stored], np.ndarray]) -> None:
+    runs, truth = stored
+    table = table_7({"cifar10": Judge(runs, truth, 10, 50)}, {})
+    assert table["direction"].tolist() == ["random", "random"]
+    assert table["paper"].tolist() == [0.6047, 0.5612]
 
 
 def test_figure_2_has_the_mean_loss_of_each_group(stored: tuple[list[Stored], np.ndarray]) -> None:
