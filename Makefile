@@ -2,15 +2,21 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-all lint setup
+.PHONY: demo test test-all test-training lint setup
 
 demo: setup
 	$(BIN)/genas demo
 
 # Prefect leaves threads behind that processes forked later (loader workers) trip over: its tests have a process apart.
+# A worker that crashes ends the run: it is not replaced, and nobody waits for it.
 test: setup lint
-	$(BIN)/python -m pytest -m "not slow" tests/flows
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" --ignore tests/flows
+	timeout 1500 $(BIN)/python -m pytest -m "not slow" tests/flows
+	timeout 1500 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 -m "not slow" --ignore tests/flows
+
+# What trains our networks, plain and quick.
+test-training: setup
+	timeout 1500 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 -m "not slow" tests/models/test_operations.py \
+		tests/models/test_quick_gradients.py tests/pipeline/test_supernet.py tests/pipeline/test_retrain.py tests/pipeline/test_segment.py
 
 test-all: setup lint
 	$(BIN)/python -m pytest tests/flows

@@ -49,20 +49,25 @@ class ReLUConvBN(nn.Sequential):
 
 
 class FactorizedReduce(nn.Module):
-    """ReLU, two 1x1 convolutions of stride 2 side by side, on the even and on the odd pixels, BatchNorm."""
+    """ReLU, two 1x1 convolutions of stride 2 side by side, on the even and on the odd pixels, BatchNorm.
+
+    The pixels are picked out before convolutions of stride 1, which is the same sum: for a 1x1 convolution of stride 2
+    over fewer than 8 channels, channels-last, oneDNN's AVX2 kernel of the gradient by the weight writes past its
+    workspace (https://github.com/uxlfoundation/oneDNN/issues/6035).
+    """
 
     def __init__(self, in_channels: int, out_channels: int, grid: Grid = DENSE) -> None:
         super().__init__()
-        self.shift = grid.rate
-        step = grid.step(2)
-        self.conv1 = nn.Conv2d(in_channels, out_channels // 2, 1, step, bias=False)
-        self.conv2 = nn.Conv2d(in_channels, out_channels - out_channels // 2, 1, step, bias=False)
+        self.shift, self.step = grid.rate, grid.step(2)
+        self.conv1 = nn.Conv2d(in_channels, out_channels // 2, 1, bias=False)
+        self.conv2 = nn.Conv2d(in_channels, out_channels - out_channels // 2, 1, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(x)
-        shifted = F.pad(x, (0, self.shift, 0, self.shift))[:, :, self.shift :, self.shift :]
-        return self.bn(torch.cat([self.conv1(x), self.conv2(shifted)], 1))
+        """(N, C, H, W) to (N, D, ceil(H / step), ceil(W / step))."""
+        x, shift, step = F.relu(x), self.shift, self.step
+        even, odd = x[:, :, ::step, ::step], F.pad(x, (0, shift, 0, shift))[:, :, shift::step, shift::step]
+        return self.bn(torch.cat([self.conv1(even), self.conv2(odd)], 1))
 
 
 class AvgPool3x3(nn.Module):

@@ -176,7 +176,7 @@ class Cell(SupernetCell):
 
 def _quick_class(module: nn.Module) -> type[nn.Module] | None:
     if type(module) is FactorizedReduce:
-        return Reduce if module.shift == 1 and module.conv1.stride == (2, 2) else None
+        return Reduce if (module.shift, module.step) == (1, 2) else None
     if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
         slow = (module.kernel_size[0], module.dilation[0]) in {(5, 1), (3, 2), (5, 2)}
         return Depthwise if slow and module.bias is None else None

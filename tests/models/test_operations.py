@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +13,7 @@ from torch import Tensor, nn
 
 from models.genotype import PRIMITIVES
 from models.operations import DENSE, OPERATIONS, AvgPool3x3, FactorizedReduce, Grid, MaxPool3x3, ReLUConvBN
+from pipeline.config import REPOSITORY
 
 CHANNELS = 6
 NAMES = sorted(OPERATIONS)
@@ -135,3 +140,36 @@ def test_channels_last_gives_the_same(name: str) -> None:
     operation = randomised(OPERATIONS[name](CHANNELS, 2, DENSE))
     x = images(9, 8)
     torch.testing.assert_close(operation(x.contiguous(memory_format=torch.channels_last)), operation(x))
+
+
+STEP = """
+import torch
+from models.operations import FactorizedReduce
+from models.quick_gradients import quicken
+for channels in range(1, 10):
+    for change in (lambda module: module, quicken):
+        for size in (8, 7):
+            torch.manual_seed(0)
+            module = change(torch.nn.Sequential(FactorizedReduce(channels, 6))).eval()
+            module = module.to(memory_format=torch.channels_last)
+            x = torch.randn(16, channels, size, size).contiguous(memory_format=torch.channels_last)
+            gradients = []
+            for dtype in (torch.float32, torch.float64):
+                module.to(dtype).zero_grad()
+                module(x.to(dtype)).square().mul(torch.linspace(0, 1, 6).view(1, 6, 1, 1)).sum().backward()
+                gradients.append([one.grad.double().clone() for one in module.parameters()])
+            for single, double in zip(*gradients, strict=True):
+                torch.testing.assert_close(single, double, rtol=1e-3, atol=1e-3)
+print("equal")
+"""
+
+
+@pytest.mark.parametrize("isa", ["AVX2", "DEFAULT"])
+def test_a_reduction_of_few_channels_has_right_gradients_on_every_cpu(isa: str) -> None:
+    """oneDNN's issue 6035: on AVX2 a strided 1x1 convolution of fewer than 8 channels corrupts the heap (abort, hang
+    or wrong gradients)."""
+    environment = {**os.environ, "ONEDNN_MAX_CPU_ISA": isa, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", STEP], env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "equal"), done.stderr[-2000:]
