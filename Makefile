@@ -15,8 +15,8 @@ test: setup lint
 
 # What trains our networks, plain and quick.
 test-training: setup
-	timeout 1500 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 -m "not slow" tests/models/test_operations.py \
-		tests/models/test_quick_gradients.py tests/pipeline/test_supernet.py tests/pipeline/test_retrain.py tests/pipeline/test_segment.py
+	timeout 1500 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 -m "not slow" tests/models/spaces/test_operations.py \
+		tests/models/fast/test_gradients.py tests/pipeline/supernet tests/pipeline/retrain tests/pipeline/transfer/test_segment.py
 
 test-all: setup lint
 	$(BIN)/python -m pytest tests/flows

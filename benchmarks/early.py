@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from models.genotype import Genotype
+from models.spaces.darts.genotype import Genotype
 from pipeline.config import EarlyParams, MeasureParams, MetricParams, load_params
 from pipeline.context import Context
-from pipeline.early import Sight, look, reach, rounds
-from pipeline.evolution import Candidate, best_of, propose, rate
-from pipeline.fast_probe import make_probe
-from pipeline.scoring import SIGHT
-from pipeline.search_data import load_search_data
-from pipeline.supernet import load_supernets
+from pipeline.data.reading.halves import load_search_data
+from pipeline.probe.fast import make_probe
+from pipeline.scoring.early import Sight, look, reach, rounds
+from pipeline.scoring.measuring import SIGHT
+from pipeline.search.candidates import Candidate
+from pipeline.search.evolution import best_of, propose, rate
+from pipeline.supernet.network import load_supernets
 
 
 def full_search(context: Context, metric: MetricParams) -> list[Candidate]:

@@ -16,10 +16,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from benchmarks import workload
-from models.genotype import Genotype
+from models.spaces.darts.genotype import Genotype
 from pipeline import measures
-from pipeline.fast_probe import make_probe
-from pipeline.memory import keep_memory
+from pipeline.machine.memory import keep_memory
+from pipeline.probe.fast import make_probe
 
 BASE = {"images": 512, "sigmas": 3, "channels": 16}
 POINTS = {"images": (128, 512), "sigmas": (3, 6), "channels": (8, 16)}

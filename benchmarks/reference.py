@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from models.genotype import EDGES, NODES, Genotype
-from models.supernet import Supernet, SupernetCell
+from models.spaces.darts.genotype import EDGES, NODES, Genotype
+from models.spaces.darts.supernet import Supernet, SupernetCell
 from pipeline.measures.flatness import flatness, standard_noise
 
 BATCH = 64

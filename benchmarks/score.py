@@ -9,11 +9,11 @@ import torch
 
 from benchmarks import reference, workload
 from benchmarks.sides import Side, compare, take_turns
-from models import native
 from models.errors import GenasError
-from models.genotype import Genotype
+from models.fast import native
+from models.spaces.darts.genotype import Genotype
 from pipeline import measures
-from pipeline.fast_probe import make_probe
+from pipeline.probe.fast import make_probe
 
 TOLERANCE = 1e-3
 """Largest relative difference of two scores that are called equal."""

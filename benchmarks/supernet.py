@@ -12,10 +12,10 @@ from torch.utils.data import DataLoader
 
 from benchmarks import reference, workload
 from benchmarks.sides import Side, compare, take_turns
-from models.genotype import Genotype
-from models.quick_gradients import quicken
-from pipeline.augmentation import Augmentation
-from pipeline.supernet import make_optimizer, train_step
+from models.fast.gradients import quicken
+from models.spaces.darts.genotype import Genotype
+from pipeline.supernet.augmentation import Augmentation
+from pipeline.supernet.training import make_optimizer, train_step
 
 
 def batches(count: int) -> Iterator[list[Tensor]]:

@@ -11,9 +11,9 @@ import torch
 from benchmarks import workload
 from benchmarks.score import best_scorer, our_side
 from benchmarks.sides import Side, spread
-from models.genotype import Genotype
-from pipeline.memory import keep_memory
-from pipeline.workers import Workers
+from models.spaces.darts.genotype import Genotype
+from pipeline.machine.memory import keep_memory
+from pipeline.machine.workers import Workers
 
 
 @cache

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.genotype import Genotype, random_genotype
-from models.supernet import Supernet
+from models.spaces.darts.genotype import Genotype, random_genotype
+from models.spaces.darts.supernet import Supernet
 from pipeline.config import REPOSITORY, MeasureParams, SupernetParams, load_params
 from pipeline.data.digits import painted
-from pipeline.data.images import Images, to_tensor
-from pipeline.search_data import SearchData
+from pipeline.data.reading.halves import SearchData
+from pipeline.data.reading.images import Images, to_tensor
 
 MEAN = STD = (0.5, 0.5, 0.5)
 """Normalisation of the images, whatever they are."""

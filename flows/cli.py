@@ -114,7 +114,7 @@ def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--
     """Print what has been measured so far."""
     import json
 
-    from pipeline import results as numbers
+    from pipeline.results import board as numbers
 
     rows = numbers.collect(checked(profile))
     if as_json:
@@ -126,7 +126,7 @@ def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--
 @app.command()
 def report(profile: Profile = "demo") -> None:
     """Write the report from the metrics that are there."""
-    from pipeline import report as page
+    from pipeline.report import stage as page
 
     typer.echo(page.build(checked(profile)))
 
@@ -136,8 +136,8 @@ def zoo(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """List the published cells: where each comes from, what its network costs, what the paper prints."""
     import json
 
-    from models.zoo import zoo_table
-    from pipeline import results as numbers
+    from models.networks.zoo import zoo_table
+    from pipeline.results import board as numbers
 
     if as_json:
         typer.echo(json.dumps(zoo_table(), indent=1))
@@ -155,9 +155,9 @@ def width(
     classes: int = 1000,
 ) -> None:
     """Find the even width that brings a cell's network nearest to a budget."""
-    from models.cost import fit_width, network_cost
-    from models.genotype import Genotype
-    from models.zoo import zoo_genotype
+    from models.networks.zoo import zoo_genotype
+    from models.spaces.darts.cost import fit_width, network_cost
+    from models.spaces.darts.genotype import Genotype
 
     genotype = Genotype.load(Path(cell)) if cell.endswith(".json") else zoo_genotype(cell)
     shape = {"layers": layers, "num_classes": classes}
@@ -173,7 +173,7 @@ def export(
     to: Annotated[Path | None, typer.Option(help="The folder; by default out/export/ROW of the profile.")] = None,
 ) -> None:
     """Write a retrained row as a folder for timm, ONNX and torch.export, with a model card."""
-    from pipeline.export import export as write
+    from pipeline.export.folder import export as write
 
     typer.echo(write(checked(profile), row, to))
 
@@ -197,7 +197,7 @@ def parity(folder: Path) -> None:
 @data_app.command("check")
 def data_check(profile: Profile = "demo") -> None:
     """Look whether each data set is where it should be."""
-    from pipeline.data import check
+    from pipeline.data.stage import check
 
     missing = 0
     for name, ok, message in check(checked(profile)):
@@ -251,7 +251,7 @@ def worker(
 @track_app.command("rebuild")
 def track_rebuild(profile: Profile = "demo") -> None:
     """Rebuild the tracking database from the metrics that DVC keeps."""
-    from pipeline import tracking
+    from pipeline.tracking import mlflow as tracking
 
     tracking.rebuild(checked(profile))
 
@@ -261,7 +261,7 @@ def track_ui(port: Port = 5000) -> None:
     """Serve the tracking database of all profiles to the browser."""
     from flows import environment
     from flows.ports import HOST, require_free
-    from pipeline import tracking
+    from pipeline.tracking import mlflow as tracking
 
     require_free(port)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]

@@ -104,7 +104,7 @@ def data(folder: Path, params: Params | None) -> Iterator[Finding]:
     derived = params is not None and all(one.path is None for one in params.data.values())
     yield Finding("data root", root.is_dir() or derived, str(root))
     if params is not None:
-        from pipeline.data import check
+        from pipeline.data.stage import check
 
         for name, ok, message in check(folder):
             yield Finding(f"data {name}", ok, message)

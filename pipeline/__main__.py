@@ -18,7 +18,7 @@ from pathlib import Path
 
 from models.errors import GenasError
 from pipeline.config import load_params
-from pipeline.memory import keep_memory
+from pipeline.machine.memory import keep_memory
 
 STAGES: dict[str, tuple[str, ...]] = {
     "data": ("dataset",),
@@ -36,7 +36,24 @@ STAGES: dict[str, tuple[str, ...]] = {
     "segment": ("row",),
     "report": (),
 }
-"""Every stage with its axes; the stage's module has its name."""
+"""Every stage with its axes."""
+MODULES = {
+    "data": "pipeline.data.stage",
+    "supernet": "pipeline.supernet.stage",
+    "zoo": "pipeline.zoo",
+    "search": "pipeline.search.stage",
+    "rerank": "pipeline.analysis.rerank",
+    "agreement": "pipeline.analysis.agreement",
+    "supernet201": "pipeline.nasbench201.supernet",
+    "nasbench201": "pipeline.nasbench201.measuring",
+    "laboratory": "pipeline.nasbench201.laboratory.stage",
+    "retrain": "pipeline.retrain.stage",
+    "shift": "pipeline.transfer.shift",
+    "detect": "pipeline.transfer.detect.stage",
+    "segment": "pipeline.transfer.segment.stage",
+    "report": "pipeline.report.stage",
+}
+"""The module of every stage."""
 
 
 def parse(arguments: list[str]) -> tuple[str, dict[str, str]]:
@@ -63,11 +80,12 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
             f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(params.stage_rows()[stage])}"
         )
 
-    from pipeline import distributed, tracking
     from pipeline.context import Context, silent
+    from pipeline.machine import distributed
+    from pipeline.tracking import mlflow as tracking
 
     distributed.launch(stage, axes)
-    module = importlib.import_module(f"pipeline.{stage}")
+    module = importlib.import_module(MODULES[stage])
     with distributed.joined(), ExitStack() as stack:
         first = distributed.leader()
         log = stack.enter_context(tracking.follow(stage, axes, params, root)) if first else silent

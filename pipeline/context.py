@@ -27,7 +27,7 @@ def silent(step: int, values: Mapping[str, float]) -> None:
 
 def chosen_device() -> torch.device:
     """``GENAS_DEVICE`` if set, else the GPU where there is one; of several processes, each has a current GPU of its own
-    (:func:`pipeline.distributed.joined`), whichever number was named."""
+    (:func:`pipeline.machine.distributed.joined`), whichever number was named."""
     import torch
 
     device = torch.device(os.environ.get("GENAS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))

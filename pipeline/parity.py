@@ -17,15 +17,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.errors import GenasError
-from models.genotype import Genotype
-from models.official import load_official_supernet, our_name
-from models.official_vector import official_angle
-from models.supernet import Supernet
+from models.official.vector import official_angle
+from models.official.weights import load_official_supernet, our_name
+from models.spaces.darts.genotype import Genotype
+from models.spaces.darts.supernet import Supernet
 from pipeline.config import AngleParams, FlatnessParams, MeasureParams
-from pipeline.data.images import load_images, to_tensor
+from pipeline.data.reading.halves import SearchData
+from pipeline.data.reading.images import load_images, to_tensor
 from pipeline.measures.flatness import flatness, steps
-from pipeline.probe import Probe
-from pipeline.search_data import SearchData
+from pipeline.probe.plain import Probe
 
 TOLERANCES = {
     "logits": {"rtol": 1e-4, "atol": 1e-4},

@@ -21,9 +21,9 @@ import torch
 import yaml
 from PIL import Image
 
-from pipeline import data
 from pipeline.config import PROFILES, load_params
 from pipeline.context import Context, Log, silent
+from pipeline.data import stage as data
 
 TINY: dict[str, dict[str, Any]] = {
     "data": {
@@ -182,7 +182,7 @@ def tiny(tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch) -> T
 @pytest.fixture(scope="session")
 def trained_outputs(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Path:
     """The ``out`` folder of a tiny profile whose supernet is trained."""
-    from pipeline import supernet
+    from pipeline.supernet import stage as supernet
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENAS_DATA", str(small_data))

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.checkpoint import Preprocessing, save_network
-from models.genotype import Genotype, random_genotype
-from models.network import GenasNetwork
+from models.networks.checkpoint import Preprocessing, save_network
+from models.spaces.darts.genotype import Genotype, random_genotype
+from models.spaces.darts.network import GenasNetwork
 
 
 def write_network(

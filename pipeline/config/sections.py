@@ -91,7 +91,7 @@ class TrainingParams(Section):
     have their sources there).
 
     ``trainer``: ``plain`` leaves gradients and steps to the framework, ``fast`` finds the same, to float tolerance, in
-    less time (:mod:`models.quick_gradients`, :mod:`pipeline.flat`).
+    less time (:mod:`models.fast.gradients`, :mod:`pipeline.supernet.one_vector`).
     """
 
     trainer: Literal["plain", "fast"]
@@ -156,8 +156,8 @@ class MeasureParams(Section):
     """What the measures need: images, BatchNorm recalibration, and each measure's own section.
 
     ``scorer``: ``plain`` evaluates the supernet as it is written, ``fast`` the same in less time and to float tolerance
-    (:mod:`models.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.native`). ``precision``
-    is what ``fast`` computes perturbed losses in; statistics are always float32.
+    (:mod:`models.fast.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.fast.native`).
+    ``precision`` is what ``fast`` computes perturbed losses in; statistics are always float32.
     """
 
     scorer: Literal["plain", "fast", "native"]
@@ -201,8 +201,8 @@ class MetricParams(Section):
 
 
 class EarlyParams(Section):
-    """When a candidate is dropped (:mod:`pipeline.early`): looked at after each of these ``shares`` of the images, if
-    it stays below the last parent at this one-sided ``confidence``."""
+    """When a candidate is dropped (:mod:`pipeline.scoring.early`): looked at after each of these ``shares`` of the
+    images, if it stays below the last parent at this one-sided ``confidence``."""
 
     shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]

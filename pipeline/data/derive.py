@@ -11,8 +11,8 @@ from models.errors import GenasError
 from pipeline.config import DataParams
 from pipeline.context import Context
 from pipeline.data import digits, shifts
-from pipeline.data.images import Pictures, pictures
-from pipeline.data.layouts import classes_of, dataset_root, digest_of, index_of, require_layout
+from pipeline.data.reading.images import Pictures, pictures
+from pipeline.data.reading.layouts import classes_of, dataset_root, digest_of, index_of, require_layout
 
 
 def _origin_pictures(context: Context, spec: DataParams) -> tuple[Pictures, list[str]]:

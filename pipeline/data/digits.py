@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from pipeline.config import DataParams
-from pipeline.data.images import Images
+from pipeline.data.reading.images import Images
 
 HELD_OUT = 0.2
 """Share of the digits that is held out for testing, stratified by class."""

@@ -2,7 +2,7 @@
 
 A new measure is one module with the functions of :class:`Measure`, and its name in that list; one that is a mean over
 images, or made of such means, offers those of :class:`ImageMeasure` instead of ``measure``, and early decisions then
-work on it too (:mod:`pipeline.early`).
+work on it too (:mod:`pipeline.scoring.early`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.oneshot import Architecture
+from models.spaces.base.oneshot import Architecture
 from pipeline.config import MEASURES, MeasureParams, MetricParams
-from pipeline.probe import Probe
+from pipeline.probe.plain import Probe
 
 Array = NDArray[np.float64]
 

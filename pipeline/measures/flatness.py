@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.oneshot import Architecture
+from models.spaces.base.oneshot import Architecture
 from pipeline.config import FlatnessParams, MeasureParams
-from pipeline.hessian import top_eigenpairs
 from pipeline.measures import Array
-from pipeline.probe import Probe
+from pipeline.probe.hessian import top_eigenpairs
+from pipeline.probe.plain import Probe
 
 EPSILON = 1e-5
 """Keeps the inverse finite (official tester_wlm.py)."""

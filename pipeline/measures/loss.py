@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.oneshot import Architecture
+from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.measures import Array
-from pipeline.probe import Probe
+from pipeline.probe.plain import Probe
 
 
 def observe(probe: Probe, architecture: Architecture, part: slice) -> Array:

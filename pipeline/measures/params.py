@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.oneshot import Architecture
-from models.reference_cost import reference_cost
+from models.spaces.base.oneshot import Architecture
+from models.spaces.reference_cost import reference_cost
 from pipeline.config import MeasureParams
-from pipeline.probe import Probe
+from pipeline.probe.plain import Probe
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.oneshot import Architecture
+from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
-from pipeline.probe import Probe
-from pipeline.zero_cost import initial_network, synaptic_flow
+from pipeline.probe.plain import Probe
+from pipeline.probe.untrained import initial_network, synaptic_flow
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:

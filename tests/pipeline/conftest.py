@@ -12,7 +12,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from models.genotype import random_genotype
+from models.spaces.darts.genotype import random_genotype
 from pipeline.config import PROFILES
 
 DEMO: dict[str, Any] = yaml.safe_load((PROFILES["demo"] / "params.yaml").read_text())

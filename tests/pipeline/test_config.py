@@ -20,7 +20,7 @@ from pipeline.config import (
     load_params,
     profile_folder,
 )
-from pipeline.records import LABORATORY
+from pipeline.results.records import LABORATORY
 from tests.conftest import tiny_params
 
 

@@ -114,9 +114,7 @@ def test_another_exception_keeps_its_traceback(tiny: Tiny, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("stage", program.STAGES)
 def test_every_stage_is_a_module_with_a_run(stage: str) -> None:
-    path = REPOSITORY / "pipeline" / stage
-    inside = path / ("manifest.py" if stage == "data" else "__init__.py")
-    source = inside if path.is_dir() else path.with_suffix(".py")
+    source = REPOSITORY / (program.MODULES[stage].replace(".", "/") + ".py")
     assert "\ndef run(context: Context)" in source.read_text()
 
 

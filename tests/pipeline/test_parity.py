@@ -13,8 +13,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from models.errors import GenasError
-from models.genotype import Genotype
-from models.official_vector import PATHS, official_angle
+from models.official.vector import PATHS, official_angle
+from models.spaces.darts.genotype import Genotype
 from pipeline.config import data_root
 from pipeline.measures.angle import angle
 from pipeline.parity import TOLERANCES, compare, parity, read_cases, read_networks

@@ -1,0 +1,65 @@
+"""A path of a NAS-Bench-201 network in few passes over memory."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from models.fast.folded.normalisation import Normalisation, State
+from models.fast.pooling import avg_pool
+from models.spaces.nasbench201.cell import NODES, Cell201, Edge
+from models.spaces.nasbench201.network import NasBench201, ResidualReduction, SearchCell
+
+
+def _convolve(relu: Tensor, name: str, norm: Normalisation, kernel: int, stride: int = 1) -> Tensor:
+    """A ReLUConvBN whose ReLU is taken."""
+    out = norm.convolve(relu, f"{name}.1", f"{name}.2", padding=kernel // 2, stride=stride)
+    return norm.finish(out, f"{name}.2")
+
+
+def _operate(edge: Edge, name: str, x: State, norm: Normalisation) -> Tensor:
+    """An edge's output: ``x.value`` itself for a skip connection, else memory of its own."""
+    if edge.operation == "skip_connect":
+        return x.value
+    if edge.operation == "avg_pool_3x3":
+        return avg_pool(x.value, 1)
+    return _convolve(x.relu, name, norm, int(edge.operation[-1]))
+
+
+def _cell(name: str, x: Tensor, edges: tuple[Edge, ...], norm: Normalisation) -> Tensor:
+    states = {0: State(x)}
+    for node in NODES:
+        total, own = None, False
+        # A skip connection hands on its source's memory, so what has its own comes first and takes the sum.
+        arriving = sorted((e for e in edges if e.target == node), key=lambda e: e.operation == "skip_connect")
+        for edge in arriving:
+            out = _operate(
+                edge, f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}", states[edge.source], norm
+            )
+            if total is None:
+                total, own = out, edge.operation != "skip_connect"
+            else:
+                total, own = total.add_(out) if own else total + out, True
+        states[node] = State(torch.zeros_like(x) if total is None else total)
+    return states[NODES[-1]].value
+
+
+def _reduce(name: str, x: Tensor, norm: Normalisation) -> Tensor:
+    shortcut = F.conv2d(F.avg_pool2d(x, 2), norm.weights[f"{name}.shortcut.1.weight"].to(x.dtype))
+    inner = F.relu_(_convolve(F.relu(x), f"{name}.conv_a", norm, 3, 2))
+    return _convolve(inner, f"{name}.conv_b", norm, 3).add_(shortcut)
+
+
+def run_path(network: NasBench201, cell: Cell201, images: Tensor, norm: Normalisation) -> Tensor:
+    """Logits (N, num_classes) of a path for images (N, in_chans, H, W), channels-last."""
+    x = norm.finish(norm.convolve(images, "stem.0", "stem.1", padding=1), "stem.1")
+    for index, part in enumerate(network.cells):
+        name = f"cells.{index}"
+        if isinstance(part, SearchCell):
+            x = _cell(name, x, cell.edges, norm)
+        else:
+            assert isinstance(part, ResidualReduction)
+            x = _reduce(name, x, norm)
+    x = F.relu_(norm.alone(x, "head.0"))
+    return F.linear(x.float().mean((2, 3)), norm.weights["classifier.weight"], norm.weights["classifier.bias"])

@@ -1,0 +1,194 @@
+"""The supernet's operations with quick gradients on a CPU.
+
+What a path computes does not change; how its gradients are found does. The backward kernels that a CPU has for 5x5
+and for dilated depthwise convolutions take ten to thirty times the arithmetic that they stand for, and the gradient
+of every slice is written into zeros of its own. All have equals in terms of kernels that are fast:
+
+- the gradient of a depthwise convolution of stride 1 by its input is one with the kernel turned by 180 degrees;
+- a dilated one sees each parity class of pixels apart, so by its weight it has the gradient of a dense one over four
+  images of a quarter of the size (space to batch; Chen et al., DeepLab, 2018, Section 3.1);
+- the gradient by a 5x5 weight is pieced together from those by four overlapping 3x3 ones;
+- all operations of a map share its ReLU, and so its gradient;
+- slices of a channels-last gradient are copied, because the kernels for such maps do not know slices of them;
+- the even and the odd pixels that a factorized reduction looks at have one gradient, filled once.
+
+:func:`quicken` changes the class of a network's modules in place, so parameters, buffers and names stay. Only training
+on a CPU is different; elsewhere the modules do what they always did.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from models.spaces.base.operations import FactorizedReduce
+from models.spaces.darts.supernet import SupernetCell
+
+CACHED = 2**17
+"""Numbers of a map (512 KiB) that a core has at hand; a batch is taken apart into such pieces."""
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, padding: int, dilation: int = 1) -> Tensor:
+    """The framework's own gradient of a depthwise convolution of stride 1 by its weight."""
+    args = (None, (1, 1), (padding, padding), (dilation, dilation), False, (0, 0), x.shape[1])
+    return torch.ops.aten.convolution_backward(gradient, x, weight, *args, (False, True, False))[1]
+
+
+def _five_by_weight(x: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
+    """Gradient by the weight (C, 1, 5, 5) of a convolution that keeps the size, from four 3x3 ones."""
+    height, width = x.shape[2:]
+    result, corner = torch.zeros_like(weight), weight[:, :, :3, :3]
+    pieces = max(1, CACHED // x[0].numel())
+    for some, its in zip(x.split(pieces), gradient.split(pieces), strict=True):
+        padded, whole = F.pad(some, (2, 2, 2, 2)), torch.zeros_like(weight)
+        for top in (0, 2):
+            for left in (0, 2):
+                part = _channels_last(padded[:, :, top : top + height + 2, left : left + width + 2])
+                whole[:, :, top : top + 3, left : left + 3] = _by_weight(part, its, corner, 0)
+        result += whole
+    return result
+
+
+def _parities(x: Tensor) -> Tensor:
+    """The four parity classes of pixels of (N, C, H, W), H and W even, as a batch (4 N, C, H / 2, W / 2)."""
+    return _channels_last(torch.cat([x[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]))
+
+
+class DepthwiseGradient(torch.autograd.Function):
+    """A depthwise convolution of stride 1 that keeps the size, kernel 3 or 5."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor, weight: Tensor, dilation: int) -> Tensor:
+        """(N, C, H, W) by (C, 1, k, k)."""
+        context.save_for_backward(x, weight)
+        context.dilation = dilation
+        return F.conv2d(x, weight, None, 1, dilation * (weight.shape[2] // 2), dilation, x.shape[1])
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """By ``x`` and ``weight``."""
+        (x, weight), dilation, gradient = context.saved_tensors, context.dilation, _channels_last(gradients[0])
+        padding = dilation * (weight.shape[2] // 2)
+        by_x = by_weight = None
+        if context.needs_input_grad[0]:
+            by_x = F.conv2d(gradient, weight.flip(2, 3), None, 1, padding, dilation, x.shape[1])
+        if context.needs_input_grad[1]:
+            if dilation == 2 and x.shape[2] % 2 == x.shape[3] % 2 == 0:
+                x, gradient, padding, dilation = _parities(x), _parities(gradient), padding // 2, 1
+            if weight.shape[2] == 5 and dilation == 1:
+                by_weight = _five_by_weight(x, gradient, weight)
+            else:
+                by_weight = _by_weight(x, gradient, weight, padding, dilation)
+        return by_x, by_weight, None
+
+
+class Diagonal(torch.autograd.Function):
+    """The even and the odd pixels of maps, even in both directions and odd in both."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, C, H, W), H and W even, to twice (N, C, H / 2, W / 2)."""
+        return _channels_last(x[:, :, ::2, ::2]), _channels_last(x[:, :, 1::2, 1::2])
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        """Zero elsewhere."""
+        n, channels, height, width = gradients[0].shape
+        empty = gradients[0].new_zeros(n, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
+        empty[:, :, ::2, ::2], empty[:, :, 1::2, 1::2] = gradients
+        return empty
+
+
+class Concatenation(torch.autograd.Function):
+    """Maps side by side; each gets a gradient whose memory is its own, which the kernels behind it are quick on."""
+
+    @staticmethod
+    def forward(context: Any, *maps: Tensor) -> Tensor:
+        """(N, C, H, W) each to (N, sum of C, H, W)."""
+        context.channels = [one.shape[1] for one in maps]
+        return torch.cat(maps, 1)
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
+        """Its channels to each."""
+        return tuple(_channels_last(part) for part in gradients[0].split(context.channels, 1))
+
+
+def _here(x: Tensor) -> bool:
+    """Whether gradients will be taken on a CPU, in the precision of the maps."""
+    return torch.is_grad_enabled() and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
+
+
+def shared_relu(x: Tensor) -> Tensor:
+    """A map's ReLU, which the map keeps for whoever asks next."""
+    known: Tensor | None = getattr(x, "relu_kept", None)
+    if known is None:
+        known = x.relu_kept = F.relu(x)  # type: ignore[attr-defined]
+    return known
+
+
+class Rectifier(nn.ReLU):
+    """A ReLU that several operations of one map share."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of the input's shape."""
+        return shared_relu(x) if _here(x) else super().forward(x)
+
+
+class Reduce(FactorizedReduce):
+    """A factorized reduction."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, D, ceil(H / 2), ceil(W / 2))."""
+        if not _here(x) or x.shape[2] % 2 or x.shape[3] % 2:
+            return super().forward(x)
+        even, odd = Diagonal.apply(shared_relu(x))
+        return self.bn(torch.cat([F.conv2d(even, self.conv1.weight), F.conv2d(odd, self.conv2.weight)], 1))
+
+
+class Depthwise(nn.Conv2d):
+    """A depthwise convolution that keeps the size or halves it, kernel 3 or 5."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
+        (stride, _), (dilation, _) = self.stride, self.dilation
+        if not _here(x) or stride > dilation:
+            return super().forward(x)
+        if stride == 2:  # a kernel dilated by 2 sees the even pixels alone
+            x, dilation = _channels_last(x[:, :, ::2, ::2]), 1
+        return DepthwiseGradient.apply(x, self.weight, dilation)
+
+
+class Cell(SupernetCell):
+    """A supernet's cell."""
+
+    def join(self, maps: list[Tensor]) -> Tensor:
+        """The nodes' maps side by side."""
+        return Concatenation.apply(*maps) if _here(maps[0]) else super().join(maps)
+
+
+def _quick_class(module: nn.Module) -> type[nn.Module] | None:
+    if type(module) is FactorizedReduce:
+        return Reduce if (module.shift, module.step) == (1, 2) else None
+    if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
+        slow = (module.kernel_size[0], module.dilation[0]) in {(5, 1), (3, 2), (5, 2)}
+        return Depthwise if slow and module.bias is None else None
+    return {SupernetCell: Cell, nn.ReLU: Rectifier}.get(type(module))
+
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def quicken(network: Network) -> Network:
+    """The network, its modules of the slow kinds made quick ones."""
+    for module in network.modules():
+        if quick := _quick_class(module):
+            module.__class__ = quick
+    return network

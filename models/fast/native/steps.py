@@ -1,0 +1,195 @@
+"""The steps that ``blocks.c`` runs, how the supernet's operations become such steps, and where their weights lie."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from models.spaces.darts.genotype import Edge
+
+STEM, BLOCK, POINTWISE, MAX_POOL, AVG_POOL, SUM, MEAN = range(7)
+"""Kinds of steps, as ``blocks.c`` numbers them."""
+
+
+class Step(NamedTuple):
+    """``Step`` of ``blocks.c``, field by field."""
+
+    kind: int
+    source: int
+    sources: int
+    height: int
+    width: int
+    channels: int
+    affine: int = -1
+    kernel: int = 1
+    stride: int = 1
+    dilation: int = 1
+    shift: int = 0
+    out: int = 0
+    out_height: int = 0
+    out_width: int = 0
+    out_channels: int = 0
+    first: int = 0
+    columns: int = 0
+    add: int = -1
+    add_affine: int = -1
+    depthwise: int = -1
+    pointwise: int = -1
+    bias: int = -1
+    norm: int = -1
+
+
+class Map(NamedTuple):
+    """``parts`` maps (height, width, channels) one after the other in the arena, normalised by ``affine`` if >= 0."""
+
+    offset: int
+    parts: int
+    height: int
+    width: int
+    channels: int
+    affine: int = -1
+
+    def part(self, index: int) -> Map:
+        return self._replace(offset=self.offset + index * self.height * self.width * self.channels, parts=1)
+
+
+class Depthwise(NamedTuple):
+    """Weights (C, 1, K, K) go to (K^2, ``channels``) at ``offset``."""
+
+    name: str
+    offset: int
+    channels: int
+
+
+class Pointwise(NamedTuple):
+    """Weights (N, depth, K, K), of channels ``start`` on of ``norm``, go to (sources, depth / sources padded to
+    ``depth``, ``columns``) at ``offset``, from column ``column`` on."""
+
+    name: str
+    norm: str
+    start: int
+    offset: int
+    sources: int
+    depth: int
+    columns: int
+    column: int
+
+
+class Norm(NamedTuple):
+    """Parts of ``channels`` floats at ``offset``: scale, shift and, in a batch, weight, bias, mean, variance."""
+
+    name: str
+    offset: int
+    channels: int
+
+
+def pad(channels: int, lanes: int) -> int:
+    """Channels of a map: so many that they fill vectors."""
+    return -(-channels // lanes) * lanes
+
+
+class Writer:
+    """Writes steps and says where their weights lie.
+
+    Args:
+        lanes: every map has a multiple of this many channels.
+        batch: whether steps take statistics of what they wrote, and who reads a map normalises it; else BatchNorm is
+            folded, and an operation may add to what it writes.
+    """
+
+    def __init__(self, lanes: int, batch: bool) -> None:
+        self.lanes, self.batch = lanes, batch
+        self.steps: list[Step] = []
+        self.depthwise: list[Depthwise] = []
+        self.pointwise: list[Pointwise] = []
+        self.norms: list[Norm] = []
+        self.parameters = 0
+
+    def reserve(self, floats: int) -> int:
+        self.parameters += floats
+        return self.parameters - floats
+
+    def norm(self, name: str, channels: int) -> int:
+        self.norms.append(Norm(name, self.reserve((6 if self.batch else 2) * channels), channels))
+        return self.norms[-1].offset
+
+    def step(self, kind: int, x: Map, out: Map, add: Map | None = None, norm: int = -1, **more: int) -> Map:
+        """Append a step; in a batch, ``norm`` is taken of its output."""
+        shape = {"out": out.offset, "out_height": out.height, "out_width": out.width, "out_channels": out.channels}
+        if add:
+            more |= {"add": add.offset, "add_affine": add.affine}
+        more = {"affine": x.affine, "norm": norm if self.batch else -1} | shape | more
+        self.steps.append(Step(kind, x.offset, x.parts, x.height, x.width, x.channels, **more))
+        return out._replace(affine=norm if self.batch else -1)
+
+    def _bias(self, norm: int, channels: int) -> int:
+        return -1 if self.batch else norm + channels
+
+    def block(
+        self, name: str, first: int, x: Map, out: Map, add: Map | None, kernel: int, stride: int, dilation: int
+    ) -> Map:
+        """ReLU, depthwise, pointwise and BatchNorm, the modules from ``first`` on."""
+        c = x.channels
+        behind = f"{name}.{first + 3}"
+        depthwise, pointwise, norm = self.reserve(kernel * kernel * c), self.reserve(c * c), self.norm(behind, c)
+        self.depthwise.append(Depthwise(f"{name}.{first + 1}", depthwise, c))
+        self.pointwise.append(Pointwise(f"{name}.{first + 2}", behind, 0, pointwise, 1, c, c, 0))
+        convolution = {"kernel": kernel, "stride": stride, "dilation": dilation, "columns": c}
+        where = {"depthwise": depthwise, "pointwise": pointwise, "bias": self._bias(norm, c)}
+        return self.step(BLOCK, x, out, add, norm, **convolution, **where)
+
+    def convolve(self, name: str, behind: str, x: Map, out: Map, kind: int = POINTWISE) -> Map:
+        """Convolution 1x1 (the stem: 3x3) of maps side by side, and BatchNorm."""
+        sources, depth = (1, 9 * x.channels) if kind == STEM else (x.parts, x.channels)
+        pointwise, norm = self.reserve(sources * depth * out.channels), self.norm(behind, out.channels)
+        self.pointwise.append(Pointwise(name, behind, 0, pointwise, sources, depth, out.channels, 0))
+        bias = self._bias(norm, out.channels)
+        return self.step(kind, x, out, None, norm, pointwise=pointwise, columns=out.channels, bias=bias)
+
+    def halve(self, name: str, channels: int, x: Map, out: Map, add: Map | None = None) -> Map:
+        """FactorizedReduce: two convolutions that fill a half of the channels each. Where a half ends inside a vector,
+        each fills all channels, with weights of zero for those of the other, and the second adds to the first."""
+        half, norm = channels // 2, self.norm(f"{name}.bn", out.channels)
+        whole = half % self.lanes != 0
+        for shift, start in enumerate((0, half)):
+            first, last = (0, out.channels) if whole else (start, half if shift == 0 else out.channels)
+            columns = last - first
+            pointwise = self.reserve(x.parts * x.channels * columns)
+            self.pointwise.append(
+                Pointwise(
+                    f"{name}.conv{shift + 1}", f"{name}.bn", start, pointwise, x.parts, x.channels, columns,
+                    start - first,
+                )
+            )  # fmt: skip
+            twice = shift == 1 and whole
+            made = self.step(
+                POINTWISE, x, out, out._replace(affine=-1) if twice else add, norm if shift else -1,
+                stride=2, shift=shift, first=first, columns=columns, pointwise=pointwise,
+                bias=-1 if twice else self._bias(norm, out.channels),
+            )  # fmt: skip
+        return made
+
+    def pool(self, kind: int, behind: str, x: Map, out: Map, add: Map | None, stride: int) -> Map:
+        """3x3 pooling and BatchNorm. Its step has the source's affine in the place of the added map's."""
+        norm = self.norm(behind, out.channels)
+        made = self.step(kind, x, out, add, norm, kernel=3, stride=stride, affine=-1 if self.batch else norm)
+        self.steps[-1] = self.steps[-1]._replace(add_affine=x.affine)
+        return made
+
+    def operate(
+        self, edge: Edge, name: str, stride: int, channels: int, x: Map, out: Map, add: Map | None, middle: Map
+    ) -> Map:
+        """An edge's operation, other than the identity; ``middle`` is as large as ``out``."""
+        if edge.operation == "skip_connect":
+            return self.halve(name, channels, x, out, add)
+        if "pool" in edge.operation:
+            return self.pool(MAX_POOL if "max" in edge.operation else AVG_POOL, f"{name}.1", x, out, add, stride)
+        kernel = int(edge.operation[-1])
+        if edge.operation.startswith("dil"):
+            return self.block(name, 0, x, out, add, kernel, stride, 2)
+        between = self.block(name, 0, x, middle, None, kernel, stride, 1)
+        return self.block(name, 4, between, out, add, kernel, 1, 1)
+
+    def sum(self, x: Map, y: Map | None, out: Map) -> Map:
+        """What a node adds up where no operation does it, normalised by now."""
+        self.step(SUM, x, out, y)
+        return out

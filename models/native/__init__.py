@@ -1,5 +1,0 @@
-"""A path of the supernet in C: ``blocks.c``, compiled at first use, behind the functions of :mod:`models.folded`."""
-
-from models.native.path import Folded, calibrate, prepare, run_path
-
-__all__ = ["Folded", "calibrate", "prepare", "run_path"]

@@ -1,0 +1,31 @@
+"""What the measures ask of a one-shot network, whatever its search space."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from torch import nn
+
+from models.spaces.base.path_vector import Piece
+
+Architecture: TypeAlias = Any
+"""One path of a one-shot network, hashable: a :class:`~models.spaces.darts.genotype.Genotype` or a
+:class:`~models.spaces.nasbench201.cell.Cell201`."""
+Path = TypeVar("Path")
+
+
+class OneShot(nn.Module, ABC, Generic[Path]):
+    """A weight-sharing network, called with images and the path to run.
+
+    The parameters of its searched cells have names that begin with ``cells.``
+    """
+
+    @abstractmethod
+    def path_modules(self, path: Path) -> list[nn.Module]:
+        """The modules that a path runs through."""
+
+    @abstractmethod
+    def weighted_vectors(self, path: Path) -> Iterator[Piece]:
+        """The weight vector of a path, of which its angle is taken: see :mod:`models.spaces.base.path_vector`."""

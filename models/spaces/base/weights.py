@@ -1,0 +1,35 @@
+"""A module's state on disk, exactly; what network the weights belong to is for :mod:`models.networks.checkpoint` to
+know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from models.errors import GenasError
+
+
+def save_weights(path: Path, module: nn.Module, metadata: dict[str, str] | None = None) -> None:
+    """Write a module's state as safetensors, whatever its device and memory format; same state, same bytes."""
+    state = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+    save_file(state, str(path), metadata=metadata)
+
+
+def load_state(module: nn.Module, state: dict[str, torch.Tensor], origin: Path) -> None:
+    """Load a state exactly.
+
+    Raises:
+        GenasError: a name or a shape differs; the message names the file and the first difference.
+    """
+    own = module.state_dict()
+    for name in sorted(own.keys() | state.keys()):
+        if name not in own or name not in state:
+            raise GenasError(f"{origin}: {name} is {'missing' if name not in state else 'not in the network'}")
+        if own[name].shape != state[name].shape:
+            raise GenasError(
+                f"{origin}: {name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+            )
+    module.load_state_dict(state)

@@ -1,0 +1,104 @@
+"""The one-shot network: every operation on every edge, one path at a time (Section 3.1; Guo et al., SPOS, 2020)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import Tensor, nn
+
+from models.spaces.base.oneshot import OneShot
+from models.spaces.base.operations import DENSE, OPERATIONS
+from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
+from models.spaces.darts.cell import concatenate, edge_stride, is_reduction, preprocess, run_cell
+from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Edge, Genotype
+
+
+def _operation(name: str, channels: int, stride: int) -> nn.Module:
+    """An operation as the supernet holds it: pooling is followed by BatchNorm, unlike in the retrained network."""
+    operation = OPERATIONS[name](channels, stride, DENSE)
+    return nn.Sequential(operation, nn.BatchNorm2d(channels)) if "pool" in name else operation
+
+
+class SupernetCell(nn.Module):
+    """A cell that holds all seven operations of all 14 edges."""
+
+    def __init__(self, in0: int, in1: int, channels: int, reduction: bool, reduction_before: bool) -> None:
+        super().__init__()
+        self.reduction, self.channels = reduction, channels
+        self.preprocess0 = preprocess(in0, channels, reduction_before)
+        self.preprocess1 = preprocess(in1, channels, False)
+        self.edges = nn.ModuleDict(
+            {
+                f"{source}->{target}": nn.ModuleDict(
+                    {name: _operation(name, channels, edge_stride(reduction, source)) for name in PRIMITIVES[1:]}
+                )
+                for source, target in EDGES
+            }
+        )
+
+    def operation(self, edge: Edge) -> nn.Module:
+        """The module that ``edge`` selects."""
+        choices = self.edges[f"{edge.source}->{edge.target}"]
+        assert isinstance(choices, nn.ModuleDict)
+        return choices[edge.operation]
+
+    def forward(self, s0: Tensor, s1: Tensor, edges: tuple[Edge, ...]) -> Tensor:
+        inputs = self.preprocess0(s0), self.preprocess1(s1)
+        return run_cell(*inputs, edges, lambda _, edge, x: self.operation(edge)(x), self.join)
+
+    def join(self, maps: list[Tensor]) -> Tensor:
+        """The nodes' maps side by side."""
+        return concatenate(maps)
+
+
+class Supernet(OneShot[Genotype]):
+    """The weight-sharing network of the DARTS space for small images.
+
+    Args:
+        num_classes: outputs of the classifier.
+        channels: C of the first cell; the stem has 3 C, and C doubles at each reduction (official: 16).
+        layers: cells, with reductions at one third and two thirds (official: 8).
+        in_chans: channels of the images.
+    """
+
+    def __init__(self, num_classes: int, channels: int = 16, layers: int = 8, in_chans: int = 3) -> None:
+        super().__init__()
+        width = 3 * channels
+        self.stem = nn.Sequential(nn.Conv2d(in_chans, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        self.cells = nn.ModuleList()
+        before, last, reduction_before = width, width, False
+        for index in range(layers):
+            reduction = is_reduction(index, layers)
+            channels *= 2 if reduction else 1
+            self.cells.append(SupernetCell(before, last, channels, reduction, reduction_before))
+            before, last, reduction_before = last, 4 * channels, reduction
+        self.classifier = nn.Linear(last, num_classes)
+
+    def forward(self, x: Tensor, genotype: Genotype) -> Tensor:
+        """Logits (N, num_classes) of the path ``genotype`` for images (N, in_chans, H, W)."""
+        s0 = s1 = self.stem(x)
+        for cell in self.cells:
+            s0, s1 = s1, cell(s0, s1, genotype.cell(cell.reduction))  # type: ignore[arg-type]
+        return self.classifier(s1.mean((2, 3)))
+
+    def path_modules(self, genotype: Genotype) -> list[nn.Module]:
+        """The modules that ``genotype`` runs through: stem, preprocessing, selected operations, classifier."""
+        modules: list[nn.Module] = [self.stem]
+        for cell in self.cells:
+            assert isinstance(cell, SupernetCell)
+            modules += [cell.preprocess0, cell.preprocess1]
+            modules += [cell.operation(edge) for edge in genotype.cell(cell.reduction)]
+        return [*modules, self.classifier]
+
+    def weighted_vectors(self, genotype: Genotype) -> Iterator[Piece]:
+        """A cell's paths lead from an input node to an intermediate node, 30 in a full cell (official
+        cand_evaluator.py:240-529); stem, preprocessing and classifier count once."""
+        yield 1, flat(self.stem)
+        for cell in self.cells:
+            assert isinstance(cell, SupernetCell)
+            yield 1, flat(cell.preprocess0)
+            yield 1, flat(cell.preprocess1)
+            edges = genotype.cell(cell.reduction)
+            for edge, count in zip(edges, path_counts(edges, starts=(0, 1), ends=NODES), strict=True):
+                yield count, operation_weights(cell.operation(edge), edge.operation, cell.channels)
+        yield 1, self.classifier.weight.detach().double().flatten()

@@ -1,0 +1,46 @@
+"""The ``rerank`` stage: the candidates of a search rated anew with another gamma, without a forward pass (Table 8).
+
+Every term of every candidate is in the search's table, so Eq. 5 with another weight of flatness is arithmetic, and
+gives what a search with that gamma would give the same candidates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from pipeline import measures
+from pipeline.config import MeasureParams, MetricParams
+from pipeline.context import Context
+from pipeline.search.candidates import Candidate, leave_winner, read_candidates, write_candidates
+from pipeline.search.evolution import best_of, rate
+
+
+def weighed(metric: MetricParams, gamma: float) -> MetricParams:
+    """The metric with gamma as its weight of flatness; gamma 0 leaves the other terms alone."""
+    return metric.model_copy(update={"terms": {**metric.terms, "flatness": gamma}})
+
+
+def flatness_share(candidates: list[Candidate], metric: MetricParams, params: MeasureParams) -> float:
+    """The part of flatness in the absolute score, averaged over the candidates, in percent (Table 8, second column)."""
+    parts = {
+        name: np.abs(weight * measures.scaled({name: [c[name] for c in candidates]}, name, params))
+        for name, weight in metric.terms.items()
+    }
+    return float(100 * np.mean(parts["flatness"] / np.sum(list(parts.values()), axis=0)))
+
+
+def run(context: Context) -> dict[str, float]:
+    """Rate a search's candidates with the row's gamma; leaves the new winner and the table.
+
+    Raises:
+        GenasError: the table is missing or unreadable.
+    """
+    params, searched, gamma = context.params, context.axes["search"], float(context.axes["gamma"])
+    metric = weighed(params.metrics[params.searches[searched]], gamma)
+    candidates = read_candidates(context.output_of("search", searched) / "candidates.parquet")
+    rate(candidates, metric, params.measures)
+    metrics = leave_winner(context, best_of(candidates, 1)[0], search=searched, gamma=gamma)
+    write_candidates(context.out / "candidates.parquet", candidates)
+    sound = [candidate for candidate in candidates if candidate["score"] is not None]
+    share = flatness_share(sound, metric, params.measures)
+    return {**metrics, "flatness_share": share}

@@ -1,0 +1,218 @@
+"""Classification images: small ones resident in memory as arrays, large ones on disk, in folders or shards."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from models.errors import GenasError
+from pipeline.data.reading.shards import Shards, open_split
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
+ALL = slice(None)
+Transform = Callable[[Image.Image], "Tensor"]
+
+
+class Images(NamedTuple):
+    """``pixels``: uint8 (N, H, W, 3) RGB; ``labels``: int64 (N,)."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+
+
+def decode(data: bytes | Path, origin: str) -> Image.Image:
+    """An RGB image from bytes or a file.
+
+    Raises:
+        GenasError: the image is truncated or no image; the message names ``origin``.
+    """
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+            return image.convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise GenasError(f"{origin}: not a readable image ({' '.join(str(error).split())})") from None
+
+
+def _parquet(root: Path, split: str, rows: slice) -> Images:
+    import pyarrow.parquet
+
+    names = {"train": ("train",), "val": ("test", "val")}[split]
+    path = next((p for p in (root / f"{name}.parquet" for name in names) if p.exists()), root / f"{names[0]}.parquet")
+    try:
+        table = pyarrow.parquet.read_table(path, columns=["image", "label"])
+    except (pyarrow.ArrowInvalid, OSError, KeyError) as error:
+        raise GenasError(f"{path}: not a parquet file with image and label ({' '.join(str(error).split())})") from None
+    first, stop, _ = rows.indices(len(table))
+    table = table.slice(first, stop - first)
+    images = [np.asarray(decode(data.as_py(), f"{path} row {first + i}")) for i, data in enumerate(table["image"])]
+    if len({image.shape for image in images}) > 1:
+        raise GenasError(f"{path}: images of different sizes; small-image data sets have one size")
+    return Images(np.stack(images), np.array(table["label"].to_pylist(), dtype=np.int64))
+
+
+def _torchvision(root: Path, layout: str, split: str) -> Images:
+    from torchvision import datasets
+
+    kind = datasets.CIFAR10 if layout == "cifar10" else datasets.CIFAR100
+    try:
+        source = kind(str(root), train=split == "train")  # checks the published digest before it reads
+    except RuntimeError as error:
+        raise GenasError(f"{root}: {' '.join(str(error).split())}; GENAS_DOWNLOAD=1 allows the download") from None
+    return Images(np.asarray(source.data), np.array(source.targets, dtype=np.int64))
+
+
+def _shrunk(image: Image.Image, size: int) -> np.ndarray:
+    scale = size / min(image.size)
+    image = image.resize(
+        (max(size, round(image.width * scale)), max(size, round(image.height * scale))), Image.Resampling.BOX
+    )
+    left, top = (image.width - size) // 2, (image.height - size) // 2
+    return np.asarray(image.crop((left, top, left + size, top + size)))
+
+
+def load_images(
+    root: Path, layout: str, split: str, folder_size: int = 32, rows: slice = ALL, index: Path | None = None
+) -> Images:
+    """The images of a split (``train`` or ``val``) in memory.
+
+    Args:
+        root: folder of the data set.
+        layout: ``parquet``, ``cifar10``, ``cifar100``, or ``folder`` and ``webdataset``, whose pictures are shrunk.
+        split: ``train`` or ``val`` (a parquet set's ``test`` is its ``val``).
+        folder_size: height and width to which they are.
+        rows: a range of them, in the order of the data set.
+        index: where the data stage recorded the members of shards.
+
+    Raises:
+        GenasError: an unreadable file, named.
+    """
+    if layout == "parquet":
+        return _parquet(root, split, rows)
+    if layout in ("cifar10", "cifar100"):
+        every = _torchvision(root, layout, split)
+        return Images(every.pixels[rows], every.labels[rows])
+    large = pictures(root, layout, split, index=index)
+    chosen = range(len(large))[rows]
+    pixels = np.stack([_shrunk(large.picture(i), folder_size) for i in chosen])
+    return Images(pixels, np.array([large.label(i) for i in chosen], dtype=np.int64))
+
+
+def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path, int]]:
+    """Files and labels of a folder of class folders.
+
+    Args:
+        root: the folder.
+        classes: class names in label order; by default the folders' names in alphabetical order.
+
+    Raises:
+        GenasError: no such folder, or one whose name is no class.
+    """
+    if not root.is_dir():
+        raise GenasError(f"{root}: no such folder")
+    found = sorted(path.name for path in root.iterdir() if path.is_dir())
+    classes = found if classes is None else classes
+    labels = {name: label for label, name in enumerate(classes)}
+    unknown = [name for name in found if name not in labels]
+    if unknown:
+        others = f", nor are {len(unknown) - 1} others of {len(found)}" if unknown[1:] else ""
+        raise GenasError(
+            f"{root / unknown[0]}: folder is none of the {len(classes)} classes ({', '.join(classes[:3])}, ...){others}"
+        )
+    return [(path, labels[name]) for name in found for path in _image_files(root / name)]
+
+
+def _image_files(folder: Path) -> list[Path]:
+    files = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    files = [file for file in files if file.lower().endswith(ENDINGS)]
+    return [Path(file) for file in sorted(files, key=lambda file: file.split(os.sep))]  # the order of paths, sooner
+
+
+class Pictures:
+    """Images of a split with a transform from PIL image to tensor; arrays, files or shards, as the layout has it.
+
+    A map-style data set for torch's loaders, which ask for no base class; the scans of the data do without torch.
+    """
+
+    def __init__(self, source: Images | Shards | list[tuple[Path, int]], transform: Transform | None = None) -> None:
+        self.source, self.transform = source, transform
+
+    def __len__(self) -> int:
+        return len(self.source) if isinstance(self.source, list) else len(self.source.labels)
+
+    def picture(self, index: int) -> Image.Image:
+        """The image itself."""
+        if isinstance(self.source, Images):
+            return Image.fromarray(self.source.pixels[index])
+        if isinstance(self.source, Shards):
+            return decode(self.source.read(index), self.source.origin(index))
+        path = self.source[index][0]
+        return decode(path, str(path))
+
+    def label(self, index: int) -> int:
+        """Its class."""
+        return int(self.source[index][1] if isinstance(self.source, list) else self.source.labels[index])
+
+    def name(self, index: int) -> str:
+        """Its file's name without the ending; its number where it has no file."""
+        if isinstance(self.source, Images):
+            return str(index)
+        return self.source.stem(index) if isinstance(self.source, Shards) else self.source[index][0].stem
+
+    def __getitem__(self, index: int) -> Any:
+        assert self.transform is not None, "a transform is needed to read tensors"
+        return self.transform(self.picture(index)), self.label(index)
+
+
+def pictures(
+    root: Path, layout: str, split: str, classes: list[str] | None = None, index: Path | None = None
+) -> Pictures:
+    """A split as a map-style data set: folders and shards stay on disk, small-image sets are resident.
+
+    Args:
+        root: folder of the data set.
+        layout: its layout.
+        split: ``train`` or ``val``.
+        classes: class names in label order.
+        index: where the data stage recorded the members of shards.
+
+    Raises:
+        GenasError: as :func:`load_images`, :func:`list_folder` and :func:`pipeline.data.reading.shards.open_split`.
+    """
+    if layout == "folder":
+        return Pictures(list_folder(root / split, classes))
+    if layout == "webdataset":
+        return Pictures(open_split(root, split, classes, index))
+    return Pictures(load_images(root, layout, split))
+
+
+def channel_statistics(
+    data: Pictures, limit: int = 2000
+) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
+    """Mean and standard deviation of each channel in [0, 1] over at most ``limit`` evenly spaced images."""
+    chosen = np.linspace(0, len(data) - 1, min(limit, len(data)), dtype=int)
+    total, square, count = np.zeros(3), np.zeros(3), 0
+    for index in chosen:
+        pixels = np.asarray(data.picture(int(index)), dtype=np.float64).reshape(-1, 3) / 255
+        total, square, count = total + pixels.sum(0), square + (pixels**2).sum(0), count + len(pixels)
+    mean = total / count
+    std = np.sqrt(np.maximum(square / count - mean**2, 1e-8))
+    rounded = [tuple(round(float(v), 4) for v in values) for values in (mean, std)]
+    return rounded[0], rounded[1]  # type: ignore[return-value]
+
+
+def to_tensor(pixels: np.ndarray, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
+    """uint8 (N, H, W, 3) as normalised float32 (N, 3, H, W) in channels-last memory."""
+    import torch
+
+    tensor = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+    tensor = (tensor - torch.tensor(mean).view(1, 3, 1, 1)) / torch.tensor(std).view(1, 3, 1, 1)
+    return tensor.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,132 @@
+"""Layouts of data sets on disk: where a set lies, what must be there, and what is in it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from models.errors import GenasError
+from pipeline.config import DataParams, data_root
+from pipeline.context import Context
+from pipeline.data.reading import shards
+from pipeline.data.reading.images import ENDINGS
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "parquet": ("train.parquet", "test.parquet|val.parquet"),
+    "folder": ("train", "val"),
+    "webdataset": ("train", "val"),
+    "cifar10": ("cifar-10-batches-py",),
+    "cifar100": ("cifar-100-python",),
+    "shift": ("imagenetv2-matched-frequency", "imagenet-a", "imagenet-o"),
+    "coco": ("annotations/instances_train2017.json", "annotations/instances_val2017.json", "train2017", "val2017"),
+    "cityscapes": ("leftImg8bit", "gtFine"),
+    "camvid": ("train", "trainannot", "val", "valannot"),
+}
+"""What a layout has at its top; ``|`` separates names of which one must be there."""
+
+
+def dataset_root(context: Context, name: str) -> Path:
+    """The folder in which the data set ``name`` of the profile lies."""
+    return root_of(context.params.data[name], context.output_of("data", name))
+
+
+def index_of(context: Context, name: str) -> Path:
+    """Where the data stage records the members of a set's shards, which it does for the layout ``webdataset``."""
+    return context.output_of("data", name) / "index.parquet"
+
+
+def root_of(spec: DataParams, out: Path) -> Path:
+    """The folder of a set: below the data root, or in the row's own output ``out`` where it is derived."""
+    return out / "files" if spec.path is None else data_root() / spec.path
+
+
+def require_layout(name: str, spec: DataParams, root: Path) -> None:
+    """Check that a data set is where it should be.
+
+    Raises:
+        GenasError: one line with the set, where it is looked for, in which layout, and where it comes from.
+    """
+    for alternatives in REQUIRED[spec.layout]:
+        if not any((root / part).exists() for part in alternatives.split("|")):
+            source = f"; it comes from {spec.source}" if spec.source else ""
+            expected = ", ".join(REQUIRED[spec.layout])
+            raise GenasError(
+                f"data set {name}: {root / alternatives.split('|')[0]} is missing; "
+                f"layout {spec.layout} expects {expected} in {root} (GENAS_DATA sets the data root){source}"
+            )
+
+
+def files_of(root: Path) -> list[Path]:
+    """All files of a data set in a fixed order, hidden ones left out."""
+    return sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def digest_of(root: Path, how: str) -> str:
+    """SHA-256 over names and contents (``content``) or names and sizes (``listing``)."""
+    sha = hashlib.sha256()
+    for path in files_of(root):
+        sha.update(f"{path.relative_to(root)}\0".encode())
+        if how == "content":
+            with path.open("rb") as stream:
+                sha.update(hashlib.file_digest(stream, "sha256").digest())
+        else:
+            sha.update(str(path.stat().st_size).encode())
+    return sha.hexdigest()
+
+
+def _subfolders(root: Path) -> list[str]:
+    return sorted(path.name for path in root.iterdir() if path.is_dir())
+
+
+def _images(folder: Path) -> int:
+    return sum(path.suffix.lower() in ENDINGS for path in files_of(folder))
+
+
+def classes_of(layout: str, root: Path, index: Path | None = None) -> list[str]:
+    """The class names that a data set brings, in label order; empty where the layout fixes or lacks them.
+
+    Shards without ``classes.txt`` have the numbers that their training images have.
+    """
+    if layout == "folder":
+        return _subfolders(root / "train")
+    if layout == "coco":
+        categories = json.loads((root / "annotations/instances_val2017.json").read_text())["categories"]
+        return [category["name"] for category in sorted(categories, key=lambda category: category["id"])]
+    if (root / "classes.txt").exists():
+        return (root / "classes.txt").read_text().split()
+    if (root / "classes.json").exists():
+        entries = json.loads((root / "classes.json").read_text())
+        names = [entry["name"].split(",")[0] if isinstance(entry, dict) else entry for entry in entries]
+        return [name for name in names if not name.startswith("Void")]
+    if layout == "webdataset":
+        return [str(i) for i in range(1 + shards.open_split(root, "train", index=index).labels.max(initial=-1))]
+    return []
+
+
+def splits_of(layout: str, root: Path, index: Path | None = None) -> dict[str, int]:
+    """Images a split.
+
+    Raises:
+        GenasError: an unreadable table, or a shard that is broken or has a class beyond the class list.
+    """
+    names: tuple[str, ...] = ("train", "val", "test")
+    if layout == "webdataset":
+        found, classes = [name for name in names if (root / name).is_dir()], classes_of(layout, root, index)
+        return {name: len(shards.open_split(root, name, classes, index)) for name in found}
+    if layout == "parquet":
+        import pyarrow.parquet
+
+        counts = {}
+        for path in sorted(root.glob("*.parquet")):
+            try:
+                counts[path.stem] = pyarrow.parquet.read_metadata(path).num_rows
+            except (pyarrow.ArrowInvalid, OSError) as error:
+                raise GenasError(f"{path}: not a readable parquet file ({' '.join(str(error).split())})") from None
+        return counts
+    if layout in ("cifar10", "cifar100"):
+        return {"train": 50_000, "test": 10_000}
+    folder = {"coco": "{}2017", "cityscapes": "leftImg8bit/{}"}.get(layout, "{}")
+    if layout == "shift":
+        names = (*REQUIRED["shift"], "imagenet-r")
+    return {name: _images(root / folder.format(name)) for name in names if (root / folder.format(name)).is_dir()}

@@ -1,0 +1,91 @@
+"""The ``data`` stage: find a data set, or derive it, and record its digest, counts and classes.
+
+The manifest is what DVC compares: the stage looks at every run, and only a changed digest makes the stages below run
+again. The digest covers names and bytes of all files (``digest: content``) or names and sizes (``listing``, for sets of
+millions of files). Modification times do not count, so a copy of a data set is the same data set.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from models.errors import GenasError
+from pipeline.config import DataParams, load_params
+from pipeline.context import Context
+from pipeline.data import derive
+from pipeline.data.reading import shards
+from pipeline.data.reading.layouts import (
+    classes_of,
+    dataset_root,
+    digest_of,
+    index_of,
+    require_layout,
+    root_of,
+    splits_of,
+)
+from pipeline.data.reading.manifest import MANIFEST
+
+
+def describe(name: str, spec: DataParams, root: Path, index: Path | None = None) -> dict[str, Any]:
+    """The manifest of a data set that is there; the members of shards are recorded in ``index``.
+
+    Raises:
+        GenasError: the set is missing, empty, or a file of it cannot be read.
+    """
+    require_layout(name, spec, root)
+    digest = digest_of(root, spec.digest)
+    if spec.layout == "webdataset" and index is not None:
+        shards.record(root, index, digest)
+    splits = splits_of(spec.layout, root, index)
+    empty = [split for split, count in splits.items() if not count]
+    if empty or not splits:
+        raise GenasError(f"data set {name}: no images in {', '.join(empty) or 'any split'} below {root}")
+    classes = classes_of(spec.layout, root, index)
+    return {"name": name, "layout": spec.layout, "digest": digest, "splits": splits, "classes": classes}
+
+
+def _download(spec: DataParams, root: Path) -> None:
+    """Fetch CIFAR through torchvision (checked by its own digest), where the parameters name a torchvision layout."""
+    from torchvision import datasets
+
+    kind = datasets.CIFAR10 if spec.layout == "cifar10" else datasets.CIFAR100
+    kind(str(root), download=True)
+
+
+def run(context: Context) -> None:
+    """Record one data set; a derived set is written anew only when what it is made from, or how, has changed."""
+    name = context.axes["dataset"]
+    spec = context.params.data[name]
+    root = dataset_root(context, name)
+    path = context.out / MANIFEST
+    if spec.derive is not None:
+        origin = derive.fingerprint(context, spec)
+        former = json.loads(path.read_text()) if path.exists() else {}
+        fresh = former.get("origin") == origin and root.is_dir() and digest_of(root, spec.digest) == former["digest"]
+        if not fresh:
+            path.unlink(missing_ok=True)
+            derive.write(context, spec, root)
+        manifest = {**describe(name, spec, root), "origin": origin}
+    else:
+        if spec.layout in ("cifar10", "cifar100") and os.environ.get("GENAS_DOWNLOAD") == "1":
+            _download(spec, root)
+        manifest = describe(name, spec, root, index_of(context, name))
+    path.write_text(json.dumps(manifest, indent=1) + "\n")
+
+
+def check(folder: Path) -> Iterator[tuple[str, bool, str]]:
+    """Look for every data set of a profile: its name, whether it is there, and where or what is missing."""
+    for name, spec in load_params(folder).data.items():
+        if spec.derive is not None:
+            yield name, True, f"derived from {spec.derive}"
+            continue
+        root = root_of(spec, folder / "out" / "data" / name)
+        try:
+            require_layout(name, spec, root)
+            yield name, True, str(root)
+        except GenasError as error:
+            yield name, False, str(error)

@@ -1,0 +1,87 @@
+"""The truth of NAS-Bench-201: how accurate each architecture is once it is trained on its own.
+
+Two sources, one table: a parquet file, or the official folder of NATS-Bench (Dong et al., 2021), which its own package
+reads. That package unpickles the folder's files, so it must be one that its user trusts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from models.errors import GenasError
+from models.spaces.nasbench201.cell import Cell201
+from pipeline.nasbench201.laboratory.ranking import Array
+
+SIZE = 15625
+COLUMNS = {
+    "cifar10_test_200": ("cifar10", "200", "test-accuracy"),
+    "cifar100_test_200": ("cifar100", "200", "test-accuracy"),
+    "imagenet16_120_test_200": ("ImageNet16-120", "200", "test-accuracy"),
+    "cifar10_valid_12": ("cifar10-valid", "12", "valid-accuracy"),
+    "cifar10_test_12": ("cifar10", "12", "test-accuracy"),
+    "cifar100_valid_12": ("cifar100", "12", "valid-accuracy"),
+    "cifar100_test_12": ("cifar100", "12", "test-accuracy"),
+    "imagenet16_120_valid_12": ("ImageNet16-120", "12", "valid-accuracy"),
+    "imagenet16_120_test_12": ("ImageNet16-120", "12", "test-accuracy"),
+}
+"""Accuracies in percent by ``<data set>_<split>_<epochs>``; where NATS-Bench has them, averaged over its trials."""
+
+
+def load_benchmark(path: Path) -> pd.DataFrame:
+    """The benchmark with a row for each architecture string and the columns of :data:`COLUMNS`.
+
+    Raises:
+        GenasError: nothing is there, a column is missing, or it has other rows than the 15,625 architectures.
+    """
+    if not path.exists():
+        raise GenasError(f"{path}: the benchmark's table is missing")
+    table = _official(path) if path.is_dir() else _parquet(path)
+    table = table.set_index("arch_str")
+    for text in table.index:
+        try:
+            Cell201.parse(text)
+        except GenasError as error:
+            raise GenasError(f"{path}: {error}") from None
+    if table.index.nunique() != SIZE or len(table) != SIZE:
+        raise GenasError(f"{path}: {table.index.nunique()} architectures, expected {SIZE}")
+    return table
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise GenasError(f"{path}: no parquet file ({' '.join(str(error).split())})") from None
+    for name in ("arch_str", *COLUMNS):
+        if name not in table:
+            raise GenasError(f"{path}: column {name} is missing")
+    return table[["arch_str", *COLUMNS]]
+
+
+def _official(folder: Path) -> pd.DataFrame:
+    from nats_bench import create
+
+    try:
+        api = create(str(folder), "tss", fast_mode=True, verbose=False)
+    except Exception as error:  # whatever unpickling meets
+        raise GenasError(f"{folder}: no folder of NATS-Bench ({' '.join(str(error).split())})") from None
+    return pd.DataFrame([_official_row(api, index) for index in tqdm(range(len(api)), "NATS-Bench", disable=None)])
+
+
+def _official_row(api: Any, index: int) -> dict[str, Any]:
+    """An architecture's accuracies by way of the official package."""
+    row: dict[str, Any] = {"arch_str": api.arch(index)}
+    for name, (dataset, epochs, metric) in COLUMNS.items():
+        row[name] = api.get_more_info(index, dataset, hp=epochs, is_random=False)[metric]
+    return row
+
+
+def accuracy_of(table: pd.DataFrame, cells: Iterable[str], dataset: str) -> Array:
+    """Test accuracies in percent after 200 epochs, (n,), for architecture strings in their order."""
+    return table[f"{dataset}_test_200"].loc[list(cells)].to_numpy(np.float64)

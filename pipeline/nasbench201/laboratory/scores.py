@@ -1,0 +1,157 @@
+"""Scores of architectures from what the ``nasbench201`` stage stored: arithmetic on a table, larger is better.
+
+Flatness here is that of :mod:`pipeline.measures.flatness`, of losses that any set of stored noises gives; so the tables
+by sigma and by alpha need no forward pass.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from models.errors import GenasError
+from pipeline.config import Settings201
+from pipeline.measures.flatness import flatness
+from pipeline.nasbench201.laboratory.ranking import Array, rank_sum
+
+CURVE = "curve"
+"""The noise that has every sigma of Table 5."""
+UNTRAINED = ("synflow", "snip", "grad_norm", "naswot")
+"""Measures that ask for no training; of them there are values before and after."""
+GAMMA = 16.0
+"""Weight of flatness in a sum (Eq. 5; Table 8's best)."""
+
+
+class Stored:
+    """One run's table, and the settings that it was made with."""
+
+    def __init__(self, table: pd.DataFrame, settings: Settings201) -> None:
+        self.table, self.settings = table, settings
+
+    def column(self, name: str) -> Array:
+        """A stored column, (n,)."""
+        return self.table[name].to_numpy(np.float64)
+
+    @property
+    def sigma(self) -> tuple[float, ...]:
+        """The paper's standard deviations, those of ``measures.flatness``."""
+        return self.settings.measures.flatness.sigma
+
+    def losses(self, noise: str, sigma: Sequence[float], draw: int = 0) -> Array:
+        """Mean losses under one noise at each of the standard deviations, (sigmas, n).
+
+        Raises:
+            GenasError: the noise was not taken at one of them.
+        """
+        taken = self.sigma if noise == "hessian" else self.settings.noises[noise].sigma
+        for one in sigma:
+            if one not in taken:
+                raise GenasError(f"nasbench201.settings.noises.{noise}: sigma {one} was not taken")
+        return np.stack([self.column(f"{noise}_{draw}_{taken.index(one)}") for one in sigma])
+
+    def flatness(
+        self, noise: str = CURVE, sigma: Sequence[float] | None = None, alpha: float = 1.0, draw: int = 0
+    ) -> Array:
+        """Eq. 4 of one draw, (n,)."""
+        chosen = self.sigma if sigma is None else sigma
+        return flatness(self.losses(noise, chosen, draw), chosen, alpha)
+
+    def rise(self, noise: str, first: float, last: float) -> Array:
+        """How much the loss rises between two standard deviations, (n,)."""
+        low, high = self.losses(noise, (first, last))
+        return high - low
+
+
+Score = Callable[[Stored], Array]
+"""A score of all architectures of a run, (n,)."""
+
+
+def _added(stored: Stored, name: str) -> Array:
+    """A measure on the scale of Eq. 5."""
+    if name == "flatness":
+        return stored.flatness() / stored.sigma[0]
+    return stored.column(name) / (math.pi if name == "angle" else 1.0)
+
+
+MEASURES: dict[str, Score] = {
+    "flatness": lambda s: s.flatness(),
+    "flatness, flat term": lambda s: s.flatness(alpha=0.0),
+    "flatness, depth term": lambda s: -s.losses(CURVE, s.sigma[:1])[0],
+    "loss": lambda s: -s.column("loss"),
+    "loss, as trained": lambda s: -s.column("loss_as_trained"),
+    "accuracy": lambda s: s.column("accuracy"),
+    "accuracy, as trained": lambda s: s.column("accuracy_as_trained"),
+    "angle": lambda s: s.column("angle"),
+    "angle + flatness": lambda s: _added(s, "angle") + GAMMA * _added(s, "flatness"),
+    "accuracy + flatness": lambda s: _added(s, "accuracy") + GAMMA * _added(s, "flatness"),
+    "angle + accuracy": lambda s: _added(s, "angle") + _added(s, "accuracy"),
+    "params": lambda s: s.column("params"),
+    "macs": lambda s: s.column("macs"),
+    "synflow": lambda s: s.column("synflow"),
+    "snip": lambda s: s.column("snip"),
+    "grad_norm": lambda s: s.column("grad_norm"),
+    "naswot": lambda s: s.column("naswot"),
+}
+"""The measures that are compared: the paper's, their parts, and controls. "As trained" has the supernet's own BatchNorm
+statistics instead of recalibrated ones."""
+JOINED: dict[str, Score] = {
+    "loss & flatness": lambda s: rank_sum(-s.column("loss"), s.flatness()),
+    "loss & flat term": lambda s: rank_sum(-s.column("loss"), s.flatness(alpha=0.0)),
+    "params & loss": lambda s: rank_sum(s.column("params"), -s.column("loss")),
+    "params & flatness": lambda s: rank_sum(s.column("params"), s.flatness()),
+}
+"""Rank sums that show whether flatness adds to a control."""
+PAPERS = ("flatness", "accuracy", "angle", "angle + flatness", "accuracy + flatness")
+"""Those of the paper."""
+
+
+def mean_flatness(stored: Stored, noise: str) -> Array:
+    """Flatness averaged over all draws of a noise."""
+    about = stored.settings.noises[noise]
+    return np.mean([stored.flatness(noise, about.sigma, draw=draw) for draw in range(about.draws)], axis=0)
+
+
+def residual(values: Array, given: Array) -> Array:
+    """What of a value is not in the rank of another one: its rank less the average rank of its 20 neighbours there."""
+    order = np.argsort(given, kind="stable")
+    ranks = rank_sum(values)[order]
+    around = pd.Series(ranks).rolling(21, center=True, min_periods=1).mean().to_numpy()
+    result = np.empty_like(ranks)
+    result[order] = ranks - around
+    return result
+
+
+def _column(name: str) -> Score:
+    return lambda run: run.column(name)
+
+
+def _loss_at(noise: str, sigma: float) -> Score:
+    return lambda run: -run.losses(noise, (sigma,))[0]
+
+
+def _rise_to(noise: str, first: float, last: float) -> Score:
+    return lambda run: -run.rise(noise, first, last)
+
+
+def _mean_flatness(noise: str) -> Score:
+    return lambda run: mean_flatness(run, noise)
+
+
+def terms(settings: Settings201) -> dict[str, Score]:
+    """What new scores are built from, by name: every measure, and further readings of what was stored."""
+    made: dict[str, Score] = dict(MEASURES)
+    for name in ("flatness, depth term", "angle + flatness", "accuracy + flatness", "angle + accuracy"):
+        del made[name]
+    del made["macs"]  # in this space it orders architectures as params does
+    made |= {f"trained {name}": _column(f"trained_{name}") for name in UNTRAINED}
+    for noise, about in settings.noises.items():
+        low, high = about.sigma[0], about.sigma[-1]
+        made[f"loss at {high:g} ({noise})"] = _loss_at(noise, high)
+        made[f"rise to {high:g} ({noise})"] = _rise_to(noise, low, high)
+        if noise != CURVE:
+            made[f"flatness ({noise})"] = _mean_flatness(noise)
+    made["flatness at matched loss"] = lambda run: residual(run.flatness(), run.column("loss"))
+    return made

@@ -1,0 +1,95 @@
+"""The ``laboratory`` stage: which measures rank the architectures of NAS-Bench-201 as the benchmark does.
+
+It reads what the runs of a data set stored, passes nothing through a network, and leaves tables, pictures and one page.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from models.errors import GenasError
+from pipeline.config import data_root
+from pipeline.context import Context
+from pipeline.nasbench201.laboratory import combine, page, pictures, tables
+from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
+from pipeline.nasbench201.laboratory.judge import Judge, Part
+from pipeline.nasbench201.laboratory.ranking import Array
+from pipeline.nasbench201.laboratory.scores import MEASURES, PAPERS, Score, Stored, terms
+
+
+def stored(context: Context, dataset: str) -> list[Stored]:
+    """What the runs of a data set measured, in the order of ``params.yaml``.
+
+    Raises:
+        GenasError: a run has other architectures than the first.
+    """
+    laboratory, runs = context.params.nasbench201, []
+    for name, run in laboratory.runs.items():
+        if run.dataset == dataset:
+            table = pd.read_parquet(context.output_of("nasbench201", name) / "scores.parquet")
+            runs.append(Stored(table, laboratory.required))
+            if list(runs[0].table["architecture"]) != list(table["architecture"]):
+                raise GenasError(f"nasbench201 {name}: other architectures than the runs before it")
+    return runs
+
+
+def curved(run: Stored) -> Part:
+    """The architectures of which Hessian directions were taken."""
+    return np.flatnonzero(run.table["hessian_0_0"].notna())
+
+
+def chosen(context: Context, benchmark: pd.DataFrame) -> tuple[pd.DataFrame, str, Score]:
+    """The best rank sum on the search half of the first data set, judged by its first truth: the best thirty sums, the
+    first one's name, and itself."""
+    laboratory = context.params.nasbench201
+    home = next(iter(laboratory.laboratory))
+    runs, readings = stored(context, home), terms(laboratory.required)
+    truth = accuracy_of(benchmark, runs[0].table["architecture"], laboratory.laboratory[home].truths[0])
+    found = combine.search(runs, truth, readings).head(30)
+    name = str(found["score"][0])
+    return found, name, combine.summed(name.split(combine.JOIN), readings)
+
+
+def run(context: Context) -> dict[str, float]:
+    """Judge the measures of one data set; leaves tables, pictures and a page that shows them.
+
+    Raises:
+        GenasError: the benchmark's table is missing or wrong.
+    """
+    dataset, settings = context.axes["dataset"], context.params.nasbench201.required
+    benchmark, runs = load_benchmark(data_root() / settings.table), stored(context, dataset)
+    cells = runs[0].table["architecture"]
+    names = context.params.nasbench201.laboratory[dataset].truths
+    truths: dict[str, Array] = {name: accuracy_of(benchmark, cells, name) for name in names}
+    first, title = names[0], f"supernets on {dataset}"
+
+    def judges(part: Part = slice(None)) -> tables.Judges:
+        return {name: Judge(runs, truth, settings.top, settings.bootstrap, part) for name, truth in truths.items()}
+
+    whole = judges()
+    searched, best, score = chosen(context, benchmark)
+    made = {
+        "measures": tables.measures(whole),
+        "differences": tables.differences(whole),
+        "table_1": tables.table_1(whole[first], dataset),
+        "table_5": tables.table_5(whole),
+        "table_6": tables.table_6(whole),
+        "table_7": tables.table_7(whole, judges(curved(runs[0])) if settings.hessian else {}),
+        "figure_2": tables.figure_2(runs, truths[first], settings.top),
+        "searched": searched,
+        **tables.verdict(judges(combine.JUDGING), best, {best: score, **MEASURES}),
+    }
+    folder = context.out / "tables"
+    folder.mkdir(exist_ok=True)
+    for name, table in made.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    pictures.draw_measures(made["measures"], folder / "measures.png", title)
+    pictures.draw_losses(made["figure_2"], folder / "figure_2.png", f"{title}, by the accuracy on {first}")
+    pictures.draw_alpha(made["table_6"], folder / "table_6.png", title)
+    pictures.draw_scatter(runs[0], truths[first], folder / "scatter.png", f"{title}, the first seed, {first}")
+    page.write(folder / "page.md", dataset, made)
+    taus = whole[first]
+    metrics = {name: taus.tau(MEASURES[name]).value for name in (*PAPERS, *tables.CONTROLS)}
+    found = made["judged"].query("truth == @first and score == @best")["value"].iloc[0]
+    return {f"tau_{name.replace(' + ', '_')}": value for name, value in (metrics | {"found": float(found)}).items()}

@@ -1,0 +1,126 @@
+"""The tables of the laboratory, with the paper's numbers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+
+from pipeline.nasbench201.laboratory.judge import Judge
+from pipeline.nasbench201.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
+from pipeline.nasbench201.laboratory.ranking import Array
+from pipeline.nasbench201.laboratory.scores import CURVE, JOINED, MEASURES, Score, Stored
+
+CONTROLS = ("params", "loss")
+"""What a measure should beat to be worth its forward passes."""
+Judges = Mapping[str, Judge]
+"""By the name of the truth."""
+
+
+def measures(judges: Judges) -> pd.DataFrame:
+    """Every measure against every truth: tau-b, Spearman, precision of the top K, and what RLNAS reports of tau."""
+    rows = []
+    for truth, judge in judges.items():
+        for name, score in MEASURES.items():
+            rows += [
+                {"truth": truth, "measure": name, "statistic": statistic, **estimate.row(), "reported": reported}
+                for statistic, estimate, reported in (
+                    ("tau", judge.tau(score), RLNAS.get(name, {}).get(truth, _flatness(name, truth))),
+                    ("spearman", judge.spearman(score), np.nan),
+                    ("precision", judge.precision(score), np.nan),
+                )
+            ]
+    return pd.DataFrame(rows)
+
+
+def _flatness(name: str, truth: str) -> float:
+    return TABLE_5[2e-3, 1e-2, 2e-2].get(truth, np.nan) if name == "flatness" else np.nan
+
+
+def differences(judges: Judges) -> pd.DataFrame:
+    """By how much tau of each measure, and of rank sums with the controls, exceeds that of the controls."""
+    rows = []
+    for truth, judge in judges.items():
+        known = {name: judge.tau(score) for name, score in {**MEASURES, **JOINED}.items()}
+        for control in CONTROLS:
+            for name, estimate in known.items():
+                if name != control:
+                    about = {"truth": truth, "measure": name, "control": control}
+                    rows.append({**about, **estimate.less(known[control]).row()})
+    return pd.DataFrame(rows).drop(columns="spread")
+
+
+def verdict(judges: Judges, best: str, scores: Mapping[str, Score]) -> dict[str, pd.DataFrame]:
+    """What a score and the others are worth, and by how much it exceeds each of them, with the interval of that."""
+    judged, margins = [], []
+    for truth, judge in judges.items():
+        known = {name: judge.tau(score) for name, score in scores.items()}
+        judged += [{"truth": truth, "score": name, **estimate.row()} for name, estimate in known.items()]
+        for name, estimate in known.items():
+            if name != best:
+                margins.append({"truth": truth, "score": best, "other": name, **known[best].less(estimate).row()})
+    return {"judged": pd.DataFrame(judged), "margins": pd.DataFrame(margins).drop(columns="spread")}
+
+
+def table_1(judge: Judge, dataset: str) -> pd.DataFrame:
+    """Tau between angle and flatness."""
+    estimate = judge.agreement(MEASURES["angle"], MEASURES["flatness"])
+    return pd.DataFrame([{"dataset": dataset, **estimate.row(), "paper": TABLE_1.get(dataset, np.nan)}])
+
+
+def table_5(judges: Judges) -> pd.DataFrame:
+    """Tau of flatness by the set of sigmas."""
+    rows = []
+    for truth, judge in judges.items():
+        for sigma, paper in TABLE_5.items():
+            estimate = judge.tau(lambda run, sigma=sigma: run.flatness(CURVE, sigma))  # type: ignore[misc]
+            text = ", ".join(f"{one:g}" for one in sigma)
+            rows.append({"truth": truth, "sigma": text, **estimate.row(), "paper": paper.get(truth, np.nan)})
+    return pd.DataFrame(rows)
+
+
+def table_6(judges: Judges) -> pd.DataFrame:
+    """Tau of flatness by alpha."""
+    rows = []
+    for truth, judge in judges.items():
+        for alpha, paper in TABLE_6.items():
+            estimate = judge.tau(lambda run, alpha=alpha: run.flatness(alpha=alpha))  # type: ignore[misc]
+            reported = paper if truth == "cifar10" else np.nan
+            rows.append({"truth": truth, "alpha": alpha, **estimate.row(), "paper": reported})
+    return pd.DataFrame(rows)
+
+
+def table_7(whole: Judges, sampled: Judges) -> pd.DataFrame:
+    """Tau of flatness by where noise acts and where it points; the Hessian's directions on a sample, beside which
+    random ones stand on the same sample."""
+    ways: dict[tuple[str, str], Score] = {
+        ("all", "random"): lambda run: run.flatness(),
+        ("cells", "random"): lambda run: run.flatness("cells"),
+        ("all", "hessian"): lambda run: run.flatness("hessian"),
+    }
+    rows = []
+    for judges, wanted in ((whole, ("random",)), (sampled, ("random", "hessian"))):
+        for truth, judge in judges.items():
+            for (position, direction), score in ways.items():
+                if direction in wanted:
+                    paper = TABLE_7[position, direction] if truth == "cifar10" else np.nan
+                    about = {"truth": truth, "architectures": len(judge.truth)}
+                    about |= {"position": position, "direction": direction}
+                    rows.append({**about, **judge.tau(score).row(), "paper": paper})
+    return pd.DataFrame(rows)
+
+
+def figure_2(runs: Sequence[Stored], truth: Array, top: int) -> pd.DataFrame:
+    """Mean loss, over runs, of the K best, middle and worst architectures in truth by sigma; the first sigma is 0."""
+    order = np.argsort(truth, kind="stable")
+    middle = (len(order) - top) // 2
+    groups = {"bottom": order[:top], "middle": order[middle : middle + top], "top": order[-top:]}
+    sigma = runs[0].settings.noises[CURVE].sigma
+    losses = np.mean([np.vstack([run.column("loss"), run.losses(CURVE, sigma)]) for run in runs], axis=0)
+    rows = [
+        {"group": name, "sigma": deviation, "loss": float(loss[group].mean())}
+        for name, group in groups.items()
+        for deviation, loss in zip((0.0, *sigma), losses, strict=True)
+    ]
+    return pd.DataFrame(rows)

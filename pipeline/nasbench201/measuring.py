@@ -1,0 +1,124 @@
+"""The ``nasbench201`` stage: everything that is measured of architectures in one supernet of NAS-Bench-201.
+
+Nothing is judged here. What is kept of each architecture is plain: losses under each noise, accuracies, angles, costs,
+so that any score made of them, and any table, is arithmetic on this stage's output
+(:mod:`pipeline.nasbench201.laboratory`).
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from models.errors import GenasError
+from models.spaces.nasbench201.cell import Cell201, all_cells
+from models.spaces.nasbench201.cost import nasbench201_cost
+from pipeline import measures
+from pipeline.config import FlatnessParams
+from pipeline.context import Context
+from pipeline.data.reading.halves import load_search_data
+from pipeline.machine.resume import Scratch
+from pipeline.measures.flatness import draw_losses
+from pipeline.nasbench201.network import load, weights_folder
+from pipeline.probe.fast import make_probe
+from pipeline.scoring.early import Sight
+from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
+from pipeline.supernet.weights import INITIAL, TRAINED
+
+UNTRAINED = ("synflow", "snip", "grad_norm", "naswot")
+"""The measures that ask for no training."""
+MEASURES = ("accuracy", "angle", "params", "macs", *UNTRAINED)
+"""What is taken of every architecture beside its losses; accuracy keeps the loss beside itself."""
+HESSIAN = "hessian"
+"""The noise along the Hessian's eigenvector, of a few architectures alone."""
+DRAWN = 201
+"""Seed of the sample, the same for all runs."""
+
+
+def sample(count: int | None) -> list[Cell201]:
+    """Architectures spread evenly along the number of parameters, in that order: one from each of ``count`` strata of
+    equal size. None takes all 15,625."""
+    cells = sorted(all_cells(), key=lambda cell: (nasbench201_cost(cell).params, cell))
+    if count is None:
+        return cells
+    if count > len(cells):
+        raise GenasError(f"nasbench201.settings.architectures: {count} of {len(cells)}")
+    edges = np.linspace(0, len(cells), count + 1).astype(int)
+    rng = np.random.default_rng(DRAWN)
+    return [cells[rng.integers(first, last)] for first, last in pairwise(edges)]
+
+
+def hessian_sample(cells: list[Cell201], count: int) -> list[Cell201]:
+    """As many of them, evenly spread."""
+    return [cells[i] for i in np.linspace(0, len(cells) - 1, min(count, len(cells))).astype(int)]
+
+
+def columns(noise: str, losses: list[list[float]]) -> dict[str, float]:
+    """Mean losses (draws, sigmas) under the names ``<noise>_<draw>_<sigma>``."""
+    return {f"{noise}_{draw}_{i}": loss for draw, row in enumerate(losses) for i, loss in enumerate(row)}
+
+
+def make_scorer(context: Context, request: Request) -> Score:
+    """A function that measures everything of one architecture of the row's supernet."""
+    settings = context.params.nasbench201.required
+    data = load_search_data(context, settings.supernet)
+    initial, trained = load(context, data.num_classes)
+    seed, own = int(context.axes["seed"]), settings.measures
+    # The plain scorer writes statistics into its network, and these are to stay.
+    untouched = own.model_copy(update={"recalibrate": "none"})
+    as_trained = make_probe(deepcopy(trained), data, untouched, seed)
+    probe = make_probe(trained, data, own, seed, initial)
+    # Measures that ask for no training, of trained weights: whether training makes them better.
+    after = make_probe(trained, data, own, seed, deepcopy(trained))
+    along = own.flatness.model_copy(update={"direction": "hessian", "draws": 1})
+    curved = set(hessian_sample(sample(settings.architectures), settings.hessian))
+
+    def losses(cell: Cell201, name: str, noise: FlatnessParams) -> dict[str, float]:
+        probe.params = own.model_copy(update={"flatness": noise})
+        return columns(name, draw_losses(probe, cell))
+
+    def taken(cell: Cell201) -> dict[str, Any]:
+        raw = measures.take(as_trained, cell, ["accuracy"])
+        values = {f"{name}_as_trained": value for name, value in raw.items()}
+        values |= measures.take(probe, cell, request.names)
+        values |= {f"trained_{name}": value for name, value in measures.take(after, cell, UNTRAINED).items()}
+        for name, noise in settings.noises.items():
+            values |= losses(cell, name, noise)
+        return values | (losses(cell, HESSIAN, along) if cell in curved else {})
+
+    def score(architecture: Cell201, bar: Sight | None = None) -> Values:
+        return {"architecture": str(architecture), **attempt(lambda: taken(architecture), request.names)}
+
+    return score
+
+
+def run(context: Context) -> dict[str, float]:
+    """Measure the sample; leaves a table with a row for each architecture.
+
+    Raises:
+        GenasError: more architectures are asked for than there are, or one could not be measured.
+    """
+    settings, folder = context.params.nasbench201.required, weights_folder(context)
+    cells = sample(settings.architectures)
+    scratch = Scratch(context, settings, [folder / INITIAL, folder / TRAINED])
+    rows = scratch.records("scores.jsonl")
+    with (
+        scoring(context, MEASURES, make=make_scorer, folder=folder) as score_all,
+        tqdm(total=len(cells), initial=len(rows), unit="cell", disable=None) as bar,
+    ):
+        for values in score_all(cells[len(rows) :]):
+            scratch.append("scores.jsonl", values)
+            rows.append(values)
+            bar.update()
+    table = pd.DataFrame(rows).drop(columns="score")
+    failed = table[table["error"] != ""]
+    if len(failed):
+        raise GenasError(f"{failed.iloc[0]['architecture']}: {failed.iloc[0]['error']} ({len(failed)} in all)")
+    table.drop(columns="error").to_parquet(context.out / "scores.parquet", index=False)
+    scratch.close()
+    return {"architectures": len(table), **{name: float(table[name].mean()) for name in ("accuracy", "loss")}}

@@ -1,0 +1,35 @@
+"""The supernet of a row of NAS-Bench-201: before training, and as training left it."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from models.spaces.nasbench201.network import NasBench201
+from pipeline.context import Context
+from pipeline.data.reading.halves import memory_format
+from pipeline.supernet.weights import load_pair
+
+
+def build(context: Context, num_classes: int) -> NasBench201:
+    """The supernet of a row before training; its weights depend only on the seed."""
+    torch.manual_seed(int(context.axes["seed"]))
+    params = context.params.nasbench201.required.supernet
+    network = NasBench201(num_classes, params.channels, params.cells)
+    return network.to(context.device).to(memory_format=memory_format(params))
+
+
+def weights_folder(context: Context) -> Path:
+    """Where the supernet of the row is."""
+    return context.output_of("supernet201", context.row)
+
+
+def load(context: Context, num_classes: int) -> tuple[NasBench201, NasBench201]:
+    """The row's initial and trained supernet.
+
+    Raises:
+        GenasError: the weights are of another shape than ``params.yaml`` says.
+    """
+    return load_pair(partial(build, context, num_classes), weights_folder(context))

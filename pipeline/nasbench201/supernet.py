@@ -1,0 +1,37 @@
+"""The ``supernet201`` stage: the one-shot network of NAS-Bench-201, trained as that of the DARTS space is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+import numpy as np
+
+from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, random_cell
+from pipeline.context import Context
+from pipeline.nasbench201.network import build
+from pipeline.supernet.training import train
+
+
+def uniform(rng: np.random.Generator) -> Iterator[Cell201]:
+    """Paths drawn uniformly."""
+    while True:
+        yield random_cell(rng)
+
+
+def fair(rng: np.random.Generator) -> Iterator[Cell201]:
+    """Paths in rounds of five, in which each operation of each edge has one turn (Chu et al., FairNAS, 2021)."""
+    while True:
+        turns = rng.permuted(np.tile(np.arange(len(OPERATIONS)), (len(EDGES), 1)), axis=1)
+        for turn in turns.T:
+            yield Cell201(tuple(OPERATIONS[i] for i in turn))
+
+
+DRAWS = {"uniform": uniform, "fair": fair}
+
+
+def run(context: Context) -> dict[str, float]:
+    """Train one supernet; leaves initial and trained weights and the history."""
+    settings = context.params.nasbench201.required
+    draw = DRAWS[settings.supernet.sampling]
+    return train(context, partial(build, context), settings.supernet, settings.measures, draw)

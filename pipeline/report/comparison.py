@@ -1,0 +1,73 @@
+"""The paper's Tables 2, 3, 4 and 8 with our rows beside its lines, as frames: what the report prints and keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.config import Params
+from pipeline.report.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside
+from pipeline.results import board as results
+from pipeline.results import records
+
+COST = ("params", "macs")
+TABLES = {
+    "table2": ("Table 2: search metrics", TABLE_2, (*COST, "top1", "top5")),
+    "table3": ("Table 3: published cells and methods", TABLE_3, (*COST, "top1", "top5")),
+    "table4": (
+        "Table 4: distribution shift and other tasks",
+        TABLE_4,
+        (*COST, "v2_top1", "a_top1", "o_aupr", "ap", "miou"),
+    ),
+}
+"""Each table's title, the paper's lines and its columns."""
+
+GAMMA_COLUMNS = ("flatness_share", "top1", "top5")
+
+
+def pairs(ours: dict[str, float], paper: dict[str, float], columns: tuple[str, ...]) -> dict[str, float | None]:
+    """Each column with ours and, behind it, the paper's value; None where there is none."""
+    found: dict[str, float | None] = {}
+    for name in columns:
+        found |= {name: ours.get(name), f"paper_{name}": paper.get(name)}
+    return found
+
+
+def compared(params: Params, board: results.Board, lines: tuple[Line, ...], columns: tuple[str, ...]) -> pd.DataFrame:
+    """One line for each of our rows that stands beside a line of the paper, or for that line alone.
+
+    Columns: ``searched_on``, ``method``, ``row``, ``cell``, ``state`` (empty, or why there is nothing), then
+    ``params``, ``paper_params`` and so on.
+    """
+    rows: list[dict[str, Any]] = []
+    for line, matching in beside(params, lines):
+        absent = "not run" if line.zoo or line.measure else "not run, its cell is not published"
+        for row in matching or [""]:
+            ours, cell = board.get(row, {}), params.rows[row].cell if row else ""
+            state = ("" if ours else "not run") if row else absent
+            about = {"searched_on": line.dataset, "method": line.method, "row": row, "cell": cell, "state": state}
+            rows.append({**about, **pairs(ours, line.values, columns)})
+    return pd.DataFrame(rows)
+
+
+def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
+    """Table 8: one line for each row of the stage ``rerank``, with the retrained row of its cell where there is one."""
+    rows: list[dict[str, Any]] = []
+    for searched in params.matrix.rerank.search:
+        for gamma in params.matrix.rerank.gamma:
+            key, paper = ("rerank", f"{searched}-{gamma}"), TABLE_8.get(float(gamma), {})
+            cells = {"/".join(key)}
+            if gamma == params.metrics[params.searches[searched]].terms["flatness"]:
+                cells.add(f"search/{searched}")  # the search's own gamma has the search's own winner
+            for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
+                ours = {**board.get(name, {}), **records.metrics(root, key)}
+                rows.append({"search": searched, "gamma": gamma, "row": name, **pairs(ours, paper, GAMMA_COLUMNS)})
+    return pd.DataFrame(rows, columns=["search", "gamma", "row", *pairs({}, {}, GAMMA_COLUMNS)])
+
+
+def tables(params: Params, root: Path, board: results.Board) -> dict[str, pd.DataFrame]:
+    """All of them by name, ``table2`` to ``table8``."""
+    found = {name: compared(params, board, lines, columns) for name, (_, lines, columns) in TABLES.items()}
+    return {**found, "table8": gammas(params, root, board)}

@@ -1,0 +1,104 @@
+"""From decoded images to network input: the transforms of training and of evaluation.
+
+``timm`` resizes with Pillow. ``official`` is what the released ImageNet weights were trained with: a square crop
+without aspect jitter, PCA lighting noise, and every resize by OpenCV.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+from timm.data import create_transform
+from torch import Tensor
+from torchvision import transforms
+
+from models.networks.checkpoint import Preprocessing
+from pipeline.config import RecipeParams
+
+PCA_VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
+"""Eigenvalues of the covariance of ImageNet's RGB pixels in [0, 1] (Krizhevsky et al., 2012, Section 4.1)."""
+PCA_VECTORS = torch.tensor(
+    [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
+)
+"""The eigenvectors, one a column."""
+LIGHTING = 0.1
+"""Standard deviation of the official PCA noise, in units of the eigenvalues."""
+
+
+def opencv_resize(image: Image.Image, width: int, height: int) -> Image.Image:
+    """The RGB image at another size, bilinear without antialiasing, as OpenCV does it."""
+    return Image.fromarray(cv2.resize(np.asarray(image), (width, height), interpolation=cv2.INTER_LINEAR))
+
+
+def square_crop(image: Image.Image, size: int, scale_min: float) -> Image.Image:
+    """A random square of ``scale_min`` to 1 of the image's area, or the largest central one where ten draws do not fit,
+    at ``size`` x ``size`` pixels."""
+    top, left, height, width = transforms.RandomResizedCrop.get_params(image, [scale_min, 1.0], [1.0, 1.0])
+    return opencv_resize(image.crop((left, top, left + width, top + height)), size, size)
+
+
+def lighting(pixels: Tensor) -> Tensor:
+    """Pixels (3, H, W) in [0, 1] with one random shift of their colour along the principal components of ImageNet."""
+    shift = PCA_VECTORS @ (torch.randn(3) * LIGHTING * PCA_VALUES)
+    return pixels + shift[:, None, None]
+
+
+def shorter_side(image: Image.Image, size: int) -> Image.Image:
+    """The image with its shorter side at ``size`` pixels, by OpenCV."""
+    scale = size / min(image.size)
+    return opencv_resize(image, *(int(side * scale + 0.5) for side in image.size))
+
+
+def train_transform(recipe: RecipeParams, preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+    """From an image to an augmented tensor (3, size, size), drawn from the generators of torch, numpy and Python."""
+    size = preprocessing.size
+    if recipe.preprocessing == "official":
+        return transforms.Compose(
+            [
+                transforms.Lambda(lambda image: square_crop(image, size, recipe.crop_scale_min)),
+                transforms.RandomHorizontalFlip(0.5 if recipe.flip else 0.0),
+                transforms.ToTensor(),
+                transforms.Lambda(lighting),
+                transforms.Normalize(preprocessing.mean, preprocessing.std),
+            ]
+        )
+    return create_transform(
+        (3, size, size),
+        is_training=True,
+        scale=(recipe.crop_scale_min, 1.0),
+        hflip=0.5 if recipe.flip else 0.0,
+        color_jitter=recipe.color_jitter or None,
+        auto_augment=recipe.auto_augment,
+        re_prob=recipe.random_erasing,
+        re_mode="pixel",
+        interpolation=preprocessing.interpolation,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+    )
+
+
+def evaluation_transform(preprocessing: Preprocessing) -> Any:
+    """Resize, centre crop and normalisation as the network was trained for; gives (3, size, size)."""
+    size = preprocessing.size
+    if preprocessing.resize == "opencv":
+        return transforms.Compose(
+            [
+                transforms.Lambda(lambda image: shorter_side(image, round(size / preprocessing.crop_pct))),
+                transforms.CenterCrop(size),
+                transforms.ToTensor(),
+                transforms.Normalize(preprocessing.mean, preprocessing.std),
+            ]
+        )
+    return create_transform(
+        (3, size, size),
+        is_training=False,
+        interpolation=preprocessing.interpolation,
+        mean=preprocessing.mean,
+        std=preprocessing.std,
+        crop_pct=preprocessing.crop_pct,
+    )

@@ -1,0 +1,91 @@
+"""Evolution over architectures (Section 3.2; official search.py), apart from what a candidate is worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from models.errors import GenasError
+from models.spaces.darts.cost import imagenet_cost
+from models.spaces.darts.genotype import Genotype, cross, mutate, random_genotype
+from pipeline import measures
+from pipeline.config import MeasureParams, MetricParams, SearchParams
+from pipeline.search.candidates import Candidate
+
+PATIENCE = 100
+"""Proposals tried for each one that is wanted."""
+
+
+def allowed(genotype: Genotype, params: SearchParams) -> bool:
+    """Whether an architecture keeps to ``max_params`` and ``max_macs``."""
+    if params.max_params is None and params.max_macs is None:
+        return True
+    cost = imagenet_cost(genotype)
+    return cost.params <= (params.max_params or math.inf) and cost.macs <= (params.max_macs or math.inf)
+
+
+def propose(
+    parents: list[Genotype], seen: set[Genotype], params: SearchParams, rng: np.random.Generator
+) -> list[Genotype]:
+    """The next population: mutated and crossed parents, filled up at random, never an architecture seen before.
+
+    Args:
+        parents: best first; empty in the first generation and in random search.
+        seen: every architecture proposed so far; grows by those returned.
+        params: sizes, probabilities and limits.
+        rng: the generation's source of randomness.
+
+    Raises:
+        GenasError: the limits leave too few architectures.
+    """
+    population: list[Genotype] = []
+
+    def add(make: Callable[[], Genotype], wanted: int) -> None:
+        for _ in range(PATIENCE * max(0, wanted - len(population))):
+            if len(population) >= wanted:
+                return
+            child = make()
+            if child not in seen and allowed(child, params):
+                seen.add(child)
+                population.append(child)
+
+    def pick() -> Genotype:
+        return parents[int(rng.integers(len(parents)))]
+
+    if parents:
+        p = params.mutation_probability
+        add(lambda: mutate(pick(), rng, p, params.mutate_cells), params.mutated)
+        add(lambda: cross(pick(), pick(), rng), len(population) + params.crossed)
+    add(lambda: random_genotype(rng), params.population)
+    if len(population) < params.population:
+        limits = f"max_params {params.max_params}, max_macs {params.max_macs}"
+        raise GenasError(f"search: hardly any architecture keeps to {limits}; found {len(population)}")
+    return population
+
+
+def rate(candidates: Sequence[Candidate], metric: MetricParams, params: MeasureParams) -> None:
+    """Set every candidate's ``score``: None in quarantine and where it was dropped, else what the metric makes of all
+    those measured."""
+    sound = [candidate for candidate in candidates if not candidate["error"] and not candidate.get("dropped")]
+    values = {name: [candidate[name] for candidate in sound] for name in metric.terms}
+    for candidate, score in zip(sound, measures.combine(values, metric, params), strict=True):
+        candidate["score"] = float(score)
+
+
+def best_of(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
+    """The best scored candidates, best first; ties by encoding, quarantined ones never."""
+    scored = [c for c in candidates if c["score"] is not None]
+    return sorted(scored, key=lambda c: (-c["score"], c["encoding"]))[:count]
+
+
+def summary(candidates: Sequence[Candidate], generation: int) -> dict[str, float]:
+    """A history row: best so far, and median and worst of this generation's scores."""
+    scores = [c["score"] for c in candidates if c["generation"] == generation and c["score"] is not None]
+    best = best_of(candidates, 1)
+    return {
+        "best": best[0]["score"] if best else math.nan,
+        "median": float(np.median(scores)) if scores else math.nan,
+        "worst": min(scores, default=math.nan),
+    }

@@ -1,0 +1,94 @@
+"""The ``search`` stage: evolution over a trained supernet under one metric (Section 3.1 and 3.2; official search.py).
+
+Random generators are seeded by (seed, generation), so a killed search goes on from its last generation and ends with
+the same candidates, however many processes score them.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from models.errors import GenasError
+from models.spaces.darts.genotype import Genotype
+from pipeline.context import Context
+from pipeline.drawing import pictures
+from pipeline.machine.resume import Scratch
+from pipeline.scoring.early import Sight
+from pipeline.scoring.measuring import SIGHT, scoring
+from pipeline.search.candidates import Candidate, leave_winner, spelled, write_candidates
+from pipeline.search.evolution import best_of, propose, rate, summary
+from pipeline.supernet.network import weights_folder
+from pipeline.supernet.weights import INITIAL, TRAINED
+
+
+def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[dict[str, float]]]:
+    """All candidates in the order of their scoring, and the history by generation."""
+    params, seed = context.params.search, int(context.axes["seed"])
+    metric = context.params.metrics[context.axes["metric"]]
+    state = scratch.load("state.pt") or {"candidates": [], "history": [], "sights": {}}
+    candidates, history = state["candidates"], state["history"]
+    sights = {name: Sight.from_tensors(*parts) for name, parts in state["sights"].items()}
+    seen = {Genotype.decode(c["encoding"]) for c in candidates}
+    with (
+        scoring(context, tuple(metric.terms), metric) as score_all,
+        tqdm(total=params.generations * params.population, initial=len(candidates), unit="cell", disable=None) as bar,
+    ):
+        for generation in range(len(history), params.generations):
+            rng = np.random.default_rng([seed, 4, generation])
+            best = best_of(candidates, params.parents)
+            elders = best if metric.strategy == "evolution" else []
+            population = propose([Genotype.decode(c["encoding"]) for c in elders], seen, params, rng)
+            to_reach = sights.get(spelled(best[-1]["encoding"])) if len(best) == params.parents else None
+            for genotype, values in zip(population, score_all(population, to_reach), strict=True):
+                candidate = {"encoding": list(genotype.encode()), "generation": generation, **values}
+                if SIGHT in candidate:
+                    sights[spelled(candidate["encoding"])] = candidate.pop(SIGHT)
+                candidates.append(candidate)
+                bar.update()
+            rate(candidates, metric, context.params.measures)
+            row = summary(candidates, generation)
+            history.append({"generation": generation, **row})
+            context.log(generation, row)
+            parents = {spelled(one["encoding"]) for one in best_of(candidates, params.parents)}
+            sights = {name: sight for name, sight in sights.items() if name in parents}  # no other can come back
+            parts = {name: sight.as_tensors() for name, sight in sights.items()}
+            scratch.save("state.pt", {"candidates": candidates, "history": history, "sights": parts})
+    return candidates, history
+
+
+def run(context: Context) -> dict[str, float]:
+    """Search with one metric; leaves the winner, every candidate with every term, the history and pictures.
+
+    Raises:
+        GenasError: every candidate ended in quarantine, the limits leave too few architectures, or early decisions are
+            asked for a metric that has no score of one candidate alone.
+    """
+    weights = weights_folder(context)
+    metric = context.axes["metric"]
+    if context.params.search.early and context.params.metrics[metric].combine == "rank":
+        raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")
+    settings = {
+        "search": context.params.search,
+        "measures": context.params.measures,
+        "metric": context.params.metrics[metric],
+        "supernet": context.params.supernet,
+    }
+    scratch = Scratch(context, settings, [weights / INITIAL, weights / TRAINED])
+    candidates, history = evolve(context, scratch)
+    if not best_of(candidates, 1):
+        raise GenasError(
+            f"search {context.row}: no candidate could be scored, the first failed with {candidates[0]['error']}"
+        )
+    metrics = leave_winner(context, best_of(candidates, 1)[0], metric=metric)
+    table = write_candidates(context.out / "candidates.parquet", candidates)
+    frame = pd.DataFrame(history)
+    frame.to_csv(context.out / "history.csv", index=False)
+    losses = pictures.finalist_losses(table, context.params.measures.flatness.sigma)
+    pictures.draw_search(frame, context.out / "search.png", context.row, losses)
+    scratch.close()
+    counts = {"candidates": len(candidates), "quarantined": sum(bool(c["error"]) for c in candidates)}
+    if context.params.search.early:
+        counts["dropped"] = sum(bool(c.get("dropped")) for c in candidates)
+    return {**metrics, **counts}

@@ -1,0 +1,215 @@
+"""Training a one-shot network, whatever its space: one path at a time.
+
+Each step draws a path uniformly and trains it alone (Section 3.1; official train_supernet). The path stream, the data
+order and the augmentation of an epoch depend only on (seed, epoch), so a run that was killed goes on from its last
+epoch and ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from models.spaces.base.oneshot import Architecture, OneShot
+from models.spaces.base.weights import save_weights
+from pipeline.config import MeasureParams, TrainingParams
+from pipeline.context import Context
+from pipeline.data.reading.halves import SearchData, load_search_data
+from pipeline.machine.data_parallel import average, parallel, share, weight
+from pipeline.machine.distributed import leader, size
+from pipeline.machine.resume import Scratch
+from pipeline.probe.fast import make_probe
+from pipeline.probe.plain import Probe
+from pipeline.supernet.augmentation import Augmentation
+from pipeline.supernet.one_vector import flatten
+from pipeline.supernet.weights import INITIAL, TRAINED
+
+Draw = Callable[[np.random.Generator], Iterator[Architecture]]
+"""How the paths of an epoch are drawn, one a step."""
+
+
+def random_labels(data: SearchData, seed: int) -> SearchData:
+    """The data with a random class for each training image, the same in every epoch (RLNAS, Zhang et al., 2021).
+
+    Held-out images keep their labels.
+    """
+    drawn = np.random.default_rng([seed, 7]).integers(data.num_classes, size=len(data.train_labels))
+    return data._replace(train_labels=torch.from_numpy(drawn).to(data.train_labels.device))
+
+
+def cosine(epoch: int, params: TrainingParams) -> float:
+    """Learning rate of an epoch (from 0): cosine from ``learning_rate`` to ``learning_rate_min``.
+
+    The official loop steps its schedule at the start of each epoch, so the first epoch already stands at t = 1.
+    """
+    span = params.learning_rate - params.learning_rate_min
+    return params.learning_rate_min + span * (1 + math.cos(math.pi * (epoch + 1) / params.epochs)) / 2
+
+
+def train_step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    architecture: Architecture,
+    params: TrainingParams,
+    batch: int | None = None,
+) -> Tensor:
+    """One step on one path; returns its loss, a scalar without graph.
+
+    Args:
+        network: in training mode, perhaps wrapped.
+        optimizer: its :func:`make_optimizer`.
+        images, labels: (n, C, H, W), augmented, and (n,); this process's share of the batch.
+        architecture: the path.
+        params: the stage's.
+        batch: images in the batch of all processes together, where there are several.
+    """
+    # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay"),
+    # as they did on the PyTorch that the official code was written for.
+    optimizer.zero_grad(set_to_none=params.unselected == "freeze")
+    with torch.autocast(images.device.type, torch.bfloat16, enabled=params.amp):
+        loss = F.cross_entropy(network(images, architecture), labels)
+    loss = loss * weight(len(labels), batch or len(labels))
+    loss.backward()
+    trained = [one for group in optimizer.param_groups for one in group["params"]]
+    nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
+    optimizer.step()
+    return loss.detach()
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    data: SearchData,
+    params: TrainingParams,
+    seed: int,
+    epoch: int,
+    draw: Draw,
+) -> float:
+    """One epoch of single-path training; returns the mean training loss of its steps."""
+    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1, epoch]).generate_state(1)[0]))
+    paths = draw(np.random.default_rng([seed, 2, epoch]))
+    device, count = data.train_images.device, len(data.train_labels)
+    order = torch.randperm(count, generator=generator).to(device)
+    augmentation = Augmentation.draw(count, params, generator, device)
+    total, steps = torch.zeros((), device=device), 0
+    network.train()
+    for start in range(0, count, params.batch_size):
+        part = slice(start, start + params.batch_size)
+        index = order[part]
+        if len(index) < 2 * size():  # BatchNorm needs two images
+            continue
+        images = share(augmentation.of(part)(data.train_images[index]))
+        labels = share(data.train_labels[index])
+        loss = train_step(network, optimizer, images, labels, next(paths), params, len(index))
+        total, steps = total + loss, steps + 1
+    return float(average(total / steps))
+
+
+def make_optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.SGD:
+    """SGD over the network's parameters, before :func:`~pipeline.machine.distributed.parallel` wraps it.
+
+    Where unselected operations decay, gradients are zeros from here on, not none; the fast trainer keeps them all in
+    one vector.
+    """
+    parameters = list(network.parameters())
+    if params.unselected == "decay":
+        if params.trainer == "fast":
+            parameters = [flatten(network)]
+        else:
+            for parameter in parameters:
+                parameter.grad = torch.zeros_like(parameter)
+    return torch.optim.SGD(
+        parameters,
+        params.learning_rate,
+        momentum=params.momentum,
+        weight_decay=params.weight_decay,
+        foreach=True,  # thousands of small tensors: one call for all of them
+    )
+
+
+def validate(probe: Probe, paths: Sequence[Architecture]) -> dict[str, float]:
+    """Mean loss and top-1 (percent) of fixed architectures after BatchNorm recalibration."""
+    results = []
+    for path in paths:
+        probe.recalibrate(path)
+        results.append(probe.evaluate(path))
+    loss, accuracy = np.mean(results, axis=0)
+    return {"loss": float(loss), "top1": 100 * float(accuracy)}
+
+
+def train(
+    context: Context,
+    build: Callable[[int], OneShot[Any]],
+    params: TrainingParams,
+    measures: MeasureParams,
+    draw: Draw,
+) -> dict[str, float]:
+    """Train a one-shot network; leaves initial and trained weights and the history.
+
+    Args:
+        context: the row, whose axes are a data set and a seed.
+        build: the network before training, for a number of classes.
+        params: how it is trained.
+        measures: how fixed architectures are validated on the way.
+        draw: the paths.
+    """
+    seed = int(context.axes["seed"])
+    data = load_search_data(context, params)
+    if params.labels == "random":
+        data = random_labels(data, seed)
+    network = build(data.num_classes)
+    if leader():
+        save_weights(context.out / INITIAL, network)
+    optimizer = make_optimizer(network, params)
+    trained = parallel(network, unused=True)
+    inputs = [context.output_of("data", context.axes["dataset"]) / "manifest.json"]
+    scratch = Scratch(context, {"supernet": params, "measures": measures}, inputs)
+    state = scratch.load("state.pt") or {"epoch": 0, "history": []}
+    if state["epoch"]:
+        network.load_state_dict(state["network"])
+        optimizer.load_state_dict(state["optimizer"])
+    history: list[dict[str, float]] = state["history"]
+    held = data._replace(
+        held_images=data.held_images[: params.validate_images], held_labels=data.held_labels[: params.validate_images]
+    )
+    paths = list(islice(draw(np.random.default_rng([seed, 3])), params.validate_paths))
+
+    epochs = range(state["epoch"], params.epochs)
+    for epoch in tqdm(
+        epochs, "supernet", params.epochs, initial=state["epoch"], unit="epoch", disable=None if leader() else True
+    ):
+        for group in optimizer.param_groups:
+            group["lr"] = cosine(epoch, params)
+        values = {
+            "train_loss": train_epoch(trained, optimizer, data, params, seed, epoch, draw),
+            "lr": cosine(epoch, params),
+        }
+        if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
+            values |= validate(make_probe(network, held, measures, seed), paths)
+        history.append({"epoch": epoch + 1, **values})
+        context.log(epoch + 1, values)
+        scratch.save(
+            "state.pt",
+            {
+                "epoch": epoch + 1,
+                "network": network.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "history": history,
+            },
+        )
+    if leader():
+        save_weights(context.out / TRAINED, network)
+        pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
+    scratch.close()
+    return {name: history[-1][name] for name in ("loss", "top1", "train_loss")}

@@ -1,0 +1,34 @@
+"""The weights that a supernet's training leaves, as the stages read them that look into the supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from safetensors.torch import load_file
+from torch import nn
+
+from models.spaces.base.weights import load_state
+
+INITIAL, TRAINED = "initial.safetensors", "trained.safetensors"
+"""Before and after training."""
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def load_pair(build: Callable[[], Network], folder: Path) -> tuple[Network, Network]:
+    """The initial and the trained network in a folder, the latter with the BatchNorm statistics that training left.
+
+    Args:
+        build: a network whose weights may be anything.
+        folder: where training left them.
+
+    Raises:
+        GenasError: the weights are of another shape than the network.
+    """
+    pair = []
+    for name in (INITIAL, TRAINED):
+        network = build()
+        load_state(network, load_file(str(folder / name)), folder / name)
+        pair.append(network)
+    return pair[0], pair[1]

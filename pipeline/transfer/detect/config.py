@@ -1,0 +1,161 @@
+"""Detectron2's own RetinaNet configuration, with the few lines replaced that another backbone and other data need.
+
+``docs/transfer.md`` has every line and its reason.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+
+from models.errors import GenasError
+from models.networks.checkpoint import read_header
+from models.networks.detectron2 import BUILDER, add_genas_config
+from pipeline.config import DetectParams
+
+with warnings.catch_warnings():
+    # It imports pkg_resources, which warns of its own end; the project pins the setuptools that still has it.
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated", category=UserWarning)
+    from detectron2 import model_zoo
+
+UNREAD = (
+    "MODEL.META_ARCHITECTURE",
+    "SOLVER.REFERENCE_WORLD_SIZE",
+    "DATALOADER.SAMPLER_TRAIN",
+    "DATASETS.TRAIN_REPEAT_FACTOR",
+    "TEST.EVAL_PERIOD",
+    "TEST.PRECISE_BN.ENABLED",
+    "TEST.AUG.ENABLED",
+    "OUTPUT_DIR",
+    "SOLVER.CHECKPOINT_PERIOD",
+)
+"""Keys that this stage does not act on; an override of one would be silently without effect, so it is refused."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the configuration takes from this row: its network file, its registered data, where it runs."""
+
+    checkpoint: Path
+    train: str
+    val: str
+    classes: int
+    device: torch.device
+
+
+def base_config(base: str) -> CfgNode:
+    """A configuration of Detectron2's model zoo, with this project's own node added.
+
+    Raises:
+        GenasError: no such configuration, or it is not a RetinaNet.
+    """
+    # The framework reads its own file with yaml.unsafe_load and warns of it on every run.
+    reader = logging.getLogger("fvcore.common.config")
+    level = reader.level
+    reader.setLevel(logging.ERROR)
+    try:
+        if not base.endswith(".yaml"):
+            raise RuntimeError
+        cfg = model_zoo.get_config(base)
+    except RuntimeError:
+        example = "COCO-Detection/retinanet_R_50_FPN_1x.yaml"
+        raise GenasError(
+            f"detect.base: {base!r} is not in Detectron2's model zoo, expected a name like {example}"
+        ) from None
+    finally:
+        reader.setLevel(level)
+    if cfg.MODEL.META_ARCHITECTURE != "RetinaNet":
+        raise GenasError(f"detect.base: {base} is a {cfg.MODEL.META_ARCHITECTURE}, expected a RetinaNet")
+    add_genas_config(cfg)
+    return cfg
+
+
+def replaced_lines(params: DetectParams, setting: Setting) -> dict[str, Any]:
+    """The lines that differ from the framework's configuration before any override.
+
+    Pixels are RGB as the network was trained on, and normalised with its mean and standard deviation, which a network
+    file gives for [0, 1] and Detectron2 wants for [0, 255].
+    """
+    pixels = read_header(setting.checkpoint).preprocessing
+    return {
+        "MODEL.BACKBONE.NAME": BUILDER,
+        "MODEL.GENAS.CHECKPOINT": str(setting.checkpoint),
+        "MODEL.WEIGHTS": "",
+        "MODEL.PIXEL_MEAN": [255 * value for value in pixels.mean],
+        "MODEL.PIXEL_STD": [255 * value for value in pixels.std],
+        "INPUT.FORMAT": "RGB",
+        "DATASETS.TRAIN": (setting.train,),
+        "DATASETS.TEST": (setting.val,),
+        "MODEL.RETINANET.NUM_CLASSES": setting.classes,
+        "MODEL.DEVICE": str(setting.device),
+        "SEED": params.seed,
+    }
+
+
+def override(cfg: CfgNode, overrides: Mapping[str, Any]) -> None:
+    """Set Detectron2's keys from ``detect.overrides``.
+
+    Raises:
+        GenasError: an unknown key, or a value of the wrong type.
+    """
+    known = dict(lines(cfg))
+    for key, value in overrides.items():
+        if key not in known:
+            raise GenasError(f"detect.overrides: unknown key {key!r}, expected a key of Detectron2's configuration")
+        if isinstance(known[key], float) and type(value) is int:
+            value = float(value)
+        try:
+            cfg.merge_from_list([key, value])
+        except ValueError:
+            kind = type(known[key]).__name__
+            raise GenasError(f"detect.overrides: {key} is {value!r}, expected a {kind} like {known[key]!r}") from None
+
+
+def configure(params: DetectParams, setting: Setting) -> CfgNode:
+    """The frozen configuration of a row: the framework's, the replaced lines, then the overrides.
+
+    On a CPU, images are loaded by the training process itself (``DATALOADER.NUM_WORKERS`` 0); the number of loading
+    processes changes no result.
+
+    Raises:
+        GenasError: as :func:`base_config` and :func:`override`; an override of a line that the stage itself decides
+            or does not read; mixed precision without a GPU; a negative seed.
+    """
+    if params.seed < 0:
+        raise GenasError(f"detect.seed: {params.seed}, expected 0 or more (Detectron2 takes a negative seed for none)")
+    cfg = base_config(params.base)
+    replaced = replaced_lines(params, setting)
+    for key in params.overrides:
+        if key in replaced or key in UNREAD:
+            raise GenasError(f"detect.overrides: {key} cannot be overridden, the detect stage decides it")
+    for key, value in replaced.items():
+        cfg.merge_from_list([key, value])
+    if setting.device.type == "cpu":
+        cfg.DATALOADER.NUM_WORKERS = 0
+    override(cfg, params.overrides)
+    if cfg.SOLVER.AMP.ENABLED and setting.device.type != "cuda":
+        raise GenasError(f"detect.overrides: SOLVER.AMP.ENABLED needs a GPU, the device is {setting.device}")
+    cfg.freeze()
+    return cfg
+
+
+def lines(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every (dotted key, value) of a configuration."""
+    for key, value in cfg.items():
+        if isinstance(value, CfgNode):
+            yield from lines(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, value
+
+
+def difference(base: str, cfg: CfgNode) -> dict[str, tuple[Any, Any]]:
+    """How a configuration differs from the framework's own: ``{key: (theirs, ours)}``."""
+    theirs, ours = dict(lines(base_config(base))), dict(lines(cfg))
+    return {key: (theirs.get(key), value) for key, value in ours.items() if theirs.get(key) != value}

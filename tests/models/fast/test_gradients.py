@@ -1,0 +1,85 @@
+"""Quick gradients are the framework's, and the modules stay what they are for everybody else."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.fast.gradients import Depthwise, Reduce, quicken
+from models.spaces.base.operations import FactorizedReduce
+from models.spaces.darts.supernet import Supernet
+
+
+def depthwise(kernel: int, stride: int, dilation: int) -> nn.Module:
+    return nn.Conv2d(6, 6, kernel, stride, dilation * (kernel // 2), dilation, groups=6, bias=False)
+
+
+MODULES: dict[str, Callable[[], nn.Module]] = {
+    "5x5": lambda: depthwise(5, 1, 1),
+    "5x5 of stride 2": lambda: depthwise(5, 2, 1),
+    "dilated 3x3": lambda: depthwise(3, 1, 2),
+    "dilated 3x3 of stride 2": lambda: depthwise(3, 2, 2),
+    "dilated 5x5": lambda: depthwise(5, 1, 2),
+    "dilated 5x5 of stride 2": lambda: depthwise(5, 2, 2),
+    "factorized reduction": lambda: FactorizedReduce(6, 8),
+}
+
+
+def gradients(module: nn.Module, x: Tensor) -> list[Tensor]:
+    """Output, and the gradients by input and parameters of a weighted sum of it."""
+    x = x.clone().requires_grad_()
+    out = module(x)
+    weight = torch.randn(out.shape, generator=torch.Generator().manual_seed(3))
+    return [out.detach(), *torch.autograd.grad((out * weight).sum(), [x, *module.parameters()])]
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("size", [(12, 12), (9, 8), (4, 4), (2, 2)])
+@pytest.mark.parametrize("name", MODULES)
+def test_gradients_are_the_framework_s(name: str, size: tuple[int, int], layout: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    plain = MODULES[name]().to(memory_format=layout)
+    quick = quicken(nn.Sequential(copy.deepcopy(plain)))
+    assert type(quick[0]) in (Depthwise, Reduce)
+    x = torch.randn(3, 6, *size).contiguous(memory_format=layout)
+    for ours, theirs in zip(gradients(quick, x), gradients(plain, x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_double_precision_agrees_with_differences() -> None:
+    module = quicken(nn.Sequential(depthwise(5, 1, 2))).double()
+    x = torch.randn(2, 6, 6, 6, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(module, (x,))
+
+
+def test_a_large_batch_is_taken_apart_and_added_up() -> None:
+    plain = nn.Conv2d(32, 32, 5, padding=2, groups=32, bias=False)
+    quick = quicken(nn.Sequential(copy.deepcopy(plain)))
+    x = torch.randn(20, 32, 32, 32)
+    for ours, theirs in zip(gradients(quick, x), gradients(plain, x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
+def test_names_and_parameters_stay() -> None:
+    plain = Supernet(num_classes=4, channels=2, layers=3)
+    quick = quicken(copy.deepcopy(plain))
+    assert [name for name, _ in quick.named_parameters()] == [name for name, _ in plain.named_parameters()]
+    assert quick.state_dict().keys() == plain.state_dict().keys()
+    kinds = {type(module) for module in quick.modules()}
+    assert {Depthwise, Reduce} <= kinds
+    assert FactorizedReduce not in kinds
+
+
+def test_autocast_has_the_framework_s_own_gradients() -> None:
+    quick = quicken(nn.Sequential(depthwise(5, 1, 1)))
+    x = torch.randn(2, 6, 8, 8, requires_grad=True)
+    with torch.autocast("cpu", torch.bfloat16):
+        out = quick(x)
+    assert out.dtype == torch.bfloat16
+    out.float().sum().backward()
+    assert x.grad is not None
+    assert x.grad.dtype == torch.float32

@@ -1,0 +1,185 @@
+"""The C path against the plain supernet and against :mod:`models.fast.folded`: every operation, width, stride and
+size."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.errors import GenasError
+from models.fast import folded, native
+from models.fast.native import build
+from models.spaces.darts.genotype import PRIMITIVES, Edge, Genotype, random_genotype
+from models.spaces.darts.supernet import Supernet
+
+
+@functools.cache
+def _compiles() -> str:
+    try:
+        build.load(build.lanes_for(16))
+    except GenasError as error:
+        return str(error)
+    return ""
+
+
+@pytest.fixture
+def compiled() -> None:
+    if _compiles():
+        pytest.skip(_compiles())
+
+
+@functools.cache
+def supernet(channels: int, layers: int = 3) -> Supernet:
+    """A supernet whose norms scale and shift, some of them by less than zero."""
+    torch.manual_seed(channels)
+    network = Supernet(10, channels, layers)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if parameter.ndim == 1:
+                parameter += torch.randn_like(parameter) / 2
+    return network
+
+
+def weights_of(network: Supernet) -> dict[str, Tensor]:
+    return {name: parameter.detach() for name, parameter in network.named_parameters()}
+
+
+def images(count: int, height: int, width: int, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 3, height, width, generator=generator)
+
+
+def everywhere(operation: str) -> Genotype:
+    """One operation on every edge: in the reduction cells, of stride 2 on some and 1 on others."""
+    cell = tuple(Edge(operation, *pair) for pair in ((0, 2), (1, 2), (0, 3), (2, 3), (1, 4), (3, 4), (2, 5), (4, 5)))
+    return Genotype(cell, cell)
+
+
+def plain(network: Supernet, genotype: Genotype, x: Tensor) -> tuple[Tensor, folded.Statistics]:
+    """Logits with the statistics of ``x`` itself, and these statistics, by the plain path."""
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    with torch.no_grad():
+        network.train()(x, genotype)
+        logits = network.eval()(x, genotype)
+    kept = {}
+    for name, module in network.named_modules():
+        if isinstance(module, nn.BatchNorm2d) and module.num_batches_tracked:
+            assert module.running_mean is not None
+            assert module.running_var is not None
+            kept[name] = folded.Moments(module.running_mean.clone(), module.running_var.clone())
+    return logits, kept
+
+
+def assert_same(genotype: Genotype, network: Supernet, x: Tensor) -> None:
+    logits, statistics = plain(network, genotype, x)
+    weights = weights_of(network)
+    seen = native.calibrate(network, genotype, weights, [x], None)
+    assert seen.keys() == statistics.keys()
+    for name, (mean, variance) in statistics.items():
+        deviation = variance.sqrt().clamp(min=1e-3)
+        torch.testing.assert_close(seen[name].mean / deviation, mean / deviation, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(seen[name].variance, variance, rtol=1e-3, atol=1e-6)
+    found = native.run_path(network, genotype, x, native.Folded(weights, statistics))
+    torch.testing.assert_close(found, logits, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("size", [(8, 8), (7, 9)], ids=["even", "odd"])
+@pytest.mark.parametrize("channels", [2, 3, 8, 16, 32])
+@pytest.mark.parametrize("operation", PRIMITIVES[1:])
+def test_operation(operation: str, channels: int, size: tuple[int, int]) -> None:
+    """Widths of 1, 2 and 4 times ``channels`` are in the network, so C is 2 to 128."""
+    assert_same(everywhere(operation), supernet(channels), images(3, *size))
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("lanes", [8, 16])
+@pytest.mark.parametrize("seed", range(6))
+def test_random_path(seed: int, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either vector width serves any number of channels."""
+    monkeypatch.setattr("models.fast.native.path.lanes_for", lambda channels: lanes)
+    assert_same(random_genotype(np.random.default_rng(seed)), supernet(8, 5), images(4, 10 + seed, 17 - seed))
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("momentum", [None, 0.1])
+def test_statistics_of_several_batches(momentum: float | None) -> None:
+    network, genotype = supernet(8), random_genotype(np.random.default_rng(0))
+    batches = [images(5, 8, 8, seed=1), images(3, 8, 8, seed=2) + 1, images(2, 6, 7, seed=3)]
+    expected = folded.calibrate(network, genotype, weights_of(network), batches, momentum)
+    found = native.calibrate(network, genotype, weights_of(network), batches, momentum)
+    assert found.keys() == expected.keys()
+    for name, moments in expected.items():
+        torch.testing.assert_close(tuple(found[name]), tuple(moments), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_nodes_of_any_number_of_inputs() -> None:
+    pairs = [("skip_connect", 0, 2), ("skip_connect", 1, 3), ("sep_conv_3x3", 0, 3), ("max_pool_3x3", 2, 3)]
+    pairs += [("skip_connect", 0, 4), ("skip_connect", 1, 4), ("skip_connect", 2, 4), ("avg_pool_3x3", 1, 5)]
+    cell = tuple(Edge(*pair) for pair in pairs)
+    assert_same(Genotype(cell, cell), supernet(8), images(3, 8, 8))
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("operation", PRIMITIVES[1:])
+def test_nan_stays_nan(operation: str) -> None:
+    """A NaN in one image reaches that image's logits, and no other's."""
+    network, x = supernet(8), images(3, 8, 8)
+    statistics = native.calibrate(network, everywhere(operation), weights_of(network), [x], None)
+    x[1, 0, 4, 4] = float("nan")
+    norm = native.Folded(weights_of(network), statistics)
+    logits = native.run_path(network, everywhere(operation), x, norm)
+    assert logits.isnan().all(1).tolist() == [False, True, False]
+    assert not logits[::2].isnan().any()
+    seen = native.calibrate(network, everywhere(operation), weights_of(network), [x], None)
+    assert all(moments.mean.isnan().any() for moments in seen.values())
+
+
+@pytest.mark.usefixtures("compiled")
+def test_other_types_and_devices_are_refused() -> None:
+    network, genotype = supernet(2), everywhere("skip_connect")
+    with pytest.raises(GenasError, match="float32"):
+        native.calibrate(network, genotype, weights_of(network), [images(1, 8, 8).bfloat16()], None)
+    with pytest.raises(GenasError, match="float32"):
+        native.Folded({}, {}, torch.bfloat16)
+    with pytest.raises(GenasError, match="on a CPU, not on meta"):
+        native.prepare(network, torch.device("meta"))
+
+
+@pytest.fixture
+def nothing_compiled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for function in (build.machine, build.load):
+        function.cache_clear()
+        monkeypatch.setattr(build, function.__name__, functools.cache(function.__wrapped__))
+    return tmp_path / "genas"
+
+
+@pytest.mark.usefixtures("nothing_compiled")
+def test_no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(GenasError, match="scorer native needs a C compiler") as error:
+        build.load(8)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.usefixtures("compiled")
+def test_compiles_once(nothing_compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build.load(8)
+    (library,) = nothing_compiled.iterdir()
+    build.load.cache_clear()
+    defined = build.machine()
+    monkeypatch.setattr(build, "machine", lambda: defined)
+    monkeypatch.setattr(build, "subprocess", SimpleNamespace())  # a second compilation would fail
+    build.load(8)
+    assert list(nothing_compiled.iterdir()) == [library]

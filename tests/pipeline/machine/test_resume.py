@@ -1,0 +1,120 @@
+"""The scratch folder: found again exactly when everything that the work depends on is the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pipeline.machine import resume as scratch
+from pipeline.machine.resume import Scratch, code_digest, digest
+from tests.conftest import Tiny
+
+ROW = {"dataset": "small", "seed": "0"}
+
+
+def place(tiny: Tiny, settings: Any = None, inputs: Any = (), stage: str = "supernet", **axes: str) -> Scratch:
+    return Scratch(tiny.context(stage, **(axes or ROW)), settings or {}, inputs)
+
+
+def test_what_was_saved_is_loaded(tiny: Tiny) -> None:
+    one = place(tiny)
+    assert one.load("state.pt") is None
+    state = {"epoch": 3, "weights": {"a": torch.arange(4.0)}, "history": [{"loss": 0.5}]}
+    one.save("state.pt", state)
+    again = place(tiny).load("state.pt")
+    assert again["epoch"] == 3
+    assert torch.equal(again["weights"]["a"], torch.arange(4.0))
+    assert again["history"] == [{"loss": 0.5}]
+
+
+def test_saving_replaces_and_leaves_no_part(tiny: Tiny) -> None:
+    one = place(tiny)
+    for epoch in range(3):
+        one.save("state.pt", {"epoch": epoch})
+    assert one.load("state.pt") == {"epoch": 2}
+    assert [path.name for path in one.folder.iterdir()] == ["state.pt"]
+
+
+def test_a_save_that_fails_leaves_the_former_state(tiny: Tiny) -> None:
+    one = place(tiny)
+    one.save("state.pt", {"epoch": 1})
+    with pytest.raises(TypeError, match="cannot pickle"):
+        one.save("state.pt", {"epoch": 2, "what": (i for i in ())})
+    assert one.load("state.pt") == {"epoch": 1}
+
+
+def test_closing_removes_the_folder(tiny: Tiny) -> None:
+    one = place(tiny)
+    one.save("state.pt", {})
+    one.close()
+    assert not one.folder.exists()
+    assert place(tiny).load("state.pt") is None
+
+
+def test_nothing_but_tensors_and_plain_containers_is_unpickled(tiny: Tiny) -> None:
+    one = place(tiny)
+    torch.save({"path": Path("x")}, one.folder / "state.pt")
+    with pytest.raises(Exception, match="Weights only load failed"):
+        one.load("state.pt")
+
+
+def test_everything_that_the_work_depends_on_is_in_the_fingerprint(
+    tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "input.txt"
+    source.write_text("a")
+    prints = [place(tiny, {"lr": 1}, [source]).fingerprint]
+    assert place(tiny, {"lr": 1}, [source]).fingerprint == prints[0]
+    prints.append(place(tiny, {"lr": 2}, [source]).fingerprint)
+    prints.append(place(tiny, {"lr": 1}, [source], dataset="small", seed="1").fingerprint)
+    prints.append(place(tiny, {"lr": 1}, [source], "search", dataset="small", metric="angle", seed="0").fingerprint)
+    source.write_text("b")
+    prints.append(place(tiny, {"lr": 1}, [source]).fingerprint)
+    monkeypatch.setattr(scratch, "code_digest", lambda: "other code")
+    prints.append(place(tiny, {"lr": 1}, [source]).fingerprint)
+    assert len(set(prints)) == len(prints)
+
+
+def test_models_are_settings_too(tiny: Tiny) -> None:
+    context = tiny.context("supernet", **ROW)
+    first = Scratch(context, {"supernet": context.params.supernet}).fingerprint
+    tiny.change("supernet", momentum=0.5)
+    other = tiny.context("supernet", **ROW)
+    assert Scratch(other, {"supernet": other.params.supernet}).fingerprint != first
+
+
+def test_stale_folders_of_the_same_row_go_and_others_stay(tiny: Tiny) -> None:
+    """Also of a row whose name begins alike: supernet small-0 and supernet small-0-1."""
+    stale = place(tiny, {"lr": 1})
+    other = place(tiny, {"lr": 1}, dataset="small", seed="1")
+    longer = place(tiny, {"lr": 1}, dataset="small-0", seed="1")
+    for one in (stale, other, longer):
+        one.save("state.pt", {})
+    fresh = place(tiny, {"lr": 2})
+    assert not stale.folder.exists()
+    assert all(one.folder.exists() for one in (other, longer, fresh))
+
+
+def test_a_digest_covers_names_and_bytes_and_not_times(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / "inner").mkdir(parents=True)
+    file = folder / "inner" / "a.txt"
+    file.write_text("content")
+    first = digest([folder])
+    file.touch()
+    assert digest([folder]) == first
+    file.write_text("contenT")
+    assert digest([folder]) != first
+    file.write_text("content")
+    assert digest([folder]) == first
+    file.rename(folder / "inner" / "b.txt")
+    assert digest([folder]) != first
+    assert len({digest([]), digest([folder]), digest([folder, folder])}) == 3
+
+
+def test_the_code_digest_covers_both_packages() -> None:
+    assert len(code_digest()) == 64
+    assert {package.name for package in scratch.PACKAGES} == {"pipeline", "models"}

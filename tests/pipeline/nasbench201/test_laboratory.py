@@ -1,0 +1,366 @@
+"""The laboratory: rank statistics, scores from stored losses, the benchmark's table, and the stage that joins them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import kendalltau, spearmanr
+
+from models.errors import GenasError
+from models.spaces.nasbench201.cell import Cell201, all_cells
+from models.spaces.nasbench201.cost import nasbench201_cost
+from pipeline.config import data_root, load_params
+from pipeline.nasbench201 import measuring as nasbench201
+from pipeline.nasbench201 import supernet as supernet201
+from pipeline.nasbench201.laboratory import combine, page
+from pipeline.nasbench201.laboratory import stage as laboratory
+from pipeline.nasbench201.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
+from pipeline.nasbench201.laboratory.judge import Estimate, Judge
+from pipeline.nasbench201.laboratory.ranking import Resamples, interval, precision, rank_sum, spearman, tau
+from pipeline.nasbench201.laboratory.scores import JOINED, MEASURES, Stored, residual, terms
+from pipeline.nasbench201.laboratory.tables import TABLE_5, TABLE_6, figure_2, table_5, table_6, table_7
+from tests.conftest import Tiny, make_tiny
+from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
+
+TABLE = data_root() / "nasbench201" / "nasbench201.parquet"
+needed = pytest.mark.skipif(not TABLE.exists(), reason=f"{TABLE} is missing (GENAS_DATA sets the data root)")
+values = st.lists(st.integers(0, 6), min_size=4, max_size=20).map(lambda x: np.array(x, dtype=np.float64))
+
+
+# ---- ranking --------------------------------------------------------------------------------------------------------
+
+
+def test_rank_statistics_by_hand() -> None:
+    """Five pairs agree and one does not: tau 4/6; ranks 1, 3, 2, 4 against 1 to 4: rho 1 - 6 * 2 / 60."""
+    scores, truth = np.array([1.0, 3.0, 2.0, 4.0]), np.array([10.0, 20.0, 30.0, 40.0])
+    assert tau(scores, truth) == pytest.approx(4 / 6)
+    assert spearman(scores, truth) == pytest.approx(0.8)
+    assert precision(scores, truth, 1) == 1
+    assert precision(scores, truth, 2) == 0.5
+    assert tau(np.ones(4), truth) == spearman(np.ones(4), truth) == 0
+
+
+def test_ties_at_the_edge_of_the_top_count_in_part() -> None:
+    """Two of three equal scores fit behind the best one: each has a chance of 1/2 for the last place."""
+    scores, truth = np.array([9.0, 5.0, 5.0, 0.0]), np.array([4.0, 3.0, 2.0, 1.0])
+    assert precision(scores, truth, 2) == pytest.approx((1 + 0.5) / 2)
+
+
+@given(values, st.integers(0, 100))
+def test_bootstrap_statistics_are_those_of_the_resampled_data(truth: np.ndarray, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 5, len(truth)).astype(np.float64)
+    drawn = Resamples(5, len(truth), seed)
+    taus, rhos, tops = drawn.tau(scores, truth), drawn.spearman(scores, truth), drawn.precision(scores, truth, 2)
+    for row, one, rho, top in zip(drawn.index, taus, rhos, tops, strict=True):
+        a, b = scores[row], truth[row]
+        assert top == precision(a, b, 2)
+        if np.ptp(a) and np.ptp(b):
+            assert one == pytest.approx(kendalltau(a, b).statistic, abs=1e-6)
+            assert rho == pytest.approx(spearmanr(a, b).statistic, abs=1e-6)
+        else:
+            assert one == rho == 0
+
+
+def test_the_bootstrap_interval_covers() -> None:
+    """Of 100 samples of 60 with a known tau about nine tenths or more hold it in their 95 % interval."""
+    rng, held = np.random.default_rng(0), 0
+    for seed in range(100):
+        x, y = rng.multivariate_normal([0, 0], [[1, 0.5], [0.5, 1]], size=60).T
+        low, high = interval(Resamples(200, 60, seed).tau(x, y))
+        held += low <= 2 / np.pi * np.arcsin(0.5) <= high
+    assert 88 <= held <= 100
+
+
+def test_rank_sums_do_not_know_scales() -> None:
+    rng = np.random.default_rng(0)
+    first, second = rng.normal(size=20), rng.normal(size=20)
+    assert rank_sum(first, second).tolist() == pytest.approx(rank_sum(1e3 * first, np.exp(second)).tolist())
+
+
+def test_what_another_reading_knows_leaves_no_residual() -> None:
+    rng = np.random.default_rng(0)
+    given = rng.normal(size=400)
+    other = given + 2 * rng.normal(size=400)
+    assert abs(tau(residual(other, given), given)) < 0.06 < tau(other, given)
+
+
+# ---- scores from a table --------------------------------------------------------------------------------------------
+
+
+def made_up(count: int = 60, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """A stored table in which a hidden quality is the truth: the loss sees it well, the angle not at all."""
+    rng = np.random.default_rng(seed)
+    quality = rng.normal(size=count)
+    cells = [str(cell) for cell, _ in zip(all_cells(), range(count), strict=False)]
+    table = pd.DataFrame({"architecture": cells, "loss": 6 - quality + 0.3 * rng.normal(size=count)})
+    for name in ("accuracy", "accuracy_as_trained", "loss_as_trained", "angle", "macs"):
+        table[name] = rng.normal(size=count)
+    table["params"] = quality + rng.normal(size=count)
+    for name in ("synflow", "snip", "grad_norm", "naswot"):
+        table[name], table[f"trained_{name}"] = rng.normal(size=(2, count))
+    return table, quality
+
+
+@pytest.fixture
+def stored(tiny: Tiny) -> tuple[list[Stored], np.ndarray]:
+    """Two made-up runs, and their truth."""
+    settings = load_params(with_laboratory(tiny).root).nasbench201.required
+    runs = []
+    for seed in (0, 1):
+        table, truth = made_up()
+        rng = np.random.default_rng(seed)
+        for noise, about in settings.noises.items():
+            for draw in range(about.draws):
+                for i, sigma in enumerate(about.sigma):
+                    table[f"{noise}_{draw}_{i}"] = table["loss"] * (1 + 10 * sigma) + 0.01 * rng.normal(size=len(table))
+        runs.append(Stored(table, settings))
+    return runs, truth
+
+
+def test_flatness_is_that_of_the_stored_losses(stored: tuple[list[Stored], np.ndarray]) -> None:
+    run = stored[0][0]
+    first, second, third = (run.table[f"curve_0_{i}"] for i in (5, 6, 7))  # 2e-3, 1e-2, 2e-2
+    expected = 1 / ((second - first).abs() / 8e-3 + (third - second).abs() / 1e-2 + 0.5 * first / 2e-3 + 1e-5)
+    assert run.flatness(alpha=0.5) == pytest.approx(expected.to_numpy())
+    with pytest.raises(GenasError, match=r"noises\.cells: sigma 0\.5 was not taken"):
+        run.losses("cells", (0.5,))
+
+
+def test_every_reading_is_one_value_for_each_architecture(stored: tuple[list[Stored], np.ndarray]) -> None:
+    run = stored[0][0]
+    for name, score in {**MEASURES, **JOINED, **terms(run.settings)}.items():
+        assert score(run).shape == (60,), name
+        assert np.isfinite(score(run)).all(), name
+
+
+def test_tables_by_sigma_and_alpha_have_the_papers_rows(stored: tuple[list[Stored], np.ndarray]) -> None:
+    runs, truth = stored
+    judges = {"cifar10": Judge(runs, truth, 10, 50), "cifar100": Judge(runs, -truth, 10, 50)}
+    five, six = table_5(judges), table_6(judges)
+    assert (len(five), len(six)) == (2 * len(TABLE_5), 2 * len(TABLE_6))
+    assert five["paper"].notna().sum() == 4
+    own = six[six["truth"] == "cifar10"].set_index("alpha")
+    assert own.loc[1.0, "value"] == pytest.approx(np.mean([tau(run.flatness(), truth) for run in runs]))
+    assert own.loc[1.0, "paper"] == 0.6047
+    assert (own["low"] <= own["value"]).all()
+    assert (own["value"] <= own["high"]).all()
+    other = six[six["truth"] == "cifar100"].set_index("alpha")
+    assert other["value"].to_numpy() == pytest.approx(-own["value"].to_numpy())
+
+
+def test_table_7_goes_without_hessian_directions_where_none_were_taken(stored: tuple[list[Stored], np.ndarray]) -> None:
+    runs, truth = stored
+    table = table_7({"cifar10": Judge(runs, truth, 10, 50)}, {})
+    assert table["direction"].tolist() == ["random", "random"]
+    assert table["paper"].tolist() == [0.6047, 0.5612]
+
+
+def test_figure_2_has_the_mean_loss_of_each_group(stored: tuple[list[Stored], np.ndarray]) -> None:
+    runs, truth = stored
+    table = figure_2(runs, truth, 5).set_index(["group", "sigma"])["loss"]
+    best = np.argsort(truth)[-5:]
+    assert table["top", 0.0] == pytest.approx(np.mean([run.table["loss"].to_numpy()[best] for run in runs]))
+    assert table["top", 0.0] < table["middle", 0.0] < table["bottom", 0.0]
+
+
+def test_estimates_average_seeds_and_spread_over_them() -> None:
+    both = Estimate.of([0.4, 0.6], [np.array([0.3, 0.5]), np.array([0.5, 0.7])])
+    assert (both.value, both.spread) == pytest.approx((0.5, np.sqrt(0.02)))
+    assert both.samples == pytest.approx([0.4, 0.6])
+    alone = Estimate.of([0.1], [np.array([0.0, 0.2])])
+    assert alone.spread == 0
+    assert both.less(alone).samples == pytest.approx([0.4, 0.4])
+
+
+def test_the_search_finds_the_best_sum_without_the_judging_half(stored: tuple[list[Stored], np.ndarray]) -> None:
+    runs, truth = stored
+    chosen = {name: terms(runs[0].settings)[name] for name in ("loss", "params", "angle", "snip")}
+    found = combine.search(runs, truth, chosen)
+    assert len(found) == 4 + 6 + 4
+    assert "loss" in found["score"][0].split(combine.JOIN)
+    assert found["tau"].is_monotonic_decreasing
+    spoiled = truth.copy()
+    spoiled[combine.JUDGING] = -100
+    for run in runs:
+        run.table.loc[1::2, ["loss", "params", "angle", "snip"]] = 7.0
+    pd.testing.assert_frame_equal(combine.search(runs, spoiled, chosen), found)
+
+
+def test_a_judge_of_one_half_sees_no_other(stored: tuple[list[Stored], np.ndarray]) -> None:
+    runs, truth = stored
+    judge = Judge(runs, truth, 5, 20, combine.JUDGING)
+    expected = np.mean([tau(-run.table["loss"].to_numpy()[1::2], truth[1::2]) for run in runs])
+    assert judge.tau(MEASURES["loss"]).value == pytest.approx(expected)
+
+
+def test_parameters_and_multiply_adds_order_the_space_alike() -> None:
+    costs = np.array([nasbench201_cost(cell) for cell in all_cells()], dtype=np.float64)
+    assert kendalltau(costs[:, 0], costs[:, 1]).statistic == pytest.approx(1)
+
+
+# ---- the benchmark --------------------------------------------------------------------------------------------------
+
+
+def write_benchmark(path: Path) -> pd.DataFrame:
+    """A table of the benchmark's form in which accuracy grows with parameters and has noise."""
+    cells = list(all_cells())
+    rng = np.random.default_rng(0)
+    base = np.array([nasbench201_cost(cell).params for cell in cells]) / 2e4
+    table = pd.DataFrame({"arch_str": [str(cell) for cell in cells]})
+    for i, name in enumerate(COLUMNS):
+        table[name] = base + rng.normal(size=len(cells)) * (1 + i)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table.to_parquet(path)
+    return table
+
+
+def test_accuracies_are_those_after_200_epochs(tmp_path: Path) -> None:
+    made = write_benchmark(tmp_path / "table.parquet").set_index("arch_str")
+    table = load_benchmark(tmp_path / "table.parquet")
+    cells = list(made.index[[5, 0, 9]])
+    for dataset in ("cifar10", "cifar100", "imagenet16_120"):
+        assert accuracy_of(table, cells, dataset).tolist() == made.loc[cells, f"{dataset}_test_200"].tolist()
+
+
+@needed
+def test_the_real_table_has_the_published_maxima() -> None:
+    table = load_benchmark(TABLE)
+    best = {
+        name: round(float(table[f"{name}_test_200"].max()), 2) for name in ("cifar10", "cifar100", "imagenet16_120")
+    }
+    assert best == {"cifar10": 94.37, "cifar100": 73.51, "imagenet16_120": 47.31}
+    assert (table["cifar10_test_200"] > table["cifar10_test_12"]).mean() > 0.9
+
+
+def test_wrong_tables_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    with pytest.raises(GenasError, match=r"table\.parquet: the benchmark's table is missing"):
+        load_benchmark(path)
+    path.write_bytes(b"no table")
+    with pytest.raises(GenasError, match=r"table\.parquet: no parquet file"):
+        load_benchmark(path)
+    made = write_benchmark(path)
+    made.drop(columns="cifar100_test_200").to_parquet(path)
+    with pytest.raises(GenasError, match="column cifar100_test_200 is missing"):
+        load_benchmark(path)
+    made.iloc[1:].to_parquet(path)
+    with pytest.raises(GenasError, match=f"{SIZE - 1} architectures, expected {SIZE}"):
+        load_benchmark(path)
+    made.assign(arch_str=["nothing", *made["arch_str"][1:]]).to_parquet(path)
+    with pytest.raises(GenasError, match="NAS-Bench-201 cell has 6 operations, got 1"):
+        load_benchmark(path)
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(GenasError, match="folder: no folder of NATS-Bench"):
+        load_benchmark(tmp_path / "folder")
+
+
+def test_the_official_folder_is_read_by_its_own_package(tmp_path: Path) -> None:
+    """A folder of the official form, two architectures of two trials, written with the package's own classes."""
+    from nats_bench.api_utils import ArchResults, ResultsCount, pickle_save
+
+    cells = [str(cell) for cell, _ in zip(all_cells(), range(2), strict=False)]
+    pickle_save({"meta_archs": cells}, str(tmp_path / "meta.pickle"))
+    evaluated = {"cifar10-valid": ["x-valid"], "cifar10": ["ori-test"], "cifar100": ["x-valid", "x-test"]}
+    evaluated["ImageNet16-120"] = ["x-valid", "x-test"]
+
+    def accuracy(index: int, epochs: int, dataset: str, split: str, seed: int) -> float:
+        return index + epochs + 10 * list(evaluated).index(dataset) + 3 * (split == "x-valid") + seed / 1000
+
+    for index, cell in enumerate(cells):
+        by_epochs = {}
+        for epochs in (12, 200):
+            results = ArchResults(index, cell)
+            for dataset, splits in evaluated.items():
+                for seed in (777, 888):
+                    trained = dict.fromkeys(range(epochs), 50.0)
+                    one = ResultsCount(dataset, None, trained, trained, 1.0, 1.0, {}, seed, epochs, None)
+                    for split in splits:
+                        value = accuracy(index, epochs, dataset, split, seed)
+                        one.update_OLD_eval(split, dict.fromkeys(range(epochs), value), trained)
+                    results.update(dataset, seed, one)
+            by_epochs[str(epochs)] = results.state_dict()
+        pickle_save(by_epochs, str(tmp_path / f"{index:06d}.pickle"))
+    table = _official(tmp_path).set_index("arch_str")
+    for index, cell in enumerate(cells):
+        for name, (dataset, epochs, metric) in COLUMNS.items():
+            split = "x-valid" if metric.startswith("valid") else "x-test"
+            both = [accuracy(index, int(epochs), dataset, split, seed) for seed in (777, 888)]
+            assert table.loc[cell, name] == pytest.approx(np.mean(both)), name
+
+
+# ---- the stage ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
+    """A profile whose two runs are judged by a made-up benchmark."""
+    import shutil
+
+    root = tmp_path_factory.mktemp("root")
+    shutil.copytree(small_data / "small", root / "small")
+    write_benchmark(root / "nasbench201" / "nasbench201.parquet")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENAS_DATA", str(root))
+        tiny = with_laboratory(make_tiny(tmp_path_factory.mktemp("judged")), architectures=16)
+        for seed in ("0", "1"):
+            supernet201.run(tiny.context("supernet201", dataset="small", seed=seed))
+            nasbench201.run(tiny.context("nasbench201", dataset="small", seed=seed))
+        context = tiny.context("laboratory", dataset="small")
+        metrics = laboratory.run(context)
+        (context.out / "returned").write_text(str(metrics["tau_params"]))
+    return tiny
+
+
+def test_the_stage_leaves_every_table_and_picture(judged: Tiny) -> None:
+    folder = judged.root / "out/laboratory/small/tables"
+    tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
+    wanted = {"measures", "differences", "table_1", "table_5", "table_6", "table_7", "figure_2"}
+    assert set(tables) == wanted | {"searched", "judged", "margins"}
+    for name in ("measures", "scatter", "figure_2", "table_6"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    own = tables["measures"].query("truth == 'cifar10' and measure == 'params' and statistic == 'tau'")
+    assert float(own["value"].iloc[0]) > 0.6  # accuracy was made of parameters
+    assert float((judged.root / "out/laboratory/small/returned").read_text()) == pytest.approx(own["value"].iloc[0])
+    assert set(tables["measures"]["measure"]) == set(MEASURES)
+    assert tables["table_7"]["architectures"].tolist().count(3) == 6
+
+
+def test_the_page_shows_all_of_them(judged: Tiny) -> None:
+    folder = judged.root / "out/laboratory/small/tables"
+    text = (folder / "page.md").read_text()
+    for title in page.TITLES.values():
+        assert f"## {title}" in text
+    for picture in folder.glob("*.png"):
+        assert f"![]({picture.name})" in text
+
+
+def test_runs_of_other_architectures_are_refused(judged: Tiny) -> None:
+    path = judged.root / "out/nasbench201/small-1/scores.parquet"
+    before = path.read_bytes()
+    table = pd.read_parquet(path)
+    table.loc[0, "architecture"] = str(Cell201(("none",) * 6))
+    table.to_parquet(path)
+    try:
+        with pytest.raises(GenasError, match="nasbench201 small-1: other architectures than the runs before it"):
+            laboratory.stored(judged.context("laboratory", dataset="small"), "small")
+    finally:
+        path.write_bytes(before)
+
+
+def test_a_page_shows_estimates_in_one_column() -> None:
+    table = pd.DataFrame([{"truth": "a", "value": 0.5, "low": 0.4, "high": 0.6, "spread": 0.01, "paper": np.nan}])
+    assert page.markdown(table).splitlines()[-1] == "| a | 0.500 [0.400, 0.600] ± 0.010 |  |"
+
+
+def test_unknown_truths_are_refused(tiny: Tiny) -> None:
+    change: dict[str, Any] = {"laboratory": {"small": {"truths": ["svhn"]}}}
+    with_laboratory(tiny).change("nasbench201", **change)
+    with pytest.raises(GenasError, match=r"nasbench201\.laboratory\.small\.truths\.0"):
+        load_params(tiny.root)

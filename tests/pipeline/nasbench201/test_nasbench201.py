@@ -1,0 +1,194 @@
+"""The laboratory's first two stages: a supernet of NAS-Bench-201, and what is measured in it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from models.errors import GenasError
+from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells
+from models.spaces.nasbench201.cost import nasbench201_cost
+from pipeline.config import PROFILES, load_params
+from pipeline.nasbench201 import measuring as nasbench201
+from pipeline.nasbench201 import supernet as supernet201
+from pipeline.nasbench201.measuring import sample
+from pipeline.nasbench201.supernet import fair, uniform
+from tests.conftest import Killed, Tiny
+
+MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
+ROW = {"dataset": "small", "seed": "0"}
+COUNT = 12
+
+
+def with_laboratory(tiny: Tiny, **settings: Any) -> Tiny:
+    """The tiny profile with a run of the laboratory."""
+    small = copy.deepcopy(MINI["nasbench201"]["settings"])
+    small["supernet"] |= {"channels": 4, "epochs": 2, "batch_size": 16, "train_share": 0.5, "validate_images": 16}
+    small["measures"] |= {"images": 16, "recalibrate_images": 16, "batch_size": 8, "zero_cost_images": 4}
+    small |= {"architectures": COUNT, "hessian": 3, "top": 3, "bootstrap": 50}
+    tiny.change(
+        "nasbench201",
+        runs={f"small-{seed}": {"dataset": "small", "seed": seed} for seed in (0, 1)},
+        laboratory={"small": {"truths": ["cifar10", "cifar100"]}},
+        settings=small | settings,
+    )
+    return tiny
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
+    """A profile whose first run is measured; read only."""
+    from tests.conftest import make_tiny
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENAS_DATA", str(small_data))
+        tiny = with_laboratory(make_tiny(tmp_path_factory.mktemp("laboratory")))
+        supernet201.run(tiny.context("supernet201", **ROW))
+        nasbench201.run(tiny.context("nasbench201", **ROW))
+    return tiny
+
+
+def scores(tiny: Tiny) -> pd.DataFrame:
+    return pd.read_parquet(tiny.root / "out/nasbench201/small-0/scores.parquet")
+
+
+# ---- which architectures --------------------------------------------------------------------------------------------
+
+
+def test_the_sample_has_one_architecture_of_each_stratum() -> None:
+    costs = [nasbench201_cost(cell).params for cell in sample(None)]
+    assert len(costs) == 15625
+    assert costs == sorted(costs)
+    place = {cell: i for i, cell in enumerate(sample(None))}
+    places = [place[cell] for cell in sample(100)]
+    bounds = [i * 15625 // 100 for i in range(101)]
+    assert all(low <= p < high for low, p, high in zip(bounds, places, bounds[1:], strict=False))
+    assert sample(100) == sample(100)
+    with pytest.raises(GenasError, match="architectures: 15626 of 15625"):
+        sample(15626)
+
+
+def test_fair_rounds_train_every_operation_of_every_edge_once() -> None:
+    paths = fair(np.random.default_rng(0))
+    for _ in range(3):
+        turn = [next(paths) for _ in OPERATIONS]
+        for edge in range(len(EDGES)):
+            assert {cell.operations[edge] for cell in turn} == set(OPERATIONS)
+    assert [next(fair(np.random.default_rng(s))) for s in (0, 1)] == [
+        next(fair(np.random.default_rng(s))) for s in (0, 1)
+    ]
+
+
+def test_uniform_paths_are_uniform() -> None:
+    paths = uniform(np.random.default_rng(0))
+    drawn = [next(paths) for _ in range(2000)]
+    for edge in range(len(EDGES)):
+        counts = [sum(cell.operations[edge] == name for cell in drawn) for name in OPERATIONS]
+        assert all(330 < count < 470 for count in counts)  # 400 expected, four standard deviations
+    assert set(drawn) <= set(all_cells())
+
+
+# ---- what is measured -----------------------------------------------------------------------------------------------
+
+
+def test_every_noise_and_measure_is_stored(measured: Tiny) -> None:
+    table = scores(measured)
+    settings = load_params(measured.root).nasbench201.required
+    assert [Cell201.parse(text) for text in table["architecture"]] == sample(COUNT)
+    for noise, about in settings.noises.items():
+        for draw in range(about.draws):
+            for i in range(len(about.sigma)):
+                assert table[f"{noise}_{draw}_{i}"].notna().all()
+    assert table["hessian_0_2"].notna().sum() == 3
+    for name in (*nasbench201.MEASURES, "loss", "accuracy_as_trained", "loss_as_trained", "trained_naswot"):
+        assert np.isfinite(table[name]).all()
+    assert (table["params"] == [nasbench201_cost(cell).params for cell in sample(COUNT)]).all()
+    # The smallest noise changes next to nothing; recalibration changes a good deal.
+    assert table["curve_0_0"].to_numpy() == pytest.approx(table["loss"].to_numpy(), abs=1e-4)
+    assert (table["loss_as_trained"] - table["loss"]).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("scorer", ["plain", "fast"])
+def test_both_scorers_measure_the_same(measured: Tiny, tiny: Tiny, scorer: str) -> None:
+    with_laboratory(tiny)
+    tiny.change("nasbench201", settings__measures__scorer=scorer, settings__architectures=10)
+    (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
+    nasbench201.run(tiny.context("nasbench201", **ROW))
+    own, other = scores(tiny), scores(measured)
+    both = own.merge(other, on="architecture")
+    assert len(own) == 10
+    for name in ("loss", "curve_0_7", "relative_0_3", "loss_as_trained", "angle"):
+        assert both[f"{name}_x"].to_numpy() == pytest.approx(both[f"{name}_y"].to_numpy(), rel=1e-4, abs=1e-5)
+
+
+def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
+    measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_laboratory(tiny)
+    supernet201.run(tiny.context("supernet201", **ROW))
+    started: list[str] = []
+    real = nasbench201.attempt
+
+    def fatal(take: Any, names: Any) -> Any:
+        started.append("")
+        if len(started) == 6:
+            raise Killed
+        return real(take, names)
+
+    monkeypatch.setattr(nasbench201, "attempt", fatal)
+    with pytest.raises(Killed):
+        nasbench201.run(tiny.context("nasbench201", **ROW))
+    nasbench201.run(tiny.context("nasbench201", **ROW))
+    assert len(started) == COUNT + 1
+    name = "out/nasbench201/small-0/scores.parquet"
+    assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
+
+
+@pytest.mark.slow
+def test_two_workers_leave_the_same_bytes(measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_laboratory(tiny)
+    (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
+    monkeypatch.setenv("GENAS_WORKERS", "2")
+    nasbench201.run(tiny.context("nasbench201", **ROW))
+    name = "out/nasbench201/small-0/scores.parquet"
+    assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
+
+
+def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
+    from pipeline.machine.resume import Scratch
+
+    scratch = Scratch(tiny.context("supernet", **ROW), {})
+    scratch.append("lines", {"a": 1.5, "b": "x"})
+    with (scratch.folder / "lines").open("a") as stream:
+        stream.write('{"a": 2')
+    assert scratch.records("lines") == [{"a": 1.5, "b": "x"}]
+    scratch.append("lines", {"a": 3})
+    assert scratch.records("lines") == [{"a": 1.5, "b": "x"}, {"a": 3}]
+    assert scratch.records("none") == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"runs": {"small-1": {"dataset": "small", "seed": 0}}}, "runs.small-1 is named small-0"),
+        ({"runs": {}}, "laboratory.small: no run has this data set"),
+        ({"settings": None}, "settings are needed for runs"),
+        ({"runs": {"other-0": {"dataset": "other", "seed": 0}}, "laboratory": {}}, "unknown data set 'other'"),
+    ],
+)
+def test_wrong_settings_are_refused(tiny: Tiny, change: dict[str, Any], message: str) -> None:
+    with_laboratory(tiny).change("nasbench201", **change)
+    with pytest.raises(GenasError, match=message):
+        load_params(tiny.root)
+
+
+def test_the_native_scorer_says_that_it_does_not_know_the_space(measured: Tiny, tiny: Tiny) -> None:
+    with_laboratory(tiny).change("nasbench201", settings__measures__scorer="native")
+    with pytest.raises(GenasError, match="scorer native knows the DARTS space alone; choose scorer fast"):
+        supernet201.run(tiny.context("supernet201", **ROW))

@@ -1,0 +1,109 @@
+"""The fast probe measures what the plain one does."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+import pytest
+import torch
+
+from models.errors import GenasError
+from models.fast.folded import calibrate
+from models.spaces.darts.supernet import Supernet
+from pipeline import measures
+from pipeline.config import MeasureParams
+from pipeline.probe import fast as fast_probe
+from pipeline.probe.fast import FastProbe, make_probe
+from pipeline.probe.plain import Probe
+from tests.pipeline.measures.test_measures import PARAMS, initial, params, path, search_data, supernet
+
+NAMES = ("accuracy", "flatness", "angle", "loss")
+
+
+def changed(base: MeasureParams = PARAMS, **update: Any) -> MeasureParams:
+    return base.model_copy(update=update)
+
+
+def both(settings: MeasureParams, scorer: str = "fast") -> tuple[Probe, FastProbe]:
+    fast = make_probe(supernet(1), search_data(), changed(settings, scorer=scorer), 0, initial(0))
+    assert isinstance(fast, FastProbe)
+    return Probe(supernet(1), search_data(), settings, 0, initial(0)), fast
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        PARAMS,
+        params(noise="cumulative", draws=2),
+        params(positions="cells"),
+        params(direction="hessian", hessian_iterations=3),
+        changed(recalibrate="official"),
+        changed(images=7, batch_size=3),
+    ],
+    ids=["independent", "cumulative", "cells", "hessian", "official", "odd batches"],
+)
+@pytest.mark.parametrize("scorer", ["fast", "native"])
+def test_all_measures_agree(settings: MeasureParams, scorer: str) -> None:
+    if scorer == "native" and not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    plain, fast = both(settings, scorer)
+    for seed in range(3):
+        expected, found = (measures.take(probe, path(seed), NAMES) for probe in (plain, fast))
+        assert found == pytest.approx(expected, rel=2e-3 if settings.flatness.direction == "hessian" else 1e-4)
+
+
+def test_the_network_is_left_alone() -> None:
+    _, fast = both(PARAMS)
+    before = {name: value.clone() for name, value in fast.network.state_dict().items()}
+    measures.take(fast, path(0), NAMES)
+    assert all(torch.equal(value, before[name]) for name, value in fast.network.state_dict().items())
+
+
+def test_measures_of_one_architecture_share_its_recalibration(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    monkeypatch.setattr(fast_probe.folded, "calibrate", lambda *args: seen.append(args[1]) or calibrate(*args))
+    _, fast = both(PARAMS)
+    for seed in (0, 1, 0):
+        measures.take(fast, path(seed), NAMES)
+    assert seen == [path(0), path(1), path(0)]
+
+
+def test_what_was_measured_before_does_not_matter() -> None:
+    _, fast = both(PARAMS)
+    fresh = measures.take(fast, path(2), NAMES)
+    measures.take(fast, path(1), NAMES)
+    assert measures.take(fast, path(2), NAMES) == fresh
+
+
+def test_bfloat16_is_near_and_only_for_the_fast_scorer() -> None:
+    _, fast = both(PARAMS)
+    _, rough = both(changed(precision="bfloat16"))
+    exact, near = (measures.take(probe, path(0), ["accuracy"])["loss"] for probe in (fast, rough))
+    assert near == pytest.approx(exact, rel=0.02)
+    assert near != exact
+    with pytest.raises(ValueError, match="scorer plain computes in float32"):
+        MeasureParams.model_validate({**PARAMS.model_dump(), "precision": "bfloat16"})
+
+
+def test_native_says_at_once_where_it_cannot_run() -> None:
+    settings = changed(scorer="native")
+    with torch.device("meta"):
+        network = Supernet(num_classes=4, channels=2, layers=3)
+        data = search_data()._replace(held_images=torch.zeros(24, 3, 8, 8), held_labels=torch.zeros(24))
+    with pytest.raises(GenasError, match="scorer native computes on a CPU, not on meta"):
+        make_probe(network, data, settings, 0)
+
+
+def test_nothing_waits_for_the_host_between_noises(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No number leaves the device while a candidate's noises are evaluated, however many batches there are."""
+    _, fast = both(changed(batch_size=5))
+    fast.recalibrate(path(0))
+    taken: list[int] = []
+    for name in ("item", "tolist", "__float__", "__bool__"):
+        original = getattr(torch.Tensor, name)
+        monkeypatch.setattr(torch.Tensor, name, lambda self, _f=original: taken.append(self.numel()) or _f(self))
+    for name in ("cpu", "numpy"):
+        monkeypatch.setattr(torch.Tensor, name, lambda *_: pytest.fail("numbers leave the device"))
+    assert fast.outcomes(path(0), [{}, {}, {}]).shape == (3, 2, PARAMS.images)
+    assert taken == []

@@ -1,0 +1,210 @@
+"""The report: ours beside the paper's, whatever has run, and the same bytes for the same inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from models.errors import GenasError
+from pipeline.config import Params, load_params
+from pipeline.context import Context
+from pipeline.report import paper_tables
+from pipeline.report import stage as report
+from tests.conftest import tiny_params
+
+
+def test_every_table_is_a_file_too(finished: Path) -> None:
+    report.build(finished)
+    folder = finished / "out" / "report" / "tables"
+    assert sorted(path.name for path in folder.iterdir()) == [f"table{number}.csv" for number in (2, 3, 4, 8)]
+    two = pd.read_csv(folder / "table2.csv").set_index(["searched_on", "method"])
+    found = two.loc[("CIFAR-10", "Flatness")]
+    assert (found["row"], found["top1"], found["paper_top1"], found["params"]) == ("flatness", 81.5, 75.95, 5.2e6)
+    assert two.loc[("ImageNet", "Angle"), "state"] == "not run"
+    four = pd.read_csv(folder / "table4.csv")
+    assert four["paper_miou"].tolist() == [70.68, 71.16, 71.70, 70.84, 71.77, 72.58, 72.05]
+
+
+def lines(root: Path) -> list[str]:
+    return (root / "out" / "report" / "report.md").read_text().splitlines()
+
+
+def test_ours_stands_beside_the_paper(finished: Path) -> None:
+    page = report.build(finished)
+    assert page == finished / "out" / "report" / "report.html"
+    found = lines(finished)
+    ours = "flatness from search/digits-flatness-0"
+    assert f"| CIFAR-10 | Flatness | {ours} | 5.2 (5.6) | 580 (610) | 81.50 (75.95) | 98.50 (92.74) |" in found
+    assert "| ImageNet | Angle | not run | - (5.4) | - (600) | - (75.09) | - (92.30) |" in found
+    assert (
+        "| CIFAR-10 | DARTS | darts from zoo/darts_v2_c10 | 5.2 (4.7) | 580 (570) | 79.00 (73.30) | 98.50 (91.30) |"
+        in found
+    )
+    assert any(line.startswith("| CIFAR-10 | SANAS | not run, its cell is not published |") for line in found)
+    four = f"| CIFAR-100 | GeNAS (Flatness) | {ours} | 5.2 (5.2) | 580 (580) | 61.50 (63.38)"
+    assert f"{four} | 5.65 (5.65) | 20.10 (-) | 37.05 (37.05) | 72.58 (72.58) |" in found
+    whole = ["5.2", "580", "81.50", "82.50", "98.50", "61.50", "5.65", "20.10", "37.05", "72.58"]
+    assert f"| flatness | search/digits-flatness-0 | {' | '.join(whole)} |" in found
+    assert any("cannot be compared with the paper's" in line for line in found)
+
+
+def test_the_page_holds_its_pictures(finished: Path) -> None:
+    page = report.build(finished).read_text()
+    named = re.findall(r"\]\((pictures/[^)]+)\)", "\n".join(lines(finished)))
+    assert len(named) == len(set(named)) == 15
+    assert all((finished / "out/report" / name).exists() for name in named)
+    assert page.count('src="data:image/png;base64,') == 15
+    assert "pictures/" not in page
+    assert page.count("<table>") == 13
+    assert "<title>GeNAS, profile demo</title>" in page
+
+
+def test_other_gammas_stand_beside_table_8(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["rows"]["darts"]["cell"] = "rerank/digits-angle_flatness-0-16"
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    report.build(finished)
+    row = "| digits-angle_flatness-0 |"
+    assert f"{row} 0 | not retrained | 0.00 (0.00) | - (75.00) | - (92.31) |" in lines(finished)
+    assert f"{row} 16 | darts | 93.00 (89.00) | 79.00 (75.72) | 98.50 (92.46) |" in lines(finished)
+
+
+def test_a_gamma_that_the_paper_does_not_have(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["matrix"]["rerank"]["gamma"] = [0.25]
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    report.build(finished)
+    assert "| digits-angle_flatness-0 | 0.25 | not retrained | - (-) | - (-) | - (-) |" in lines(finished)
+
+
+def test_the_settings_say_what_a_metric_is(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["metrics"]["mixed"] = {"terms": {"angle": 0.5, "loss": 2}, "combine": "rank", "strategy": "random"}
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    report.build(finished)
+    (line,) = [line for line in lines(finished) if line.startswith("| metrics |")]
+    assert line.endswith("angle_flatness: 1 angle + 16 flatness; mixed: 0.5 angle + 2 loss (rank) (random) |")
+
+
+def test_the_agreement_of_the_measures(finished: Path) -> None:
+    report.build(finished)
+    found = lines(finished)
+    assert "### digits-0, 16 architectures" in found
+    assert "| flatness | 1.00 | 0.88 |" in found
+    assert found[found.index("| images | 1 draws | 4 draws |") + 2] == "| 64 | 12.3 | 6.0 |"
+
+
+def test_only_the_papers_metrics_stand_beside_the_papers() -> None:
+    params = tiny_params()
+    params["metrics"] |= {
+        "control": {"loss": 1},
+        "ranked": {"terms": {"flatness": 1}, "combine": "rank"},
+        "luck": {"terms": {"flatness": 1}, "strategy": "random"},
+    }
+    names = {name: paper_tables.measure_name(Params.model_validate(params), name) for name in params["metrics"]}
+    assert names["angle_flatness"] == "Angle + Flatness"
+    assert (names["flatness"], names["control"], names["ranked"], names["luck"]) == ("Flatness", "", "", "")
+
+
+def test_whole_detectors_and_segmenters_have_their_cost(finished: Path) -> None:
+    report.build(finished)
+    assert "| row | AP | AP50 | AP75 | params (M) | MACs (M) |" in lines(finished)
+    assert "| flatness | 37.05 | 56.00 | 39.00 | 35 | 200000 |" in lines(finished)
+    assert "| flatness | 72.58 | 80.00 | 95.00 | 39 | 180000 |" in lines(finished)
+
+
+def test_data_and_times(finished: Path) -> None:
+    report.build(finished)
+    assert "| digits | parquet | `digits0000000000` | train 1400, test 397 | 10 |" in lines(finished)
+    assert "| search@digits-flatness-0 | 12.3 | cpu |" in lines(finished)
+    assert not any("detect@darts" in line for line in lines(finished))
+
+
+def test_same_inputs_same_bytes(finished: Path) -> None:
+    def digests() -> dict[str, str]:
+        report.run(Context("report", {}, load_params(finished), finished))
+        files = sorted(path for path in (finished / "out" / "report").rglob("*") if path.is_file())
+        return {str(path.relative_to(finished)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    first = digests()
+    (finished / "out/report/pictures/stale.png").write_bytes(b"")
+    assert digests() == first
+
+
+def test_nothing_has_run(profile: Path) -> None:
+    report.build(profile)
+    text = "\n".join(lines(profile))
+    assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, not run | - (5.6) |" in text
+    assert text.count("\nnot run") == 7
+    assert "| digits | parquet | not run | - | - |" in text
+    assert "| digits-angle_flatness-0 | 16 | angle-flatness | - (89.00) | - (75.72) | - (92.46) |" in text
+    assert "### digits-0\n\nnot run" in text
+
+
+def test_half_of_it_has_run(finished: Path) -> None:
+    for folder in ("search/digits-flatness-0", "detect/flatness", "retrain/darts"):
+        shutil.rmtree(finished / "out" / folder)
+    report.build(finished)
+    text = "\n".join(lines(finished))
+    assert "| digits-flatness-0 | not run |" in text
+    assert "darts from zoo/darts_v2_c10, not run" in text
+
+
+def test_a_row_of_ones_own(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["matrix"]["zoo"]["row"].append("mine")
+    params["rows"]["darts"]["cell"] = "zoo/mine"
+    (finished / "params.yaml").write_text(yaml.safe_dump({**params, "profile": "trial"}, sort_keys=False))
+    report.build(finished)
+    assert any(line.startswith("| darts | zoo/mine | 5.2 | 580 | 79.00 |") for line in lines(finished))
+    assert any("a profile of your own" in line for line in lines(finished))
+
+
+def test_a_broken_genotype_is_named(finished: Path) -> None:
+    (finished / "out/search/digits-flatness-0/genotype.json").write_text("{}")
+    with pytest.raises(GenasError, match=r"genotype\.json"):
+        report.build(finished)
+
+
+def test_searches_on_the_papers_data_find_their_own_line(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text().replace("digits-", "cifar100-"))
+    params["data"]["cifar100"] = {"layout": "cifar100", "path": "cifar100"}
+    params["matrix"]["supernet"]["dataset"] = params["matrix"]["search"]["dataset"] = ["cifar100"]
+    params["nasbench201"] = {"runs": {}, "laboratory": {}, "settings": None}
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    beside = paper_tables.beside(load_params(finished), paper_tables.TABLE_2)
+    assert {(line.dataset, line.method): rows for line, rows in beside if rows} == {
+        ("CIFAR-100", "Flatness"): ["flatness"],
+        ("CIFAR-100", "Angle + Flatness"): ["angle-flatness"],
+    }
+
+
+def test_the_tables_are_the_papers() -> None:
+    """Sums over the columns of the printed tables catch a digit that was typed wrongly."""
+    cost = ("params", "macs")
+    sums = {
+        name: {column: round(sum(line.values.get(column, 0) for line in table), 3) for column in columns}
+        for name, table, columns in (
+            ("2", paper_tables.TABLE_2, (*cost, "top1", "top5")),
+            ("3", paper_tables.TABLE_3, (*cost, "top1", "top5")),
+            ("4", paper_tables.TABLE_4, (*cost, "v2_top1", "a_top1", "ap", "miou")),
+        )
+    }
+    assert sums == {
+        "2": {"params": 80.8e6, "macs": 8.95e9, "top1": 1133.09, "top5": 1386.95},
+        "3": {"params": 109.5e6, "macs": 12.28e9, "top1": 1582.7, "top5": 1755.0},
+        "4": {"params": 37.3e6, "macs": 4.17e9, "v2_top1": 441.04, "a_top1": 30.11, "ap": 253.97, "miou": 500.78},
+    }
+
+
+def test_the_ends_of_table_8_are_lines_of_table_2() -> None:
+    lines = {line.method: line.values for line in paper_tables.TABLE_2 if line.dataset == "CIFAR-100"}
+    for gamma, method in ((0, "Angle"), (16, "Angle + Flatness")):
+        for column in ("top1", "top5"):
+            assert paper_tables.TABLE_8[gamma][column] == lines[method][column]

@@ -1,0 +1,118 @@
+"""The numbers of a profile: collected, joined along the chain, shown."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from models.errors import GenasError
+from pipeline.config import load_params
+from pipeline.results import board as results
+
+
+def shown(root: Path) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    results.show(results.collect(root), console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_collect_follows_the_chain(finished: Path) -> None:
+    rows = results.collect(finished)
+    assert [one["stage"] for one in rows] == [
+        *["supernet", "search", "search", "rerank", "rerank", "agreement", "zoo", "retrain", "retrain", "retrain"],
+        *["shift", "detect", "segment"],
+    ]
+    assert rows[0] == {"stage": "supernet", "row": "digits-0", "metrics": {"top1": 70.5, "loss": 0.31}}
+    assert json.loads(json.dumps(rows)) == rows
+
+
+def test_collect_of_nothing(profile: Path) -> None:
+    assert results.collect(profile) == []
+    assert "no row has run yet" in shown(profile)
+
+
+def test_collect_ignores_rows_that_the_parameters_do_not_have(finished: Path) -> None:
+    stray = finished / "out" / "retrain" / "stray"
+    stray.mkdir()
+    (stray / "metrics.json").write_text('{"top1": 1.0}')
+    assert "stray" not in [one["row"] for one in results.collect(finished)]
+
+
+def test_values_that_are_not_finite_are_left_out(finished: Path) -> None:
+    path = finished / "out" / "detect" / "flatness" / "metrics.json"
+    path.write_text('{"ap": NaN, "ap50": 2.0}')  # what Detectron2 gives where nothing was detected
+    (detect,) = [one for one in results.collect(finished) if one["stage"] == "detect"]
+    assert detect["metrics"] == {"ap50": 2.0}
+
+
+def test_without_parameters(tmp_path: Path) -> None:
+    with pytest.raises(GenasError, match=r"params\.yaml"):
+        results.collect(tmp_path)
+
+
+def test_leaderboard_joins_along_the_chain(finished: Path) -> None:
+    board = results.leaderboard(load_params(finished), finished)
+    assert list(board) == ["flatness", "angle-flatness", "darts"]
+    top = board["flatness"]
+    assert (top["top1"], top["v2_top1"], top["ap"], top["miou"]) == (81.5, 61.5, 37.05, 72.58)
+    assert (top["params"], top["macs"]) == (5.2e6, 5.8e8), "the retrained network's, not the detector's"
+    searched = json.loads((finished / "out/search/digits-flatness-0/metrics.json").read_text())
+    assert top["search_score"] == searched["score"]
+    assert "ap" not in board["darts"]
+    assert "search_score" not in board["darts"]
+
+
+def test_a_row_of_another_gamma_has_that_gammas_values(finished: Path) -> None:
+    path = finished / "params.yaml"
+    path.write_text(path.read_text().replace("zoo/darts_v2_c10", "rerank/digits-angle_flatness-0-16"))
+    board = results.leaderboard(load_params(finished), finished)
+    assert (board["darts"]["search_score"], board["darts"]["search_flatness_share"]) == (3.5, 93.0)
+    assert (board["darts"]["top1"], board["darts"]["params"]) == (79.0, 5.2e6)
+
+
+def test_columns_that_no_network_has_are_left_out(finished: Path) -> None:
+    assert " Real" not in shown(finished)
+    path = finished / "out" / "shift" / "flatness" / "metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "top5": 1.0, "r_top1": 33.25, "real_top1": 84.5}))
+    text = shown(finished)
+    assert all(value in text for value in (" Real", "33.25", "84.50"))
+    board = results.leaderboard(load_params(finished), finished)
+    assert list(results.columns_of(board).values())[-5:] == ["O AUPR", "R", "Real", "AP", "mIoU"]
+    assert board["flatness"]["top5"] == 98.5, "the retrained network's"
+
+
+def test_show_has_a_line_for_each_network(finished: Path) -> None:
+    text = shown(finished)
+    (line,) = [line for line in text.splitlines() if " flatness " in line and "81.50" in line]
+    assert all(value in line for value in ("5.2", "580", "98.50", "61.50", "5.65", "20.10", "37.05", "72.58"))
+    (line,) = [line for line in text.splitlines() if "darts " in line]
+    assert "79.00" in line
+    assert " - " in line
+    (line,) = [line for line in text.splitlines() if "39.00" in line]
+    assert line.split() == ["flatness", "37.05", "56.00", "39.00", "35", "200000"], "the whole detector's"
+    (line,) = [line for line in text.splitlines() if "80.00" in line and "180000" in line]
+    assert line.split() == ["flatness", "72.58", "80.00", "95.00", "39", "180000"], "the whole segmenter's"
+    assert "supernet" in text
+    (line,) = [line for line in text.splitlines() if "digits-angle_flatness-0-16" in line]
+    assert "93" in line.split()
+    (line,) = [line for line in text.splitlines() if " digits-0 " in line and "0.875" in line]
+    assert "16" in line.split()
+
+
+@pytest.mark.parametrize(
+    ("value", "column", "text"),
+    [
+        (5_564_000, "params", "5.56"),
+        (610.1e6, "macs", "610"),
+        (12_345, "params", "0.0123"),
+        (2.064e11, "macs", "206400"),
+        (76.055, "top5", "76.06"),
+    ],
+)
+def test_numbers(value: float, column: str, text: str) -> None:
+    assert results.number(value, column) == text
+    assert results.number(None, column) == "-"

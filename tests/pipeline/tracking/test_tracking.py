@@ -1,0 +1,381 @@
+"""Tracking against real SQLite databases: what is seen live can be rebuilt, and nothing it does can hurt a stage."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from models.errors import GenasError
+from pipeline import context
+from pipeline.__main__ import STAGES
+from pipeline.config import REPOSITORY, load_params
+from pipeline.results import board as results
+from pipeline.results import records
+from pipeline.tracking import mlflow as tracking
+
+# MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*")
+
+SEARCH = {"dataset": "digits", "metric": "flatness", "seed": "0"}
+
+
+@pytest.fixture(scope="session")
+def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables, which cost a second to make."""
+    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
+    MlflowClient(tracking_uri=f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def database(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "tracking"
+    folder.mkdir()
+    shutil.copy(empty, folder)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
+    monkeypatch.delenv("GENAS_MLFLOW", raising=False)
+    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.05)
+    return folder
+
+
+def runs(name: str = "genas-demo") -> list[Any]:
+    client = MlflowClient(tracking_uri=tracking.uri())
+    experiment = client.get_experiment_by_name(name)
+    return client.search_runs([experiment.experiment_id]) if experiment else []
+
+
+def content(name: str = "genas-demo") -> dict[str, Any]:
+    """Everything of an experiment that does not depend on when and from which code it was written."""
+    client = MlflowClient(tracking_uri=tracking.uri())
+    found = {}
+    for run in runs(name):
+        history = {
+            key: sorted((metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key))
+            for key in run.data.metrics
+        }
+        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.") and key != "code"}
+        sets = sorted((used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs)
+        files = sorted(file.path for file in client.list_artifacts(run.info.run_id))
+        assert run.info.run_name not in found, "one run a row"
+        found[run.info.run_name] = (run.info.status, dict(run.data.params), tags, history, sets, files)
+    return found
+
+
+def cut_off(root: Path, values: list[dict[str, float]], raised: BaseException) -> None:
+    """A search that logs and then ends by an exception."""
+    with tracking.follow("search", SEARCH, load_params(root), root) as log:
+        for step, one in enumerate(values):
+            log(step, one)
+        raise raised
+
+
+def replay(root: Path) -> None:
+    """Go through a profile as its stages would: live values first, the row's files when it is done."""
+    params = load_params(root)
+    for (stage, row), node in records.graph(params).items():
+        folder, hidden = root / "out" / stage / row, root / "hidden"
+        if not folder.exists() or stage == "report":
+            continue
+        history = records.table(root, (stage, row), "history.csv")
+        folder.rename(hidden)
+        with tracking.follow(stage, node.axes, params, root) as log:
+            for _, values in history.iterrows() if history is not None else ():
+                log(int(values.iloc[0]), {str(name): float(value) for name, value in values.iloc[1:].items()})
+            hidden.rename(folder)
+    (root / "out" / "report").mkdir()
+    with tracking.follow("report", {}, params, root):
+        (root / "out" / "report" / "report.html").write_text("<html></html>")
+
+
+def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replay(finished)
+    live, board = content(), content("genas-demo-leaderboard")
+    assert len(live) == 16
+    assert {status for status, *_ in live.values()} == {"FINISHED"}
+
+    assert live["data@digits"][5] == ["manifest.json"], "data stay where they are"
+    _, params, tags, history, sets, files = live["search@digits-flatness-0"]
+    assert params["metric"] == "flatness"
+    assert params["weight.flatness"] == "1.0"
+    assert params["weight.angle"] == "0.0"
+    assert params["search.population"] == "6"
+    assert params["measures.flatness.sigma"] == "[0.001, 0.003, 0.006]"
+    assert (tags["stage"], tags["row"], tags["profile"]) == ("search", "digits-flatness-0", "demo")
+    assert json.loads(tags["axes"]) == SEARCH
+    assert len(tags["fingerprint"]) == 16
+    assert sets == [("digits", f"{'digits':0<36}")]
+    assert tags["data.digits"] == f"{'digits':0<64}"
+    assert {"candidates.json", "candidates.parquet", "genotype.json", "history.csv"} <= set(files)
+    _, other, _, rated, *_ = live["rerank@digits-angle_flatness-0-16"]
+    assert other == {"search": "digits-angle_flatness-0", "gamma": "16"}
+    assert rated["rerank/flatness_share"] == [(0, 93.0)]
+    assert live["agreement@digits-0"][3]["agreement/tau_flatness_loss"] == [(0, 0.875)]
+    assert {"agreement.csv", "errors.csv"} <= set(live["agreement@digits-0"][5])
+    best = pd.read_csv(finished / "out/search/digits-flatness-0/history.csv")["best"]
+    assert history["search_curves/best"] == list(enumerate(best))
+    assert history["search/retrained_top1"] == [(0, 81.5)]
+    assert board["flatness"][1]["metric"] == "flatness"
+    assert board["flatness"][3]["ap"] == [(0, 37.05)]
+    assert board["flatness"][3]["search_score"] == history["search/score"]
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database / 'fresh.db'}")
+    assert tracking.rebuild(finished) == 16
+    assert content() == live
+    assert content("genas-demo-leaderboard") == board
+
+
+def test_without_its_database_nothing_is_lost(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # In processes of their own, as for a user: a process that has had the old file open goes on writing to that.
+    line = f"print(tracking.rebuild(Path({str(finished)!r})))"
+    code = f"from pathlib import Path; from pipeline.tracking import mlflow as tracking; {line}"
+    again = [sys.executable, "-c", code]
+    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "15\n"
+    before, numbers = content(), results.collect(finished)
+    moved = database.with_name("moved")
+    shutil.move(database, moved)
+    database.mkdir()
+    assert results.collect(finished) == numbers
+    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "15\n"
+    assert (database / "mlflow.db").exists()
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}/../{database.name}/mlflow.db")
+    assert content() == before
+
+
+def test_rebuilding_twice_changes_nothing(finished: Path) -> None:
+    tracking.rebuild(finished)
+    before, board = content(), {run.info.run_id for run in runs("genas-demo-leaderboard")}
+    tracking.rebuild(finished)
+    assert content() == before
+    assert {run.info.run_id for run in runs("genas-demo-leaderboard")} == board, "unchanged lines stay"
+
+
+def test_leaderboard_follows_the_files(finished: Path) -> None:
+    assert tracking.leaderboard(finished) == 3
+    path = finished / "out/retrain/darts/metrics.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "top1": 60.0}))
+    shutil.rmtree(finished / "out/retrain/angle-flatness")
+    assert tracking.leaderboard(finished) == 2
+    board = content("genas-demo-leaderboard")
+    assert set(board) == {"flatness", "darts"}
+    assert board["darts"][3]["top1"] == [(0, 60.0)]
+
+
+def test_searches_of_all_metrics_have_the_same_names(finished: Path) -> None:
+    tracking.rebuild(finished)
+    searches = [run for run in runs() if run.data.tags["stage"] == "search"]
+    assert len(searches) == 2
+    assert searches[0].data.metrics.keys() == searches[1].data.metrics.keys()
+    assert searches[0].data.params.keys() == searches[1].data.params.keys()
+    for run in searches:  # the winner lies above the middle of its own candidates by some of their spread
+        assert 0 < run.data.metrics["search/score_normalised"] < 10
+        assert run.data.metrics["search/score_normalised"] == run.data.metrics["search_curves/best_normalised"]
+
+
+@pytest.mark.parametrize(
+    ("raised", "status"),
+    [(SystemExit(143), "KILLED"), (KeyboardInterrupt(), "KILLED"), (SystemExit(1), "FAILED"), (ValueError(), "FAILED")],
+)
+def test_a_stage_that_ends_badly(profile: Path, raised: BaseException, status: str) -> None:
+    with pytest.raises(type(raised)):
+        cut_off(profile, [{"best": 1.5, "median": float("nan")}], raised)
+    (run,) = runs()
+    assert run.info.status == status
+    assert run.data.metrics == {"search_curves/best": 1.5}
+
+
+def test_a_killed_row_goes_on_in_its_run(finished: Path) -> None:
+    params = load_params(finished)
+    history = records.table(finished, ("search", "digits-flatness-0"), "history.csv")
+    assert history is not None
+    best = [float(value) for value in history["best"]]
+    with pytest.raises(SystemExit):
+        cut_off(finished, [{"best": value} for value in best[:2]], SystemExit(143))
+    (killed,) = runs()
+    with tracking.follow("search", SEARCH, params, finished) as log:
+        for step in (1, 2, 3):  # generation 1 was not saved when the process was killed, so it is done again
+            log(step, {"best": best[step]})
+    (run,) = runs()
+    assert (run.info.run_id, run.info.status) == (killed.info.run_id, "FINISHED")
+    assert content()["search@digits-flatness-0"][3]["search_curves/best"] == list(enumerate(best))
+
+
+def test_other_parameters_are_another_run(profile: Path) -> None:
+    for population in (6, 7):
+        text = (profile / "params.yaml").read_text().replace("population: 6", f"population: {population}")
+        (profile / "params.yaml").write_text(text)
+        with pytest.raises(SystemExit):
+            cut_off(profile, [], SystemExit(143))
+    assert [run.data.params["search.population"] for run in runs()] == ["7", "6"]
+
+
+def test_a_killed_process_is_marked_when_its_row_starts_again(profile: Path) -> None:
+    params = load_params(profile)
+    stale = tracking.Experiment("genas-demo").resume(records.head(params, profile, ("search", "digits-flatness-0")))
+    assert runs()[0].info.status == "RUNNING"
+    with tracking.follow("search", SEARCH, params, profile):
+        (profile / "out/search/digits-flatness-0").mkdir(parents=True)
+    assert {run.info.run_id: run.info.status for run in runs()}[stale.id] == "KILLED"
+
+
+def test_off_means_not_even_imported(profile: Path) -> None:
+    code = f"""
+import sys
+from pathlib import Path
+from pipeline.tracking import mlflow as tracking
+from pipeline.config import load_params
+from pipeline.context import silent
+root = Path({str(profile)!r})
+with tracking.follow("search", {SEARCH!r}, load_params(root), root) as log:
+    assert log is silent
+assert "mlflow" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=REPOSITORY, env={**os.environ, "GENAS_MLFLOW": "off"})
+
+
+def test_only_the_first_process_of_several_tracks(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RANK", "1")
+    with tracking.follow("search", SEARCH, load_params(profile), profile) as log:
+        assert log is context.silent
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////nowhere/at/all/mlflow.db"])
+def test_no_server_is_one_line(
+    finished: Path, uri: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    started = time.monotonic()
+    with tracking.follow("search", SEARCH, load_params(finished), finished) as log:
+        log(0, {"best": 1.0})
+    assert time.monotonic() - started < 20
+    lines = capfd.readouterr().err.strip().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith(f"warning: MLflow at {uri} is left out: ")
+    with pytest.raises(GenasError, match="MLflow at"):
+        tracking.rebuild(finished)
+
+
+def test_live_values_never_wait(profile: Path) -> None:
+    with tracking.follow("search", SEARCH, load_params(profile), profile) as log:
+        started = time.monotonic()
+        for step in range(5000):
+            log(step, {"best": float(step)})
+        took = time.monotonic() - started
+    assert took < 1.0
+    client = MlflowClient(tracking_uri=tracking.uri())
+    assert len(client.get_metric_history(runs()[0].info.run_id, "search_curves/best")) == 5000
+
+
+@pytest.mark.slow
+def test_processes_that_start_at_once(finished: Path, database: Path) -> None:
+    (database / "mlflow.db").unlink()  # all of them want to create it
+    code = """
+import json, sys
+from pathlib import Path
+from pipeline.tracking import mlflow as tracking
+from pipeline.config import load_params
+stage, axes, root = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
+with tracking.follow(stage, axes, load_params(root), root) as log:
+    for step in range(200):
+        log(step, {"best": float(step)})
+"""
+    rows = [("retrain", {"row": row}) for row in ("flatness", "angle-flatness", "darts")]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, stage, json.dumps(axes), str(finished)],
+            cwd=REPOSITORY,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for stage, axes in rows
+    ]
+    assert [process.communicate(timeout=120)[1] for process in started] == ["", "", ""]
+    assert sorted(run.info.run_name for run in runs()) == [
+        "retrain@angle-flatness",
+        "retrain@darts",
+        "retrain@flatness",
+    ]
+    assert {run.info.status for run in runs()} == {"FINISHED"}
+
+
+def test_sigterm_is_a_killed_run(profile: Path) -> None:
+    code = """
+import signal, sys, time
+from pathlib import Path
+from pipeline.tracking import mlflow as tracking
+from pipeline.config import load_params
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+root = Path(sys.argv[1])
+axes = {"dataset": "digits", "metric": "flatness", "seed": "0"}
+with tracking.follow("search", axes, load_params(root), root) as log:
+    log(0, {"best": 1.0})
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", code, str(profile)], cwd=REPOSITORY, stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    deadline = time.monotonic() + 60
+    while not (found := runs()) or not found[0].data.metrics:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 143
+    process.stdout.close()
+    assert [(run.info.status, run.data.metrics) for run in runs()] == [("KILLED", {"search_curves/best": 1.0})]
+
+
+def test_every_stage_has_its_parameters(profile: Path) -> None:
+    params = load_params(profile)
+    nodes = records.graph(params)
+    assert {stage for stage, _ in nodes} == set(STAGES)
+    for stage, rows in params.stage_rows().items():
+        assert [row for one, row in nodes if one == stage] == rows
+    assert records.settings(params, nodes["detect", "darts"])["detect.overrides.SOLVER.MAX_ITER"] == "10"
+    assert records.settings(params, nodes["retrain", "darts"])["row.cell"] == "zoo/darts_v2_c10"
+    searched = records.settings(params, nodes["search", "digits-angle_flatness-0"])
+    assert (searched["weight.flatness"], searched["weight.loss"]) == ("16.0", "0.0")
+    assert (searched["combine"], searched["strategy"]) == ("sum", "evolution")
+    agreed = records.settings(params, nodes["agreement", "digits-0"])
+    assert agreed["agreement.error.replicates"] == "3"
+    assert agreed["measures.flatness.sigma"] == "[0.001, 0.003, 0.006]", "it measures as searches do"
+
+
+def test_a_row_of_another_gamma_has_its_axes_on_the_leaderboard(finished: Path) -> None:
+    path = finished / "params.yaml"
+    path.write_text(path.read_text().replace("zoo/darts_v2_c10", "rerank/digits-angle_flatness-0-16"))
+    entry = records.entry(load_params(finished), finished, "darts", {"top1": 79.0})
+    assert (entry.settings["search"], entry.settings["gamma"]) == ("digits-angle_flatness-0", "16")
+
+
+def test_a_fingerprint_follows_everything_above_a_row(finished: Path) -> None:
+    params = load_params(finished)
+    changed = params.model_copy(update={"supernet": params.supernet.model_copy(update={"epochs": 9})})
+    path = finished / "out/data/digits/manifest.json"
+
+    def prints(settings: Any) -> dict[records.Key, str]:
+        nodes = records.graph(settings)
+        return {key: records.fingerprint(settings, finished, key, nodes) for key in nodes}
+
+    before, after = prints(params), prints(changed)
+    moved = {key for key in before if before[key] != after[key]}
+    assert ("shift", "flatness") in moved
+    assert ("supernet", "digits-0") in moved
+    assert not moved & {("data", "digits"), ("zoo", "darts_v2_c10"), ("retrain", "darts"), ("detect", "darts")}
+    path.write_text(path.read_text().replace("digits0", "digits1"))
+    fresh = prints(params)
+    assert {key for key in before if before[key] != fresh[key]} == set(before) - {
+        ("data", "scenes"),
+        ("zoo", "darts_v2_c10"),
+        ("report", ""),
+    }
