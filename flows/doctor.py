@@ -18,6 +18,7 @@ from packaging.requirements import Requirement
 from flows import environment
 from models.errors import GenasError
 from pipeline.config import REPOSITORY, Params, data_root, load_params
+from pipeline.stages import STAGES, rows_of
 
 DISK = 5
 """GB that should be free for the outputs of the small profiles."""
@@ -86,7 +87,7 @@ def tools() -> Iterator[Finding]:
 
 def frameworks(params: Params | None) -> Iterator[Finding]:
     """Detectron2 and MMSegmentation import; essential where the profile has rows for them."""
-    rows = params.stage_rows() if params else {}
+    rows = {stage: rows_of(params, stage) for stage in STAGES} if params else {}
     for stage, module in (("detect", "detectron2.modeling"), ("segment", "mmseg.models")):
         needed = bool(rows.get(stage))
         try:

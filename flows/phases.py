@@ -1,73 +1,58 @@
-"""The named flows: each brings the part of the graph up to date that it is named for, with what that depends on."""
+"""The named flows: each brings the part of the graph up to date that it is named for, with what that depends on.
+
+Which stages a flow is for is said in the table of stages (:mod:`pipeline.stages`).
+"""
 
 from __future__ import annotations
 
-from prefect import flow
+from prefect import Flow, flow
 
 from flows.reproduce import JOBS, bring_up_to_date
 from flows.version import VERSION
 from pipeline.config import load_params, profile_folder
+from pipeline.stages import STAGES
+
+Phase = Flow[..., dict[str, str]]
 
 
-def phase(profile: str, targets: tuple[str, ...], jobs: int) -> dict[str, str]:
-    """Check the profile's parameters, then bring ``targets`` up to date; inside a flow.
+def targets_of(name: str) -> tuple[str, ...]:
+    """The stages that a named flow brings up to date."""
+    return tuple(stage.name for stage in STAGES.values() if stage.flow == name)
 
-    Raises:
-        GenasError: wrong parameters or a user's mistake in a stage.
-        StageError: a stage failed.
+
+def named_flow(name: str, targets: tuple[str, ...], about: str) -> Phase:
+    """A flow that checks a profile's parameters and brings ``targets`` up to date.
+
+    It raises ``GenasError`` for wrong parameters or a user's mistake in a stage, ``StageError`` where a stage failed.
+
+    Args:
+        name: of the flow, and of the variable of this module that holds it, by which Prefect finds it.
+        targets: stages; none means everything.
+        about: one sentence.
     """
-    folder = profile_folder(profile)
-    load_params(folder)
-    return bring_up_to_date(folder, targets, jobs, None)
+
+    def phase(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
+        folder = profile_folder(profile)
+        load_params(folder)
+        return bring_up_to_date(folder, targets, jobs, None)
+
+    phase.__name__ = phase.__qualname__ = name
+    phase.__doc__ = about
+    return flow(name=name, version=VERSION, flow_run_name=f"{name}-{{profile}}")(phase)
 
 
-@flow(version=VERSION, flow_run_name="supernet-{profile}")
-def supernet(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Train every supernet."""
-    return phase(profile, ("supernet",), jobs)
+supernet = named_flow("supernet", targets_of("supernet"), "Train every supernet.")
+search = named_flow(
+    "search",
+    targets_of("search"),
+    "Search with every metric, rate the candidates with other gammas, compare the measures.",
+)
+laboratory = named_flow("laboratory", targets_of("laboratory"), "Judge the measures on NAS-Bench-201.")
+retrain = named_flow("retrain", targets_of("retrain"), "Train every found and every published cell on its own.")
+shift = named_flow("shift", targets_of("shift"), "Evaluate the retrained networks under distribution shift.")
+detect = named_flow("detect", targets_of("detect"), "Train and evaluate RetinaNet on the retrained backbones.")
+segment = named_flow("segment", targets_of("segment"), "Train and evaluate DeepLab-v3 on the retrained backbones.")
+paper = named_flow("paper", (), "Everything: the whole graph of the profile, down to its report.")
 
-
-@flow(version=VERSION, flow_run_name="search-{profile}")
-def search(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Search with every metric, rate the candidates with other gammas, compare the measures."""
-    return phase(profile, ("search", "rerank", "agreement"), jobs)
-
-
-@flow(version=VERSION, flow_run_name="laboratory-{profile}")
-def laboratory(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Judge the measures on NAS-Bench-201."""
-    return phase(profile, ("laboratory",), jobs)
-
-
-@flow(version=VERSION, flow_run_name="retrain-{profile}")
-def retrain(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Train every found and every published cell on its own."""
-    return phase(profile, ("retrain",), jobs)
-
-
-@flow(version=VERSION, flow_run_name="shift-{profile}")
-def shift(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Evaluate the retrained networks under distribution shift."""
-    return phase(profile, ("shift",), jobs)
-
-
-@flow(version=VERSION, flow_run_name="detect-{profile}")
-def detect(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Train and evaluate RetinaNet on the retrained backbones."""
-    return phase(profile, ("detect",), jobs)
-
-
-@flow(version=VERSION, flow_run_name="segment-{profile}")
-def segment(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Train and evaluate DeepLab-v3 on the retrained backbones."""
-    return phase(profile, ("segment",), jobs)
-
-
-@flow(version=VERSION, flow_run_name="paper-{profile}")
-def paper(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
-    """Everything: the whole graph of the profile, down to its report."""
-    return phase(profile, (), jobs)
-
-
-PHASES = (supernet, search, laboratory, retrain, shift, detect, segment, paper)
+PHASES: tuple[Phase, ...] = (supernet, search, laboratory, retrain, shift, detect, segment, paper)
 """The named flows, in the order of the chain."""

@@ -11,29 +11,16 @@ from flows.graph import kind
 from flows.plan import DVC, log_file
 from flows.process import Children, StageError
 from models.errors import GenasError
+from pipeline.stages import STAGES
 
 
 @dataclass(frozen=True)
 class Policy:
-    """How a stage is run; nothing here changes what it computes."""
+    """How a stage is run; nothing here changes what it computes. A retry goes on where the stage was."""
 
     hours: float
     retries: int = 2
     delay_seconds: float = 10
-
-
-POLICIES = {
-    "data": Policy(hours=12),
-    "supernet": Policy(hours=24 * 14),
-    "search": Policy(hours=24 * 7),
-    "retrain": Policy(hours=24 * 30),
-    "shift": Policy(hours=24),
-    "detect": Policy(hours=24 * 14),
-    "segment": Policy(hours=24 * 14),
-}
-"""Per stage. The limits stop what hangs, with room for ImageNet on one GPU; a retry goes on where the stage was."""
-
-DEFAULT = Policy(hours=4)
 
 
 class Output:
@@ -58,8 +45,8 @@ class Output:
 
 
 def policy_of(stage: str) -> Policy:
-    """How ``stage`` is run."""
-    return POLICIES.get(kind(stage), DEFAULT)
+    """How a row is run."""
+    return Policy(STAGES[kind(stage)].hours)
 
 
 def reproduce_stage(

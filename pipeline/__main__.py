@@ -19,41 +19,7 @@ from pathlib import Path
 from models.errors import GenasError
 from pipeline.config import load_params
 from pipeline.machine.memory import keep_memory
-
-STAGES: dict[str, tuple[str, ...]] = {
-    "data": ("dataset",),
-    "supernet": ("dataset", "seed"),
-    "zoo": ("row",),
-    "search": ("dataset", "metric", "seed"),
-    "rerank": ("search", "gamma"),
-    "agreement": ("dataset", "seed"),
-    "supernet201": ("dataset", "seed"),
-    "nasbench201": ("dataset", "seed"),
-    "laboratory": ("dataset",),
-    "retrain": ("row",),
-    "shift": ("row",),
-    "detect": ("row",),
-    "segment": ("row",),
-    "report": (),
-}
-"""Every stage with its axes."""
-MODULES = {
-    "data": "pipeline.data.stage",
-    "supernet": "pipeline.supernet.stage",
-    "zoo": "pipeline.zoo",
-    "search": "pipeline.search.stage",
-    "rerank": "pipeline.analysis.rerank",
-    "agreement": "pipeline.analysis.agreement",
-    "supernet201": "pipeline.nasbench201.supernet",
-    "nasbench201": "pipeline.nasbench201.measuring",
-    "laboratory": "pipeline.nasbench201.laboratory.stage",
-    "retrain": "pipeline.retrain.stage",
-    "shift": "pipeline.transfer.shift",
-    "detect": "pipeline.transfer.detect.stage",
-    "segment": "pipeline.transfer.segment.stage",
-    "report": "pipeline.report.stage",
-}
-"""The module of every stage."""
+from pipeline.stages import STAGES, rows_of
 
 
 def parse(arguments: list[str]) -> tuple[str, dict[str, str]]:
@@ -66,26 +32,25 @@ def parse(arguments: list[str]) -> tuple[str, dict[str, str]]:
     if stage not in STAGES:
         raise GenasError(f"unknown stage {stage!r}, expected one of {', '.join(STAGES)}")
     axes = dict(part.split("=", 1) for part in rest if "=" in part)
-    if tuple(axes) != STAGES[stage] or len(axes) != len(rest):
-        raise GenasError(f"stage {stage} takes {' '.join(f'{a}=...' for a in STAGES[stage]) or 'no axes'}")
+    wanted = STAGES[stage].axes
+    if tuple(axes) != wanted or len(axes) != len(rest):
+        raise GenasError(f"stage {stage} takes {' '.join(f'{axis}=...' for axis in wanted) or 'no axes'}")
     return stage, axes
 
 
 def run(stage: str, axes: dict[str, str], root: Path) -> None:
     """Run one row in the profile folder ``root``, leaving what it made in ``out/<stage>/<row>``."""
     params = load_params(root)
-    row = "-".join(axes.values())
-    if stage != "report" and row not in params.stage_rows()[stage]:
-        raise GenasError(
-            f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(params.stage_rows()[stage])}"
-        )
+    row, rows = "-".join(axes.values()), rows_of(params, stage)
+    if row not in rows:
+        raise GenasError(f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(rows)}")
 
     from pipeline.context import Context, silent
     from pipeline.machine import distributed
     from pipeline.tracking import mlflow as tracking
 
     distributed.launch(stage, axes)
-    module = importlib.import_module(MODULES[stage])
+    module = importlib.import_module(STAGES[stage].module)
     with distributed.joined(), ExitStack() as stack:
         first = distributed.leader()
         log = stack.enter_context(tracking.follow(stage, axes, params, root)) if first else silent
@@ -97,7 +62,7 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
             return
         if metrics is not None:
             (context.out / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
-        if stage != "data":
+        if not STAGES[stage].scan:
             timing = {"seconds": round(time.time() - started, 1), "device": str(context.device)}
             (context.out / "timing.json").write_text(json.dumps(timing) + "\n")
 

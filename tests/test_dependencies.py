@@ -2,130 +2,107 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from pipeline.__main__ import MODULES, STAGES
-from pipeline.config import REPOSITORY
+from pipeline.config import MEASURES, REPOSITORY
+from pipeline.machine.imports import ARITHMETIC, NEUTRAL, closure, covered, digest, neutral
+from pipeline.stages import STAGES
 
-PACKAGES = ("models", "pipeline")
 GRAPH: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
+MOST = 8
+"""Lines of code among the dependencies of a stage."""
+
+
+def deps(stage: str) -> list[str]:
+    return GRAPH[stage].get("do", GRAPH[stage]).get("deps", [])
 
 
 def code_deps(stage: str) -> list[str]:
     """The code dependencies of a stage, relative to the repository."""
-    deps = GRAPH[stage].get("do", GRAPH[stage])["deps"]
-    return [dep.removeprefix("${code}/") for dep in deps if dep.startswith("${code}/")]
+    return [dep.removeprefix("${code}/") for dep in deps(stage) if dep.startswith("${code}/")]
 
 
-def file_of(module: str) -> Path | None:
-    """A module's file, relative to the repository; None for what is no module of ours."""
-    path = Path(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if (REPOSITORY / candidate).exists():
-            return candidate
-    return None
+def needed(stage: str) -> set[Path]:
+    """The code that a stage's row depends on by DVC's list: measures are seen by the stage of that name."""
+    files = closure(STAGES[stage].module)
+    if any(dep.startswith("out/measures/") for dep in deps(stage)):
+        for name in MEASURES:
+            files -= closure(f"pipeline.measures.{name}", computed=False)
+        files |= closure(STAGES[stage].module, computed=False)
+        files = {file for file in files if file.parent != Path("pipeline/measures")}
+    return files
 
 
-def runs(tree: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those of blocks for the type checker, which never run."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
-            continue
-        yield node
-        yield from runs(node)
+LISTED = [stage for stage in STAGES if stage != "measures"]
+"""The stage of the measures looks at the code itself, every time."""
 
 
-@cache
-def imports(file: Path) -> frozenset[str]:
-    """The modules of ours that a file imports, functions included, with the packages around them.
-
-    A package that imports modules by computed names takes in all of its own.
-    """
-    names: set[str] = set()
-    for node in runs(ast.parse((REPOSITORY / file).read_text())):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: imports are absolute"
-            names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
-            names |= {".".join(one.relative_to(REPOSITORY).with_suffix("").parts) for one in siblings(file)}
-    ours = {name for name in names if name.split(".")[0] in PACKAGES and file_of(name)}
-    around = {".".join(name.split(".")[:i]) for name in ours for i in range(1, name.count(".") + 1)}
-    return frozenset(ours | around)
-
-
-def siblings(file: Path) -> list[Path]:
-    return list((REPOSITORY / file).parent.glob("*.py"))
-
-
-def closure(stage: str) -> set[Path]:
-    """Every file of ours that holds code and that a stage's module can import."""
-    found: set[Path] = set()
-    waiting = [MODULES[stage]]
-    while waiting:
-        file = file_of(waiting.pop())
-        if file is not None and file not in found:
-            found.add(file)
-            waiting += imports(file)
-    return {file for file in found if (REPOSITORY / file).read_text().strip()}
-
-
-def covers(dep: str, file: Path) -> bool:
-    return Path(dep) == file or Path(dep) in file.parents
-
-
-def test_the_graph_has_the_stages_of_the_program() -> None:
-    assert set(GRAPH) == set(STAGES)
-
-
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", LISTED)
 def test_every_imported_file_is_a_dependency(stage: str) -> None:
-    deps = code_deps(stage)
-    missing = sorted(str(file) for file in closure(stage) if not any(covers(dep, file) for dep in deps))
+    missing = sorted(str(file) for file in needed(stage) if not covered(file, code_deps(stage)))
     assert missing == [], f"dvc.yaml, stage {stage}: deps lack {missing}"
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", LISTED)
 def test_every_code_dependency_exists_and_is_needed(stage: str) -> None:
-    needed = closure(stage)
+    files = needed(stage)
     for dep in code_deps(stage):
-        assert (REPOSITORY / dep).exists(), f"dvc.yaml, stage {stage}: {dep} does not exist"
         path = Path(dep)
+        assert (REPOSITORY / path).exists(), f"dvc.yaml, stage {stage}: {dep} does not exist"
         # A data file belongs to the module of its name.
         wanted = path if path.suffix in ("", ".py") else path.with_suffix(".py")
-        assert any(covers(str(wanted), file) for file in needed), f"dvc.yaml, stage {stage}: {dep} is not imported"
+        assert any(covered(file, [str(wanted)]) for file in files), f"dvc.yaml, stage {stage}: {dep} is not imported"
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_no_code_dependency_is_listed_twice(stage: str) -> None:
-    deps = code_deps(stage)
-    assert len(set(deps)) == len(deps)
+def test_code_dependencies_are_few_and_listed_once(stage: str) -> None:
+    listed = code_deps(stage)
+    assert len(set(listed)) == len(listed)
+    assert len(listed) <= MOST, f"dvc.yaml, stage {stage}: {len(listed)} lines of code"
+    assert not any(neutral(Path(dep)) for dep in listed), "what changes no number makes nothing stale"
 
 
-@pytest.mark.parametrize("module", list(REPOSITORY.glob("models/**/*.json")), ids=lambda path: path.name)
-def test_data_beside_a_module_is_a_dependency_wherever_the_module_is(module: Path) -> None:
-    source, data = (str(path.relative_to(REPOSITORY)) for path in (module.with_suffix(".py"), module))
-    readers = [stage for stage in STAGES if Path(source) in closure(stage)]
+@pytest.mark.parametrize("stage", STAGES)
+def test_measures_are_a_dependency_where_they_are_taken(stage: str) -> None:
+    """The file that the stage of the measures leaves for the row, exactly where the table says that it takes some."""
+    takes = STAGES[stage].measures.__qualname__ != "Stage.<lambda>"
+    assert [dep for dep in deps(stage) if "measures/" in dep] == [f"out/measures/{stage}/${{key}}.json"] * takes
+
+
+@pytest.mark.parametrize("data", list(REPOSITORY.glob("models/**/*.json")), ids=lambda path: path.name)
+def test_data_beside_a_module_is_a_dependency_wherever_the_module_is(data: Path) -> None:
+    file = data.relative_to(REPOSITORY)
+    readers = [stage for stage in LISTED if file.with_suffix(".py") in closure(STAGES[stage].module)]
     assert readers
-    assert [stage for stage in readers if not any(covers(dep, Path(data)) for dep in code_deps(stage))] == []
+    assert [stage for stage in readers if not covered(file, code_deps(stage))] == []
+
+
+def test_neutral_places_exist() -> None:
+    assert [place for place in (*NEUTRAL, *ARITHMETIC) if not (REPOSITORY / place).exists()] == []
+    assert not neutral(Path(ARITHMETIC[0]))
+    assert neutral(Path("pipeline/machine/resume.py"))
 
 
 def test_the_closure_sees_what_it_should() -> None:
     """Function-level imports, computed ones, and packages; nothing of the flows."""
-    search = {str(file) for file in closure("search")}
-    assert {
-        "pipeline/measures/angle.py",
-        "pipeline/data/reading/halves.py",
-        "models/spaces/darts/supernet.py",
-    } <= search
-    assert "pipeline/data/derive.py" in {str(file) for file in closure("data")}  # imported inside a function
-    assert "models/spaces/darts/supernet.py" not in {str(file) for file in closure("retrain")}
-    assert all(file.parts[0] in PACKAGES for stage in STAGES for file in closure(stage))
+    search = {str(file) for file in closure(STAGES["search"].module)}
+    assert {"pipeline/measures/angle.py", "pipeline/data/reading/halves.py", "models/spaces/darts/supernet.py"} <= search
+    assert "pipeline/data/derive.py" in {str(file) for file in closure(STAGES["data"].module)}
+    assert "models/spaces/darts/supernet.py" not in {str(file) for file in closure(STAGES["retrain"].module)}
+    assert all(file.parts[0] in ("models", "pipeline") for stage in STAGES.values() for file in closure(stage.module))
+
+
+def test_a_measure_depends_on_its_own_code_alone() -> None:
+    files = {str(file) for file in closure("pipeline.measures.angle", computed=False)}
+    assert {"pipeline/measures/angle.py", "models/official/vector.py", "pipeline/probe/plain.py"} <= files
+    assert "pipeline/measures/accuracy.py" not in files
+
+
+def test_a_digest_covers_data_beside_the_code() -> None:
+    build = Path("models/fast/native/build.py")
+    assert digest([build]) == digest([build, Path("models/fast/native/blocks.c")])
+    assert digest([build]) != digest([Path("models/fast/pooling.py")])

@@ -119,8 +119,7 @@ def run(context: Context) -> dict[str, float]:
         GenasError: fewer than two architectures could be measured.
     """
     params, weights = context.params, weights_folder(context)
-    settings = {"agreement": params.agreement, "measures": params.measures, "supernet": params.supernet}
-    scratch = Scratch(context, settings, [weights / INITIAL, weights / TRAINED])
+    scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
     sizes = (params.agreement.architectures, params.agreement.error.architectures)
     genotypes = sample(max(sizes), int(context.axes["seed"]))
     table = write_candidates(context.out / "candidates.parquet", measure_all(context, scratch, genotypes[: sizes[0]]))

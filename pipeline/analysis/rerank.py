@@ -36,7 +36,7 @@ def run(context: Context) -> dict[str, float]:
         GenasError: the table is missing or unreadable.
     """
     params, searched, gamma = context.params, context.axes["search"], float(context.axes["gamma"])
-    metric = weighed(params.metrics[params.searches[searched]], gamma)
+    metric = weighed(params.metric_of(searched), gamma)
     candidates = read_candidates(context.output_of("search", searched) / "candidates.parquet")
     rate(candidates, metric, params.measures)
     metrics = leave_winner(context, best_of(candidates, 1)[0], search=searched, gamma=gamma)

@@ -16,7 +16,9 @@ from pipeline.config.sections import (
     Matrix,
     MeasureParams,
     MetricParams,
+    Name,
     NasBench201Params,
+    NetworkAxes,
     RecipeParams,
     RetrainParams,
     Row,
@@ -31,19 +33,19 @@ from pipeline.config.sections import (
 class Params(Section):
     """A whole ``params.yaml``."""
 
-    profile: str
+    profile: Name
     code: str
-    data: dict[str, DataParams]
+    data: dict[Name, DataParams]
     matrix: Matrix
-    rows: dict[str, Row]
+    rows: dict[Name, Row]
     supernet: SupernetParams
     measures: MeasureParams
-    metrics: dict[str, MetricParams]
+    metrics: dict[Name, MetricParams]
     search: SearchParams
     agreement: AgreementParams
     nasbench201: NasBench201Params
     retrain: RetrainParams
-    recipes: dict[str, RecipeParams]
+    recipes: dict[Name, RecipeParams]
     shift: ShiftParams
     detect: DetectParams
     segment: SegmentParams
@@ -64,55 +66,34 @@ class Params(Section):
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
-        rows = self.stage_rows()
-        searched = self.searches
+        searched = self.matrix.search.rows()
         for row in self.matrix.rerank.search:
             if row not in searched:
                 raise ValueError(
                     f"matrix.rerank.search: {row!r} is no row of search, defined are {', '.join(searched)}"
                 )
-            if "flatness" not in self.metrics[searched[row]].terms:
+            if "flatness" not in self.metric_of(row).terms:
                 raise ValueError(f"matrix.rerank.search: {row!r} was not searched with flatness, which gamma weighs")
-            if 0 in self.matrix.rerank.gamma and len(self.metrics[searched[row]].terms) == 1:
+            if 0 in self.matrix.rerank.gamma and len(self.metric_of(row).terms) == 1:
                 raise ValueError(f"matrix.rerank.gamma: 0 leaves nothing of {row!r}, which has no term but flatness")
-        for name, one in self.rows.items():
-            if one.recipe not in self.recipes:
+        cells = {f"search/{row}" for row in searched}
+        cells |= {f"rerank/{row}" for row in self.matrix.rerank.rows()} | {f"zoo/{row}" for row in self.matrix.zoo.row}
+        for name, network in self.rows.items():
+            if network.recipe not in self.recipes:
                 raise ValueError(
-                    f"rows.{name}.recipe: unknown recipe {one.recipe!r}, defined are {', '.join(self.recipes)}"
+                    f"rows.{name}.recipe: unknown recipe {network.recipe!r}, defined are {', '.join(self.recipes)}"
                 )
-            stage, _, row = one.cell.partition("/")
-            if stage not in ("search", "rerank", "zoo") or row not in rows[stage]:
-                raise ValueError(f"rows.{name}.cell: {one.cell!r} is no row of search, rerank or zoo in matrix")
-        for stage in ("shift", "detect", "segment"):
-            for row in getattr(self.matrix, stage).row:
+            if network.cell not in cells:
+                raise ValueError(f"rows.{name}.cell: {network.cell!r} is no row of search, rerank or zoo in matrix")
+        for stage, axes in self.matrix:
+            for row in axes.row if isinstance(axes, NetworkAxes) else ():
                 if row not in self.rows:
                     raise ValueError(f"matrix.{stage}.row: unknown row {row!r}, defined are {', '.join(self.rows)}")
         return self
 
-    @property
-    def searches(self) -> dict[str, str]:
-        """The metric of every row of the search."""
-        m = self.matrix.search
-        return {f"{d}-{k}-{s}": k for d in m.dataset for k in m.metric for s in m.seed}
-
-    def stage_rows(self) -> dict[str, list[str]]:
-        """The row names of every stage, in the order of the chain, as DVC names them."""
-        m = self.matrix
-        return {
-            "data": list(self.data),
-            "supernet": [f"{d}-{s}" for d in m.supernet.dataset for s in m.supernet.seed],
-            "search": list(self.searches),
-            "rerank": [f"{row}-{gamma}" for row in m.rerank.search for gamma in m.rerank.gamma],
-            "agreement": [f"{d}-{s}" for d in m.agreement.dataset for s in m.agreement.seed],
-            "supernet201": list(self.nasbench201.runs),
-            "nasbench201": list(self.nasbench201.runs),
-            "laboratory": list(self.nasbench201.laboratory),
-            "zoo": list(m.zoo.row),
-            "retrain": list(self.rows),
-            "shift": list(m.shift.row),
-            "detect": list(m.detect.row),
-            "segment": list(m.segment.row),
-        }
+    def metric_of(self, search: str) -> MetricParams:
+        """The metric of a row of the search."""
+        return self.metrics[self.matrix.search.rows()[search]["metric"]]
 
 
 def explain(error: ValidationError, origin: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -10,6 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
+"""Of data sets, rows, metrics, recipes and profiles: they become names of files, of DVC's stages and of its parameters,
+in which a dot would be a step down."""
 NotNegative = Annotated[int, Field(ge=0)]
 MEASURES = (
     *("flatness", "angle", "accuracy", "loss", "params", "macs"),
@@ -48,42 +52,85 @@ class DataParams(Section):
     """
 
     layout: Literal["parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
+    digest: Literal["content", "listing"]
     path: str | None = None
     derive: str | None = None
-    seed: int = 0
+    seed: NotNegative | None = Field(None, description="of a derived set")
     images: Count | None = Field(None, description="how many scenes to compose for a derived coco or cityscapes set")
-    digest: Literal["content", "listing"] = "content"
     source: str = Field("", description="where a set that is missing can be had")
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
         if (self.path is None) == (self.derive is None):
             raise ValueError("exactly one of path and derive is given")
+        composed = self.derive is not None and self.layout in ("coco", "cityscapes")
+        for key, wanted in (("seed", self.derive is not None), ("images", composed)):
+            if wanted != (getattr(self, key) is not None):
+                raise ValueError(f"{key} {'is missing' if wanted else 'says nothing here'}")
         return self
+
+    @property
+    def required_seed(self) -> int:
+        """The seed, which a derived set has."""
+        assert self.seed is not None, "params.yaml was validated"
+        return self.seed
 
 
 class Axes(Section):
-    """The rows of a matrix stage: every combination of the axes."""
+    """The rows of a matrix stage: every combination of the axes, which are the fields in their order."""
 
-    dataset: tuple[str, ...] = ()
-    seed: tuple[int, ...] = ()
-    metric: tuple[str, ...] = ()
-    search: tuple[str, ...] = ()
-    gamma: tuple[int | float, ...] = ()
-    row: tuple[str, ...] = ()
+    def rows(self) -> dict[str, dict[str, str]]:
+        """Each row's axes by its name, which joins them as DVC does."""
+        names = list(type(self).model_fields)
+        combined = [map(str, values) for values in product(*(getattr(self, name) for name in names))]
+        return {"-".join(row): dict(zip(names, row, strict=True)) for row in map(tuple, combined)}
+
+
+class SeededAxes(Axes):
+    """A data set and a seed."""
+
+    dataset: tuple[str, ...]
+    seed: tuple[NotNegative, ...]
+
+
+class SearchAxes(Axes):
+    """A data set, a metric and a seed."""
+
+    dataset: tuple[str, ...]
+    metric: tuple[str, ...]
+    seed: tuple[NotNegative, ...]
+
+
+class RerankAxes(Axes):
+    """A row of the search, and another weight of flatness."""
+
+    search: tuple[str, ...]
+    gamma: tuple[int | float, ...]
+
+
+class CellAxes(Axes):
+    """Published cells, by their names in the zoo."""
+
+    row: tuple[str, ...]
+
+
+class NetworkAxes(Axes):
+    """Retrained networks, by their names in ``rows``."""
+
+    row: tuple[str, ...]
 
 
 class Matrix(Section):
     """Which rows each stage has (``retrain`` has those of ``rows``)."""
 
-    supernet: Axes
-    search: Axes
-    rerank: Axes
-    agreement: Axes
-    zoo: Axes
-    shift: Axes
-    detect: Axes
-    segment: Axes
+    supernet: SeededAxes
+    search: SearchAxes
+    rerank: RerankAxes
+    agreement: SeededAxes
+    zoo: CellAxes
+    shift: NetworkAxes
+    detect: NetworkAxes
+    segment: NetworkAxes
 
 
 class TrainingParams(Section):
@@ -136,7 +183,7 @@ class FlatnessParams(Section):
     positions: Literal["all", "cells"]
     direction: Literal["random", "hessian"]
     magnitude: Literal["absolute", "relative"]
-    hessian_iterations: Annotated[int, Field(ge=1, description="of the power method")]
+    hessian_iterations: Annotated[int, Field(ge=1, description="restarts of ARPACK's iteration, at most")]
     hessian_images: Count
 
     @model_validator(mode="after")
@@ -181,18 +228,12 @@ class MetricParams(Section):
     """What a search maximises, and who proposes candidates.
 
     ``terms`` weighs measures: their weighted ``sum`` (Eq. 5), or that of their ``rank`` among all candidates so far.
-    ``evolution`` or, as a baseline under the same budget, ``random`` proposals. ``{flatness: 1}`` is short for
-    ``{terms: {flatness: 1}}``.
+    ``evolution`` or, as a baseline under the same budget, ``random`` proposals.
     """
 
     terms: Annotated[dict[str, float], Field(min_length=1)]
-    combine: Literal["sum", "rank"] = "sum"
-    strategy: Literal["evolution", "random"] = "evolution"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, value: Any) -> Any:
-        return value if not isinstance(value, dict) or "terms" in value else {"terms": value}
+    combine: Literal["sum", "rank"]
+    strategy: Literal["evolution", "random"]
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -284,6 +325,7 @@ class Settings201(Section):
     """The laboratory's settings.
 
     ``table`` is the benchmark below the data root: a parquet table, or the official folder of NATS-Bench.
+    ``measured``: what is taken of each architecture beside its losses under the ``noises``, measures by name.
     ``architectures``: how many are scored, drawn evenly along the number of parameters; null for all 15,625.
     ``noises``: ways to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7.
     ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``top``: K of Figure 2 and of the
@@ -293,11 +335,17 @@ class Settings201(Section):
     table: str
     supernet: Supernet201Params
     measures: MeasureParams
+    measured: Annotated[tuple[str, ...], Field(min_length=1)]
     noises: dict[str, FlatnessParams]
     architectures: Annotated[int, Field(ge=10)] | None
     hessian: NotNegative
     top: Count
     bootstrap: Count
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        require_measures(self.measured)
+        return self
 
 
 class NasBench201Params(Section):

@@ -18,7 +18,7 @@ from pipeline.data.reading.layouts import classes_of, dataset_root, digest_of, i
 def _origin_pictures(context: Context, spec: DataParams) -> tuple[Pictures, list[str]]:
     """The held-out images that a shifted set is made from, and the class names."""
     if spec.derive == "digits":
-        return Pictures(digits.painted(spec.seed)["val"]), [str(i) for i in range(10)]
+        return Pictures(digits.painted(spec.required_seed)["val"]), [str(i) for i in range(10)]
     name = str(spec.derive)
     if name not in context.params.data:
         raise GenasError(f"data.{context.axes['dataset']}.derive: unknown data set {name!r}")
@@ -51,7 +51,7 @@ def write(context: Context, spec: DataParams, root: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     if spec.layout == "shift":
-        shifts.write_shift(part, spec.seed, *_origin_pictures(context, spec))
+        shifts.write_shift(part, spec.required_seed, *_origin_pictures(context, spec))
     else:
         writers[spec.layout](part, spec)
     shutil.rmtree(root, ignore_errors=True)

@@ -79,7 +79,7 @@ def write_digits(root: Path, spec: DataParams) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    for split, images in painted(spec.seed).items():
+    for split, images in painted(spec.required_seed).items():
         columns = {"image": [_png(image) for image in images.pixels], "label": images.labels}
         name = "train" if split == "train" else "test"
         pyarrow.parquet.write_table(pyarrow.table(columns), root / f"{name}.parquet", compression="none")
@@ -125,8 +125,8 @@ def _count(spec: DataParams, split: str) -> int:
 def write_coco(root: Path, spec: DataParams) -> None:
     """Digit scenes in COCO's layout: ``train2017``, ``val2017`` (a quarter as many), ``annotations``."""
     (root / "annotations").mkdir(parents=True)
-    for split, digits in ink_of(spec.seed).items():
-        rng = np.random.default_rng([spec.seed, split == "train"])
+    for split, digits in ink_of(spec.required_seed).items():
+        rng = np.random.default_rng([spec.required_seed, split == "train"])
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
         (root / f"{split}2017").mkdir()
@@ -153,8 +153,8 @@ def write_coco(root: Path, spec: DataParams) -> None:
 
 def write_cityscapes(root: Path, spec: DataParams) -> None:
     """Digit scenes in Cityscapes' layout with train ids: 0 background, 1 to 10 the digits."""
-    for split, digits in ink_of(spec.seed).items():
-        rng = np.random.default_rng([spec.seed, 2 + (split == "train")])
+    for split, digits in ink_of(spec.required_seed).items():
+        rng = np.random.default_rng([spec.required_seed, 2 + (split == "train")])
         pictures_at, labels_at = (root / kind / split / "digits" for kind in ("leftImg8bit", "gtFine"))
         pictures_at.mkdir(parents=True)
         labels_at.mkdir(parents=True)

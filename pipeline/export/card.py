@@ -19,10 +19,11 @@ from models.networks.zoo import zoo
 from models.spaces.darts.cost import Cost, network_cost
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import Params
+from pipeline.graph import Node, graph, settings
 from pipeline.report.stage import table
 from pipeline.results import records
-from pipeline.results.board import COLUMNS, number
-from pipeline.results.records import Key
+from pipeline.results.board import COLUMNS, JUDGES, number
+from pipeline.stages import Key
 
 NAMED = 20
 """Up to so many classes are named in the card; all of them are in ``config.json``."""
@@ -31,9 +32,6 @@ LIBRARIES = {
     "pillow": "Pillow, as timm does",
     "opencv": "OpenCV, without antialiasing: timm's own transform differs a little",
 }
-
-JUDGED = ("retrain", "shift", "detect", "segment")
-"""The stages that say how good a network is."""
 
 OWN = " The profile's data, sizes and lengths are its own: **the numbers below cannot be compared with the paper's**."
 
@@ -95,7 +93,7 @@ def model_card(params: Params, root: Path, row: str, header: NetworkFile) -> str
         row: a retrained row.
         header: of its network file.
     """
-    nodes = records.graph(params)
+    nodes = graph(params)
     cost = network_cost(header.genotype, header.preprocessing.size, **header.architecture)
     dataset = _data_of(nodes["retrain", row])
     parts = [
@@ -107,7 +105,7 @@ def model_card(params: Params, root: Path, row: str, header: NetworkFile) -> str
         "## Network\n\n" + _network(header, cost),
         "## Cell\n\n" + _cell(nodes, params, row, header.genotype),
         "## Data\n\n" + _data(params, root, dataset),
-        "## Training\n\n" + _settings(params, nodes["retrain", row]),
+        "## Training\n\n" + _settings(params, ("retrain", row)),
         "## Results\n\n" + _results(nodes, root, row),
         "## Use\n" + USAGE + _checked(),
         "## Licence\n\n"
@@ -121,7 +119,7 @@ def _name(params: Params, row: str) -> str:
     return f"genas-{params.profile}-{row}"
 
 
-def _data_of(node: records.Node) -> str:
+def _data_of(node: Node) -> str:
     """The data set that a row reads."""
     return next(row for stage, row in node.inputs if stage == "data")
 
@@ -176,7 +174,7 @@ def _preprocessing(p: Preprocessing) -> str:
     )
 
 
-def _cell(nodes: Mapping[Key, records.Node], params: Params, row: str, genotype: Genotype) -> str:
+def _cell(nodes: Mapping[Key, Node], params: Params, row: str, genotype: Genotype) -> str:
     """Where the genotype comes from, as its zoo entry or its search's parameters say, and the genotype."""
     key = next(key for key in nodes["retrain", row].inputs if key[0] != "data")
     stage, name = key
@@ -185,10 +183,10 @@ def _cell(nodes: Mapping[Key, records.Node], params: Params, row: str, genotype:
         source = ", ".join(f"{what} `{value}`" for what, value in entry["source"].items())
         origin = f"Published: {entry['method']}, searched on {entry['searched_on']} ({source})."
     else:
-        origin = f"Found by `{stage}@{name}`:\n\n" + _settings(params, nodes[key])
+        origin = f"Found by `{stage}@{name}`:\n\n" + _settings(params, key)
         if stage == "rerank":
             searched = nodes[key].inputs[0]
-            origin += f"\n\namong the candidates of `search@{searched[1]}`:\n\n" + _settings(params, nodes[searched])
+            origin += f"\n\namong the candidates of `search@{searched[1]}`:\n\n" + _settings(params, searched)
     cells = ",\n".join(f'  "{kind}": {json.dumps(edges)}' for kind, edges in genotype.to_dict().items())
     explained = "An edge is [operation, source, target]; 0 and 1 are the cell's inputs, 2 to 5 the picture's 0 to 3."
     return f"{origin}\n\n{explained}\n\n```json\n{{\n{cells}\n}}\n```"
@@ -205,15 +203,15 @@ def _data(params: Params, root: Path, dataset: str) -> str:
     return table(("", ""), [(name, str(value)) for name, value in lines if value])
 
 
-def _settings(params: Params, node: records.Node) -> str:
+def _settings(params: Params, key: Key) -> str:
     """Every parameter of a row, as ``params.yaml`` has it."""
-    lines = [(f"`{name}`", value) for name, value in records.settings(params, node).items()]
+    lines = [(f"`{name}`", value) for name, value in settings(params, key).items()]
     return table(("parameter", "value"), lines)
 
 
-def _results(nodes: Mapping[Key, records.Node], root: Path, row: str) -> str:
+def _results(nodes: Mapping[Key, Node], root: Path, row: str) -> str:
     lines = []
-    for stage in JUDGED:
+    for stage in JUDGES:
         if (stage, row) in nodes:
             dataset = _data_of(nodes[stage, row])
             found = records.metrics(root, (stage, row))

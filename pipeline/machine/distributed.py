@@ -1,9 +1,9 @@
 """Several processes that train one row together, a GPU each: how they are started and find each other.
 
-``GENAS_PROCESSES=8`` lets a stage of :data:`STAGES` start itself under ``torchrun``; ``torchrun -m pipeline supernet
-...`` does the same by hand, over several machines if need be. Everything is written by the first process, and of a
-mistake one process tells. What they then do together is in :mod:`pipeline.machine.data_parallel`; torch is imported
-only where there are several, since every stage begins here.
+``GENAS_PROCESSES=8`` lets a stage that can (:mod:`pipeline.stages`) start itself under ``torchrun``; ``torchrun -m
+pipeline supernet ...`` does the same by hand, over several machines if need be. Everything is written by the first
+process, and of a mistake one process tells. What they then do together is in :mod:`pipeline.machine.data_parallel`;
+torch is imported only where there are several, since every stage begins here.
 """
 
 from __future__ import annotations
@@ -16,9 +16,7 @@ from contextlib import contextmanager
 
 from models.errors import GenasError
 from pipeline.context import chosen_device
-
-STAGES = ("supernet", "retrain", "detect", "segment")
-"""The stages that can."""
+from pipeline.stages import STAGES
 
 
 def launch(stage: str, axes: Mapping[str, str]) -> None:
@@ -31,7 +29,7 @@ def launch(stage: str, axes: Mapping[str, str]) -> None:
     asked = os.environ.get("GENAS_PROCESSES", "1")
     if not asked.isdecimal() or int(asked) < 1:
         raise GenasError(f"GENAS_PROCESSES is {asked!r}, expected a number of processes")
-    if int(asked) == 1 or stage not in STAGES or "RANK" in os.environ:
+    if int(asked) == 1 or not STAGES[stage].processes or "RANK" in os.environ:
         return
     import torch
 

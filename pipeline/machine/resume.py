@@ -11,17 +11,16 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from pipeline.config import REPOSITORY
 from pipeline.context import Context
+from pipeline.graph import settings
+from pipeline.machine import imports
 from pipeline.machine.distributed import leader
-
-PACKAGES = (REPOSITORY / "pipeline", REPOSITORY / "models")
+from pipeline.stages import STAGES
 
 
 def digest(paths: Iterable[Path]) -> str:
@@ -36,24 +35,23 @@ def digest(paths: Iterable[Path]) -> str:
     return sha.hexdigest()
 
 
-@lru_cache(maxsize=1)
-def code_digest() -> str:
-    """SHA-256 over this project's own source."""
-    return digest(sorted(file for package in PACKAGES for file in package.rglob("*.py")))
+def code_digest(stage: str) -> str:
+    """SHA-256 over this project's source, as far as it can change what a stage computes."""
+    return imports.digest(imports.closure(STAGES[stage].module))
 
 
 class Scratch:
     """The scratch folder of one row.
 
     Args:
-        context: the row.
-        settings: the parameters that the result depends on (a pydantic model, or a dict of them).
+        context: the row, which brings the parameters that its stage depends on.
         inputs: the files and folders that the result depends on.
+        more: whatever else it depends on, such as the number of processes.
     """
 
-    def __init__(self, context: Context, settings: Any, inputs: Iterable[Path] = ()) -> None:
-        described = json.dumps(settings, sort_keys=True, default=lambda model: model.model_dump(mode="json"))
-        content = [context.stage, context.row, described, digest(inputs), code_digest()]
+    def __init__(self, context: Context, inputs: Iterable[Path] = (), **more: int) -> None:
+        key = (context.stage, context.row)
+        content = [*key, settings(context.params, key), more, digest(inputs), code_digest(context.stage)]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
         family = context.root / ".scratch"
         self.folder = family / f"{context.stage}-{context.row}-{self.fingerprint}"

@@ -105,7 +105,7 @@ def run(context: Context) -> dict[str, float]:
     """
     settings, folder = context.params.nasbench201.required, weights_folder(context)
     cells = sample(settings.architectures)
-    scratch = Scratch(context, settings, [folder / INITIAL, folder / TRAINED])
+    scratch = Scratch(context, [folder / INITIAL, folder / TRAINED])
     rows = scratch.records("scores.jsonl")
     with (
         scoring(context, MEASURES, make=make_scorer, folder=folder) as score_all,

@@ -59,7 +59,7 @@ def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
         for gamma in params.matrix.rerank.gamma:
             key, paper = ("rerank", f"{searched}-{gamma}"), TABLE_8.get(float(gamma), {})
             cells = {"/".join(key)}
-            if gamma == params.metrics[params.searches[searched]].terms["flatness"]:
+            if gamma == params.metric_of(searched).terms["flatness"]:
                 cells.add(f"search/{searched}")  # the search's own gamma has the search's own winner
             for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
                 ours = {**board.get(name, {}), **records.metrics(root, key)}

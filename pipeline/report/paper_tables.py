@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pipeline.config import Params
-from pipeline.results import records
+from pipeline.graph import graph
 
 MEASURE_NAMES = {"angle": "Angle", "accuracy": "Accuracy", "flatness": "Flatness"}
 """In the order in which the paper writes sums."""
@@ -147,7 +147,7 @@ def beside(params: Params, lines: tuple[Line, ...]) -> list[tuple[Line, list[str
 
     A search on a data set that the paper does not have stands beside the first line of its measure.
     """
-    nodes = records.graph(params)
+    nodes = graph(params)
     found: list[tuple[Line, list[str]]] = [(line, []) for line in lines]
     for row in params.rows:
         stage, cell = nodes["retrain", row].inputs[1]

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Params, load_params
+from pipeline.graph import graph
 from pipeline.results import records
+from pipeline.stages import STAGES, folder_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,14 +30,15 @@ COLUMNS = {
 }
 """What a retrained network is judged by, and how a table heads it."""
 
+JUDGES = [stage.name for stage in STAGES.values() if stage.judges]
+"""The stages that judge retrained networks."""
+COST = ("params", "macs")
+
 OPTIONAL = {"r_top1", "real_top1"}
 """Of these, what is left out of a table where no network has it."""
 
-TRANSFER = {
-    "detect": {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "params": "params (M)", "macs": "MACs (M)"},
-    "segment": {"miou": "mIoU", "macc": "mAcc", "aacc": "aAcc", "params": "params (M)", "macs": "MACs (M)"},
-}
-"""What a whole detector and a whole segmenter are judged by."""
+TASKS = {"ap50": "AP50", "ap75": "AP75", "macc": "mAcc", "aacc": "aAcc"}
+"""What else whole detectors and segmenters are judged by."""
 
 Board = dict[str, dict[str, float]]
 """Values by retrained row and name."""
@@ -56,9 +59,7 @@ def collect(root: Path) -> list[dict[str, Any]]:
     Raises:
         GenasError: ``params.yaml`` is missing or wrong.
     """
-    keys = [
-        key for key in records.graph(load_params(root)) if (root / "out" / key[0] / key[1] / "metrics.json").exists()
-    ]
+    keys = [key for key in graph(load_params(root)) if (root / folder_of(key) / "metrics.json").exists()]
     return [{"stage": stage, "row": row, "metrics": records.metrics(root, (stage, row))} for stage, row in keys]
 
 
@@ -74,14 +75,12 @@ def leaderboard(params: Params, root: Path) -> Board:
         if not found:
             continue
         stage, _, cell = settings.cell.partition("/")
-        if stage in ("search", "rerank"):
-            searched = records.metrics(root, (stage, cell))
-            found |= {f"search_{name}": v for name, v in searched.items() if name not in ("params", "macs")}
-        for stage in ("shift", "detect", "segment"):
+        searched = records.metrics(root, (stage, cell))
+        found |= {f"search_{name}": value for name, value in searched.items() if name not in COST}
+        for stage in JUDGES:
+            # Shift repeats retraining's top-1 and top-5; the cost of the others is the whole model's.
             more = records.metrics(root, (stage, row))
-            # Top-1 and top-5 of shift are the same network on the same validation set; params and MACs of the others
-            # are the whole detector's or segmenter's (TRANSFER).
-            found |= {name: value for name, value in more.items() if name not in ("top1", "top5", "params", "macs")}
+            found |= {name: value for name, value in more.items() if name not in found}
         board[row] = found
     return board
 
@@ -103,28 +102,32 @@ def number(value: float | None, column: str) -> str:
 
 
 def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`collect` found: one line a retrained network, then whole detectors and segmenters, then
-    supernets, searches and zoo cells."""
-    joined: dict[str, dict[str, float]] = {}
-    for one in rows:
-        if one["stage"] == "retrain":
-            joined[one["row"]] = dict(one["metrics"])
-        elif one["stage"] in ("shift", "detect", "segment") and one["row"] in joined:
-            joined[one["row"]] = {**one["metrics"], **joined[one["row"]]}
+    """Print what :func:`collect` found: a line for each retrained network, then whole detectors and segmenters, then
+    every other stage in the order of the chain."""
     if not rows:
         console.print("no row has run yet")
         return
-    if joined:
-        _print(console, "retrained networks", joined, columns_of(joined))
-    for stage, columns in TRANSFER.items():
-        found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
-        if found:
-            _print(console, stage, found, columns)
-    for stage in ("supernet", "search", "rerank", "agreement", "laboratory", "zoo"):
-        found = {one["row"]: one["metrics"] for one in rows if one["stage"] == stage}
-        if found:
-            names = [name for name in dict.fromkeys(n for values in found.values() for n in values) if not detail(name)]
-            _print(console, stage, found, {name: COLUMNS.get(name, name.replace("_", " ")) for name in names})
+    by_stage: dict[str, Board] = {}
+    for entry in rows:
+        by_stage.setdefault(entry["stage"], {})[entry["row"]] = entry["metrics"]
+    networks: Board = {}
+    for stage in JUDGES:
+        for row, metrics in by_stage.get(stage, {}).items():
+            networks[row] = {**metrics, **networks.get(row, {})}
+    if networks:
+        _print(console, "retrained networks", networks, columns_of(networks))
+    for name, stage_rows in by_stage.items():
+        stage_title, task = STAGES[name].title.lower(), STAGES[name].task
+        if task:
+            _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in task})
+        elif name not in JUDGES:
+            names = dict.fromkeys(n for metrics in stage_rows.values() for n in metrics if not detail(n))
+            _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in names})
+
+
+def heading(metric: str) -> str:
+    """What a table calls a metric."""
+    return {**COLUMNS, **TASKS}.get(metric, metric.replace("_", " "))
 
 
 def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
@@ -159,7 +162,7 @@ def _print(console: Console, title: str, found: dict[str, dict[str, float]], col
     table.add_column("row", no_wrap=True)
     for heading in columns.values():
         table.add_column(heading, justify="right")
-    known = {*COLUMNS, *(name for names in TRANSFER.values() for name in names)}
+    known = {*COLUMNS, *TASKS}
     for row, values in found.items():
         digits = [f"{values[n]:.4g}" if n in values and n not in known else number(values.get(n), n) for n in columns]
         table.add_row(row, *digits)

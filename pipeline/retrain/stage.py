@@ -95,7 +95,7 @@ def run(context: Context) -> dict[str, float]:
     train, val, preprocessing, classes = prepare(context)
     training = Training(build_network(context, len(classes)), recipe)
     inputs = [genotype_file(context), context.output_of("data", params.dataset) / "manifest.json"]
-    scratch = Scratch(context, {"retrain": params, "row": row, "recipe": recipe}, inputs)
+    scratch = Scratch(context, inputs)
     state = scratch.load("state.pt") or {"epoch": 0, "history": [], "best": None}
     if state["epoch"]:
         training.load_state_dict(state["training"])

@@ -69,13 +69,7 @@ def run(context: Context) -> dict[str, float]:
     metric = context.axes["metric"]
     if context.params.search.early and context.params.metrics[metric].combine == "rank":
         raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")
-    settings = {
-        "search": context.params.search,
-        "measures": context.params.measures,
-        "metric": context.params.metrics[metric],
-        "supernet": context.params.supernet,
-    }
-    scratch = Scratch(context, settings, [weights / INITIAL, weights / TRAINED])
+    scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
     candidates, history = evolve(context, scratch)
     if not best_of(candidates, 1):
         raise GenasError(

@@ -174,7 +174,7 @@ def train(
     optimizer = make_optimizer(network, params)
     trained = parallel(network, unused=True)
     inputs = [context.output_of("data", context.axes["dataset"]) / "manifest.json"]
-    scratch = Scratch(context, {"supernet": params, "measures": measures}, inputs)
+    scratch = Scratch(context, inputs)
     state = scratch.load("state.pt") or {"epoch": 0, "history": []}
     if state["epoch"]:
         network.load_state_dict(state["network"])

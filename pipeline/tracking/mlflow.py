@@ -31,7 +31,8 @@ from pipeline.config import REPOSITORY, Params, load_params
 from pipeline.context import Log, silent
 from pipeline.results import board as results
 from pipeline.results import records
-from pipeline.results.records import Key, Record
+from pipeline.results.records import Record
+from pipeline.stages import Key
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as Entity
@@ -250,7 +251,7 @@ class Live:
         params, root, key = self._row
         try:
             record = records.head(params, root, key)
-            record.tags.update(_provenance())
+            record.tags.update(_provenance(key[0]))
             run = Experiment(f"genas-{params.profile}").resume(record)
             self._opened.set()
             while not self._closing.wait(FLUSH_SECONDS):
@@ -278,13 +279,13 @@ def _warn(reason: str) -> None:
     print(f"warning: MLflow at {uri()} is left out: {reason}", file=sys.stderr)
 
 
-def _provenance() -> dict[str, str]:
+def _provenance(stage: str) -> dict[str, str]:
     """Tags that only a live run has: the code, and who started it."""
     from pipeline.machine.resume import code_digest
 
     asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
     found = {
-        "code": code_digest()[:16],
+        "code": code_digest(stage)[:16],
         "mlflow.source.git.commit": asked.stdout.strip() if asked.returncode == 0 else "",
         "dvc_exp": os.environ.get("DVC_EXP_NAME", ""),
         "prefect_run": os.environ.get("GENAS_PREFECT_RUN", ""),
