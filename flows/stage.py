@@ -23,6 +23,11 @@ class Policy:
     delay_seconds: float = 10
 
 
+POLICIES = {name: Policy(stage.hours) for name, stage in STAGES.items()}
+DEFAULT = Policy(hours=4)
+"""Of stages that a user's own ``dvc.yaml`` adds."""
+
+
 class Output:
     """What a stage's output tells about its end."""
 
@@ -46,7 +51,7 @@ class Output:
 
 def policy_of(stage: str) -> Policy:
     """How a row is run."""
-    return Policy(STAGES[kind(stage)].hours)
+    return POLICIES.get(kind(stage), DEFAULT)
 
 
 def reproduce_stage(

@@ -27,8 +27,8 @@ from pipeline.data import stage as data
 
 TINY: dict[str, dict[str, Any]] = {
     "data": {
-        "small": {"layout": "parquet", "path": "small"},
-        "small_shift": {"layout": "shift", "derive": "small"},
+        "small": {"layout": "parquet", "digest": "content", "path": "small"},
+        "small_shift": {"layout": "shift", "digest": "content", "derive": "small", "seed": 0},
     },
     "matrix": {
         "supernet": {"dataset": ["small"], "seed": [0, 1]},

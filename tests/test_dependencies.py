@@ -90,7 +90,11 @@ def test_neutral_places_exist() -> None:
 def test_the_closure_sees_what_it_should() -> None:
     """Function-level imports, computed ones, and packages; nothing of the flows."""
     search = {str(file) for file in closure(STAGES["search"].module)}
-    assert {"pipeline/measures/angle.py", "pipeline/data/reading/halves.py", "models/spaces/darts/supernet.py"} <= search
+    assert {
+        "pipeline/measures/angle.py",
+        "pipeline/data/reading/halves.py",
+        "models/spaces/darts/supernet.py",
+    } <= search
     assert "pipeline/data/derive.py" in {str(file) for file in closure(STAGES["data"].module)}
     assert "models/spaces/darts/supernet.py" not in {str(file) for file in closure(STAGES["retrain"].module)}
     assert all(file.parts[0] in ("models", "pipeline") for stage in STAGES.values() for file in closure(stage.module))

@@ -14,7 +14,6 @@ from pipeline.config import MEASURES, PROFILES, REPOSITORY, Params, load_params
 from pipeline.graph import ancestors, graph, settings
 from pipeline.stages import STAGES, Key, folder_of, rows_of
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 

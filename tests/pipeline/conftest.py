@@ -26,8 +26,8 @@ CELLS = {
 PARAMS: dict[str, Any] = {
     **DEMO,
     "data": {
-        "digits": {"layout": "parquet", "derive": "digits"},
-        "scenes": {"layout": "coco", "derive": "digits", "images": 8},
+        "digits": {"layout": "parquet", "digest": "content", "derive": "digits", "seed": 0},
+        "scenes": {"layout": "coco", "digest": "content", "derive": "digits", "seed": 0, "images": 8},
     },
     "matrix": {
         "supernet": {"dataset": ["digits"], "seed": [0]},
@@ -49,7 +49,10 @@ PARAMS: dict[str, Any] = {
         "laboratory": {"digits": {"truths": ["cifar10"]}},
         "settings": MINI["nasbench201"]["settings"],
     },
-    "metrics": {"flatness": {"flatness": 1.0}, "angle_flatness": {"angle": 1.0, "flatness": 16.0}},
+    "metrics": {
+        "flatness": {"terms": {"flatness": 1.0}, "combine": "sum", "strategy": "evolution"},
+        "angle_flatness": {"terms": {"angle": 1.0, "flatness": 16.0}, "combine": "sum", "strategy": "evolution"},
+    },
     "search": {**DEMO["search"], "population": 6, "mutated": 3, "crossed": 3},
     "retrain": {**DEMO["retrain"], "dataset": "digits"},
     "shift": {**DEMO["shift"], "dataset": "digits"},

@@ -15,6 +15,7 @@ from models.errors import GenasError
 from pipeline import __main__ as program
 from pipeline import zoo
 from pipeline.config import REPOSITORY
+from pipeline.stages import STAGES
 from tests.conftest import Tiny
 
 
@@ -32,7 +33,7 @@ def call(profile: Tiny, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "unknown stage '', expected one of data, supernet, zoo, search, rerank"),
+        ([], "unknown stage '', expected one of data, measures, supernet, search, rerank"),
         (["serch"], "unknown stage 'serch', expected one of"),
         (["search"], "stage search takes dataset=... metric=... seed=..."),
         (["search", "seed=0", "metric=angle", "dataset=small"], "stage search takes dataset=... metric=... seed=..."),
@@ -90,7 +91,7 @@ def test_a_broken_image_in_a_loaders_worker_is_one_line_too(
 def test_a_stage_leaves_metrics_and_timing(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(tiny, monkeypatch, "zoo", "row=darts_v2_c10") == 0
     out = tiny.root / "out/zoo/darts_v2_c10"
-    assert sorted(path.name for path in out.iterdir()) == ["cell.png", "genotype.json", "metrics.json", "timing.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["genotype.json", "metrics.json", "timing.json"]
     assert json.loads((out / "metrics.json").read_text()) == {"macs": 530_678_560, "params": 4_718_752}
     assert json.loads((out / "timing.json").read_text())["device"] == "cpu"
 
@@ -112,9 +113,9 @@ def test_another_exception_keeps_its_traceback(tiny: Tiny, monkeypatch: pytest.M
     assert not (tiny.root / "out/zoo/darts_v2_c10/metrics.json").exists()
 
 
-@pytest.mark.parametrize("stage", program.STAGES)
+@pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_is_a_module_with_a_run(stage: str) -> None:
-    source = REPOSITORY / (program.MODULES[stage].replace(".", "/") + ".py")
+    source = REPOSITORY / (STAGES[stage].module.replace(".", "/") + ".py")
     assert "\ndef run(context: Context)" in source.read_text()
 
 

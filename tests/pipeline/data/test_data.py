@@ -49,7 +49,8 @@ def ink() -> dict[str, Images]:
 
 def derived(tiny: Tiny, name: str = "set", **spec: Any) -> Path:
     """Run the data stage for a set that the tiny profile is given, and return where it lies."""
-    tiny.change("data", **{name: spec})
+    always = {"digest": "content", **({"seed": 0} if "derive" in spec else {})}
+    tiny.change("data", **{name: {**always, **spec}})
     context = tiny.context("data", dataset=name)
     data.run(context)
     return dataset_root(context, name)
@@ -271,9 +272,18 @@ def test_a_write_that_was_cut_off_is_made_good(tiny: Tiny, monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"layout": "folder", "derive": "digits"}, "data.set: layout folder cannot be derived from digits"),
-        ({"layout": "coco", "derive": "small"}, "data.set: layout coco cannot be derived from small"),
-        ({"layout": "shift", "derive": "lost"}, "data.set.derive: unknown data set 'lost'"),
+        (
+            {"layout": "folder", "derive": "digits"},
+            "data.set: layout folder cannot be derived from digits",
+        ),
+        (
+            {"layout": "coco", "derive": "small", "images": 4},
+            "data.set: layout coco cannot be derived from small",
+        ),
+        (
+            {"layout": "shift", "derive": "lost"},
+            "data.set.derive: unknown data set 'lost'",
+        ),
     ],
 )
 def test_what_cannot_be_derived_is_said_so(tiny: Tiny, spec: dict[str, Any], message: str) -> None:
@@ -345,7 +355,7 @@ def test_a_set_derived_from_a_changed_set_is_made_anew(
 
 def test_a_missing_set_is_said_so_with_place_layout_and_source(tiny: Tiny) -> None:
     source = "image-net.org"
-    tiny.change("data", photos={"layout": "folder", "path": "photos", "source": source})
+    tiny.change("data", photos={"layout": "folder", "digest": "content", "path": "photos", "source": source})
     with pytest.raises(GenasError) as caught:
         data.run(tiny.context("data", dataset="photos"))
     message = str(caught.value)
@@ -381,7 +391,7 @@ def test_a_stage_without_its_manifest_names_the_stage_to_run(tiny: Tiny) -> None
 
 
 def test_check_tells_which_sets_are_there(tiny: Tiny) -> None:
-    tiny.change("data", lost={"layout": "folder", "path": "lost"})
+    tiny.change("data", lost={"layout": "folder", "digest": "content", "path": "lost"})
     found = {name: (there, text) for name, there, text in check(tiny.root)}
     assert found["small"] == (True, str(Path(os.environ["GENAS_DATA"]) / "small"))
     assert found["small_shift"] == (True, "derived from small")

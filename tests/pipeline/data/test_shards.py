@@ -99,7 +99,7 @@ def test_shards_hold_what_a_folder_holds(root: Path, tmp_path: Path) -> None:
 
 def test_the_data_stage_records_the_members_once(root: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENAS_DATA", str(root.parent))
-    tiny.change("data", photos={"layout": "webdataset", "path": "photos"})
+    tiny.change("data", photos={"layout": "webdataset", "digest": "content", "path": "photos"})
     context = tiny.context("data", dataset="photos")
     data.run(context)
     manifest, index = read_manifest(context, "photos"), index_of(context, "photos")
@@ -131,7 +131,7 @@ def test_the_data_stage_records_the_members_once(root: Path, tiny: Tiny, monkeyp
 def test_without_names_classes_are_numbers(root: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENAS_DATA", str(root.parent))
     (root / "classes.txt").unlink()
-    tiny.change("data", photos={"layout": "webdataset", "path": "photos"})
+    tiny.change("data", photos={"layout": "webdataset", "digest": "content", "path": "photos"})
     context = tiny.context("data", dataset="photos")
     data.run(context)
     assert read_manifest(context, "photos")["classes"] == ["0", "1", "2"]
@@ -142,7 +142,7 @@ def test_without_names_classes_are_numbers(root: Path, tiny: Tiny, monkeypatch: 
 
 def test_networks_are_searched_and_retrained_on_shards(root: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENAS_DATA", str(root.parent))
-    tiny.change("data", photos={"layout": "webdataset", "path": "photos"})
+    tiny.change("data", photos={"layout": "webdataset", "digest": "content", "path": "photos"})
     data.run(tiny.context("data", dataset="photos"))
     context = tiny.context("supernet", dataset="photos", seed="0")
     searched = load_search_data(context, context.params.supernet)

@@ -15,8 +15,8 @@ from tests.conftest import Tiny
 ROW = {"dataset": "small", "seed": "0"}
 
 
-def place(tiny: Tiny, settings: Any = None, inputs: Any = (), stage: str = "supernet", **axes: str) -> Scratch:
-    return Scratch(tiny.context(stage, **(axes or ROW)), settings or {}, inputs)
+def place(tiny: Tiny, inputs: Any = (), stage: str = "supernet", processes: int = 1, **axes: str) -> Scratch:
+    return Scratch(tiny.context(stage, **(axes or ROW)), inputs, processes=processes)
 
 
 def test_what_was_saved_is_loaded(tiny: Tiny) -> None:
@@ -66,36 +66,41 @@ def test_everything_that_the_work_depends_on_is_in_the_fingerprint(
 ) -> None:
     source = tmp_path / "input.txt"
     source.write_text("a")
-    prints = [place(tiny, {"lr": 1}, [source]).fingerprint]
-    assert place(tiny, {"lr": 1}, [source]).fingerprint == prints[0]
-    prints.append(place(tiny, {"lr": 2}, [source]).fingerprint)
-    prints.append(place(tiny, {"lr": 1}, [source], dataset="small", seed="1").fingerprint)
-    prints.append(place(tiny, {"lr": 1}, [source], "search", dataset="small", metric="angle", seed="0").fingerprint)
+    prints = [place(tiny, [source]).fingerprint]
+    assert place(tiny, [source]).fingerprint == prints[0]
+    prints.append(place(tiny, [source], processes=2).fingerprint)
+    prints.append(place(tiny, [source], dataset="small", seed="1").fingerprint)
+    prints.append(place(tiny, [source], "search", dataset="small", metric="angle", seed="0").fingerprint)
     source.write_text("b")
-    prints.append(place(tiny, {"lr": 1}, [source]).fingerprint)
-    monkeypatch.setattr(scratch, "code_digest", lambda: "other code")
-    prints.append(place(tiny, {"lr": 1}, [source]).fingerprint)
+    prints.append(place(tiny, [source]).fingerprint)
+    tiny.change("supernet", momentum=0.5)
+    prints.append(place(tiny, [source]).fingerprint)
+    monkeypatch.setattr(scratch, "code_digest", lambda stage: "other code")
+    prints.append(place(tiny, [source]).fingerprint)
     assert len(set(prints)) == len(prints)
 
 
-def test_models_are_settings_too(tiny: Tiny) -> None:
-    context = tiny.context("supernet", **ROW)
-    first = Scratch(context, {"supernet": context.params.supernet}).fingerprint
-    tiny.change("supernet", momentum=0.5)
-    other = tiny.context("supernet", **ROW)
-    assert Scratch(other, {"supernet": other.params.supernet}).fingerprint != first
+def test_parameters_of_other_stages_are_not_in_the_fingerprint(tiny: Tiny) -> None:
+    first = place(tiny).fingerprint
+    tiny.change("search", generations=9)
+    tiny.change("detect", seed=5)
+    assert place(tiny).fingerprint == first
+    tiny.change("measures", images=16)  # how a supernet is validated
+    assert place(tiny).fingerprint != first
 
 
 def test_stale_folders_of_the_same_row_go_and_others_stay(tiny: Tiny) -> None:
     """Also of a row whose name begins alike: supernet small-0 and supernet small-0-1."""
-    stale = place(tiny, {"lr": 1})
-    other = place(tiny, {"lr": 1}, dataset="small", seed="1")
-    longer = place(tiny, {"lr": 1}, dataset="small-0", seed="1")
-    for one in (stale, other, longer):
-        one.save("state.pt", {})
-    fresh = place(tiny, {"lr": 2})
+    tiny.change("matrix", supernet__dataset=["small", "small-0"])
+    tiny.change("data", **{"small-0": {"layout": "parquet", "digest": "content", "path": "small"}})
+    stale = place(tiny)
+    other = place(tiny, dataset="small", seed="1")
+    longer = place(tiny, dataset="small-0", seed="1")
+    for folder in (stale, other, longer):
+        folder.save("state.pt", {})
+    fresh = place(tiny, processes=2)
     assert not stale.folder.exists()
-    assert all(one.folder.exists() for one in (other, longer, fresh))
+    assert all(place.folder.exists() for place in (other, longer, fresh))
 
 
 def test_a_digest_covers_names_and_bytes_and_not_times(tmp_path: Path) -> None:
@@ -115,6 +120,6 @@ def test_a_digest_covers_names_and_bytes_and_not_times(tmp_path: Path) -> None:
     assert len({digest([]), digest([folder]), digest([folder, folder])}) == 3
 
 
-def test_the_code_digest_covers_both_packages() -> None:
-    assert len(code_digest()) == 64
-    assert {package.name for package in scratch.PACKAGES} == {"pipeline", "models"}
+def test_the_code_digest_is_that_of_what_the_stage_runs() -> None:
+    assert len(code_digest("supernet")) == 64
+    assert len({code_digest(stage) for stage in ("data", "supernet", "search", "zoo")}) == 4

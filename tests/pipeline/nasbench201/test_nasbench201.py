@@ -163,7 +163,7 @@ def test_two_workers_leave_the_same_bytes(measured: Tiny, tiny: Tiny, monkeypatc
 def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
     from pipeline.machine.resume import Scratch
 
-    scratch = Scratch(tiny.context("supernet", **ROW), {})
+    scratch = Scratch(tiny.context("supernet", **ROW))
     scratch.append("lines", {"a": 1.5, "b": "x"})
     with (scratch.folder / "lines").open("a") as stream:
         stream.write('{"a": 2')
