@@ -6,16 +6,14 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from benchmarks.cli import app as bench_app
 from flows.process import StageError
+from flows.run import checked, console, execute
 from models.errors import GenasError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 # Everything else is imported where it is used: `genas --help` answers at once.
 
@@ -35,59 +33,6 @@ Profile = Annotated[str, typer.Option("--profile", "-p", help="demo, mini, paper
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many stages run at once.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")]
 JOBS = min(2, os.cpu_count() or 1)
-
-
-def console(stderr: bool = False) -> Console:
-    """Standard output, or standard error."""
-    from rich.console import Console
-
-    return Console(stderr=stderr)
-
-
-def checked(profile: str) -> Path:
-    """The profile's folder, its parameters valid.
-
-    Raises:
-        GenasError: no such profile, or wrong parameters.
-    """
-    from pipeline.config import load_params, profile_folder
-
-    folder = profile_folder(profile)
-    load_params(folder)
-    return folder
-
-
-def execute(profile: str, targets: tuple[str, ...], jobs: int) -> None:
-    """Bring ``targets`` up to date; Prefect is started only if something is to be done.
-
-    Raises:
-        GenasError, StageError: one line that names what failed.
-    """
-    from flows.plan import plan
-    from flows.process import Children
-    from flows.progress import shown
-
-    folder, children = checked(profile), Children()
-    name, errors = (profile if profile in ("demo", "mini", "paper") else folder.name), console(stderr=True)
-    with shown(errors):
-        try:
-            stale = plan(folder, targets, children)
-        finally:
-            children.stop()
-    if not stale:
-        typer.echo(f"{name}: everything is up to date")
-        return
-    with shown(errors, stale):
-        from flows import environment
-
-        environment.for_prefect(console=False)
-        from flows.reproduce import reproduce
-        from flows.server import server
-
-        with server():
-            ended = reproduce(str(folder) if name != profile else name, targets, jobs, tuple(stale))
-    words = ", ".join(f"{list(ended.values()).count(word)} {word}" for word in sorted(set(ended.values())))
-    typer.echo(f"{name}: {words}")
 
 
 @app.command()
@@ -212,7 +157,7 @@ def data_changed(names: list[str], profile: Profile = "demo", port: Port = 4200)
     from flows import environment
 
     environment.for_prefect(console=False)
-    from flows.serve import announce
+    from flows.service.deployments import announce
 
     announce(profile, names, port)
     typer.echo(f"announced: {', '.join(names)}")
@@ -229,7 +174,7 @@ def serve(
     from flows import environment
 
     environment.for_prefect(console=True)
-    from flows.serve import serve as serve_flows
+    from flows.service.deployments import serve as serve_flows
 
     serve_flows(str(checked(profile)) if os.path.exists(profile) else profile, jobs, cron, port)
 
@@ -243,7 +188,7 @@ def worker(
     from flows import environment
 
     environment.for_prefect(console=True)
-    from flows.remote import work
+    from flows.machines.worker import work
 
     work(pool, limit)
 
@@ -260,7 +205,7 @@ def track_rebuild(profile: Profile = "demo") -> None:
 def track_ui(port: Port = 5000) -> None:
     """Serve the tracking database of all profiles to the browser."""
     from flows import environment
-    from flows.ports import HOST, require_free
+    from flows.service.ports import HOST, require_free
     from pipeline.tracking import mlflow as tracking
 
     require_free(port)

@@ -30,7 +30,7 @@ PREFECT = {
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
     "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{STATE / 'prefect.db'}",
 }
-"""For :mod:`flows.server`, used unless ``PREFECT_API_URL`` or a Prefect profile names a server."""
+"""For :mod:`flows.service.server`, used unless ``PREFECT_API_URL`` or a Prefect profile names a server."""
 
 CONSOLE = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 """The command line prints its own progress; Prefect's log lines go to its server and to the log files."""

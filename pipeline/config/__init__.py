@@ -4,25 +4,20 @@ A profile is a folder with its own ``params.yaml``: the repository's root is the
 ``profiles/mini`` lie beside it. Unknown keys and wrong types are errors that name the key.
 """
 
+from pipeline.config.laboratory import NasBench201Params, Settings201
+from pipeline.config.networks import DetectParams, RecipeParams, RetrainParams, SegmentParams
 from pipeline.config.params import Params, load_params
 from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder
-from pipeline.config.sections import (
+from pipeline.config.rows import DataParams, Row
+from pipeline.config.search import (
     MEASURES,
     AgreementParams,
     AngleParams,
-    DataParams,
-    DetectParams,
     EarlyParams,
     FlatnessParams,
     MeasureParams,
     MetricParams,
-    NasBench201Params,
-    RecipeParams,
-    RetrainParams,
-    Row,
     SearchParams,
-    SegmentParams,
-    Settings201,
     SupernetParams,
     TrainingParams,
 )

@@ -9,25 +9,11 @@ import yaml
 from pydantic import ValidationError, model_validator
 
 from models.errors import GenasError
-from pipeline.config.sections import (
-    AgreementParams,
-    DataParams,
-    DetectParams,
-    Matrix,
-    MeasureParams,
-    MetricParams,
-    Name,
-    NasBench201Params,
-    NetworkAxes,
-    RecipeParams,
-    RetrainParams,
-    Row,
-    SearchParams,
-    Section,
-    SegmentParams,
-    ShiftParams,
-    SupernetParams,
-)
+from pipeline.config.base import Name, Section
+from pipeline.config.laboratory import NasBench201Params
+from pipeline.config.networks import DetectParams, RecipeParams, RetrainParams, SegmentParams, ShiftParams
+from pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row
+from pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams, SupernetParams
 
 
 class Params(Section):

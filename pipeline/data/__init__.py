@@ -1,0 +1,6 @@
+"""The phase ``data``: find a data set below the data root, or derive one, and record what it is.
+
+Reads a data root, or another set. Leaves ``manifest.json`` (digest, counts, classes), an index of shards, and the files
+of derived sets: the demo's digits and scenes, and the stand-ins for the shifted sets of Table 4.
+:mod:`pipeline.data.reading` is how all later phases read what lies there.
+"""

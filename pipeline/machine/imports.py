@@ -17,7 +17,6 @@ from pipeline.config import REPOSITORY
 PACKAGES = ("models", "pipeline")
 NEUTRAL = (
     "models/errors.py",
-    "pipeline/__init__.py",
     "pipeline/config",
     "pipeline/context.py",
     "pipeline/graph.py",
@@ -76,7 +75,9 @@ def digest(files: Iterable[Path]) -> str:
 
 @cache
 def _holds_code(file: Path) -> bool:
-    return bool((REPOSITORY / file).read_text().strip())
+    """Whether there is more in a file than a text about it."""
+    content = ast.parse((REPOSITORY / file).read_text()).body
+    return any(not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) for node in content)
 
 
 def _data_beside(file: Path) -> Iterator[Path]:

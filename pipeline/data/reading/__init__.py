@@ -1,0 +1,1 @@
+"""How images are read: layouts, tables, folders and shards, and the two halves that a search and its supernet share."""

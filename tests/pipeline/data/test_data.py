@@ -369,7 +369,7 @@ def test_a_missing_set_is_said_so_with_place_layout_and_source(tiny: Tiny) -> No
 
 @pytest.mark.parametrize("layout", layouts.REQUIRED)
 def test_every_layout_misses_its_own_parts(tmp_path: Path, layout: str) -> None:
-    spec = DataParams(layout=layout, path="x")
+    spec = DataParams(layout=layout, digest="content", path="x")
     for part in layouts.REQUIRED[layout]:
         first = part.split("|")[0]
         with pytest.raises(GenasError, match=f"data set mine: .*{first} is missing"):
@@ -382,7 +382,7 @@ def test_an_empty_set_is_no_set(tmp_path: Path) -> None:
     for name in ("train", "val"):
         (tmp_path / name / "ant").mkdir(parents=True)
     with pytest.raises(GenasError, match="data set mine: no images in train, val below"):
-        describe("mine", DataParams(layout="folder", path="x"), tmp_path)
+        describe("mine", DataParams(layout="folder", digest="content", path="x"), tmp_path)
 
 
 def test_a_stage_without_its_manifest_names_the_stage_to_run(tiny: Tiny) -> None:

@@ -24,13 +24,14 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 from prefect.types.entrypoint import EntrypointType
 
-from flows import environment, lockfile
+from flows import environment
 from flows.graph import stage_graph
-from flows.lockfile import Entries
+from flows.machines import lockfile
+from flows.machines.lockfile import Entries
+from flows.machines.source import portable, source
+from flows.machines.worker import MISTAKE, dvc, require_remote, stage_here
 from flows.plan import changed, log_file
 from flows.process import Children, StageError
-from flows.remote import MISTAKE, dvc, require_remote, stage_here
-from flows.source import portable, source
 from models.errors import GenasError
 
 POLL = 2.0

@@ -11,7 +11,7 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from flows import lockfile, pool, remote, source
+from flows.machines import coordinator, lockfile, source, worker
 from flows.process import Children, StageError
 from models.errors import GenasError
 from tests.flows.conftest import Toy, copied
@@ -65,28 +65,28 @@ def test_a_profile_is_named_by_its_place_in_the_repository(done: Toy, monkeypatc
 
 def test_other_data_are_refused(done: Toy) -> None:
     here = lockfile.entries(done.folder, [SCAN])
-    remote.require_same_data(SCAN, here, here)
+    worker.require_same_data(SCAN, here, here)
     there = {SCAN: {"outs": [{"path": "out/data/a", "md5": "0.dir"}]}}
     with pytest.raises(GenasError, match=r"^data@a: the data are not the coordinator's: out/data/a is \w+\.dir, not 0"):
-        remote.require_same_data(SCAN, here, there)
+        worker.require_same_data(SCAN, here, there)
 
 
 def test_without_a_remote_nothing_can_be_exchanged(done: Toy) -> None:
     with pytest.raises(GenasError, match=r"^no DVC remote, .*: dvc remote add --default NAME URL$"):
-        remote.require_remote(done.folder)
+        worker.require_remote(done.folder)
 
 
 def test_what_dvc_says_is_the_error(other: Toy) -> None:
     with pytest.raises(StageError, match=r"^dvc pull nothing: .*nothing"):
-        remote.dvc(["pull", "nothing"], other.folder, Children())
+        worker.dvc(["pull", "nothing"], other.folder, Children())
 
 
 def test_a_worker_that_no_longer_answers_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
-    sent = pool.Pool("gpus", nx.DiGraph())
+    sent = coordinator.Pool("gpus", nx.DiGraph())
     waiting = FlowRun(flow_id=uuid4(), name=STAGE)
     taken = FlowRun(flow_id=uuid4(), name=STAGE, labels={"prefect.worker.name": "first"})
     answering = ["first", "second"]
-    monkeypatch.setattr(pool, "online", lambda client, name: answering)
+    monkeypatch.setattr(coordinator, "online", lambda client, name: answering)
     client = cast(SyncPrefectClient, None)  # nobody is asked
     sent.require_worker(client, waiting)
     sent.require_worker(client, taken)
@@ -110,16 +110,16 @@ def test_a_stage_runs_in_the_other_clone_and_comes_back(done: Toy, other: Toy, m
         "scans": [SCAN],
     }
     monkeypatch.setattr(source, "REPOSITORY", other.folder.parent.parent)
-    monkeypatch.setattr(remote, "located", lambda profile: other.folder)
-    monkeypatch.setattr(remote, "require_same", lambda wanted, folder: None)
+    monkeypatch.setattr(worker, "located", lambda profile: other.folder)
+    monkeypatch.setattr(worker, "require_same", lambda wanted, folder: None)
     other.fault(STAGE, "mistake")
-    state = remote.stage_here(**sent, return_state=True)
-    assert (state.name, state.is_failed()) == (remote.MISTAKE, True)
+    state = worker.stage_here(**sent, return_state=True)
+    assert (state.name, state.is_failed()) == (worker.MISTAKE, True)
     assert str(state.message).startswith("params.yaml: sigma must increase (worker on ")
     (other.folder / "faults" / STAGE).unlink()
-    state = remote.stage_here(**sent, return_state=True)
+    state = worker.stage_here(**sent, return_state=True)
     assert (state.is_completed(), state.message) == (True, "done")
     assert state.state_details.flow_run_id is not None
-    left = pool.left_by(state.state_details.flow_run_id)
+    left = coordinator.left_by(state.state_details.flow_run_id)
     assert lockfile.outputs(left[STAGE]) == lockfile.outputs(lockfile.entries(done.folder, [STAGE])[STAGE])
     assert set(other.runs()) == {SCAN, STAGE}

@@ -31,7 +31,7 @@ def test_prefects_server_can_be_made() -> None:
 
 
 def test_every_named_flow_is_deployed_and_only_the_refresh_by_itself(toy: Toy) -> None:
-    from flows.serve import EVENT, deployments
+    from flows.service.deployments import EVENT, deployments
     from flows.version import VERSION
 
     ready = deployments(str(toy.folder), 1, "0 3 * * *")
@@ -46,7 +46,7 @@ def test_the_deployment_file_names_the_same_flows() -> None:
     import importlib
 
     from flows.phases import PHASES
-    from flows.refresh import refresh
+    from flows.service.refresh import refresh
 
     written = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
     found = []

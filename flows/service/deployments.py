@@ -12,9 +12,9 @@ from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_se
 from pydantic import ValidationError
 
 from flows.phases import PHASES
-from flows.ports import HOST
-from flows.refresh import refresh
-from flows.server import server
+from flows.service.ports import HOST
+from flows.service.refresh import refresh
+from flows.service.server import server
 from models.errors import GenasError
 from pipeline.config import load_params, profile_folder
 

@@ -21,7 +21,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows import environment
-from flows.ports import HOST, require_free
+from flows.service.ports import HOST, require_free
 from models.errors import GenasError
 
 STARTUP = 180.0

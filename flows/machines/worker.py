@@ -21,11 +21,12 @@ from prefect.logging import get_run_logger
 from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 
-from flows import environment, lockfile
-from flows.lockfile import Entries
+from flows import environment
+from flows.machines import lockfile
+from flows.machines.lockfile import Entries
+from flows.machines.source import located, require_same
 from flows.plan import DVC
 from flows.process import Children, StageError
-from flows.source import located, require_same
 from flows.stage import reproduce_stage
 from flows.version import VERSION
 from models.errors import GenasError
@@ -41,7 +42,7 @@ def stage_here(profile: str, stage: str, source: dict[str, str], upstream: Entri
     Args:
         profile: the profile's path inside the repository.
         stage: the row, as DVC names it.
-        source: the coordinator's :func:`flows.source.source`.
+        source: the coordinator's :func:`flows.machines.source.source`.
         upstream: what the coordinator's lock says of the stages that this one reads.
         scans: those of them that look at data, which each machine has of its own.
 

@@ -1,0 +1,101 @@
+"""How networks are retrained, and what becomes of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section
+
+
+class RetrainParams(Section):
+    """Stand-alone training: on what, and with which generators; how is in the recipe that a row names."""
+
+    dataset: str
+    seed: NotNegative
+    workers: NotNegative
+
+
+class RecipeParams(Section):
+    """How a network is trained (official retrain_architecture, or another).
+
+    ``batch_size`` is that of a step, however many processes share it and in however many parts (``accumulate``) each
+    takes it. BatchNorm sees one part; of all processes with ``sync_batchnorm``, else of its own.
+
+    ``optimizer``: a name of timm's (``momentum`` is SGD without Nesterov's). ``decay``: weight decay on ``all``
+    parameters, or on the ``weights`` of convolutions and of the classifier only. ``preprocessing``: ``timm``, or
+    ``official`` (square crop, PCA lighting, OpenCV), which knows none of ``color_jitter``, ``auto_augment`` and
+    ``random_erasing``. ``ema_decay``: of the moving average of the weights, which is then what is validated and kept;
+    0 for none. ``keep``: the weights of the last epoch, or of the first with the best top-1.
+    """
+
+    epochs: Count
+    batch_size: Annotated[int, Field(ge=2)]
+    accumulate: Count
+    sync_batchnorm: bool
+    precision: Literal["float32", "bfloat16", "float16"]
+    optimizer: str
+    learning_rate: Positive
+    schedule: Literal["linear", "cosine"]
+    warmup_epochs: NotNegative
+    momentum: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    decay: Literal["all", "weights"]
+    clip_norm: Positive | None
+    label_smoothing: Fraction
+    auxiliary_weight: Annotated[float, Field(ge=0)]
+    drop_path: Fraction
+    preprocessing: Literal["timm", "official"]
+    crop_scale_min: Annotated[float, Field(gt=0, le=1)]
+    flip: bool
+    color_jitter: Fraction
+    auto_augment: str | None
+    random_erasing: Fraction
+    mixup: Annotated[float, Field(ge=0)]
+    cutmix: Annotated[float, Field(ge=0)]
+    normalise: Literal["dataset", "none"]
+    interpolation: Literal["bilinear", "bicubic"]
+    crop_pct: Annotated[float, Field(gt=0, le=1)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    keep: Literal["last", "best"]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> Self:
+        if self.schedule == "linear" and self.epochs <= 5:
+            raise ValueError("the linear schedule has a slope of its own in the last 5 epochs; epochs must exceed 5")
+        if self.batch_size < 2 * self.accumulate:
+            raise ValueError(f"batch_size {self.batch_size} in {self.accumulate} parts: a part has at least 2 images")
+        if self.preprocessing == "official":
+            if self.color_jitter or self.auto_augment or self.random_erasing:
+                raise ValueError("the official preprocessing has no color_jitter, auto_augment or random_erasing")
+            if self.interpolation != "bilinear":
+                raise ValueError("the official preprocessing is bilinear")
+        return self
+
+
+class ShiftParams(Section):
+    """Evaluation under distribution shift."""
+
+    dataset: str
+    batch_size: Count
+
+
+class DetectParams(Section):
+    """RetinaNet: Detectron2's own configuration plus ``overrides`` in Detectron2's own keys (paper: none)."""
+
+    dataset: str
+    seed: int
+    base: str
+    overrides: dict[str, Any]
+    checkpoint_period: Count
+
+
+class SegmentParams(Section):
+    """DeepLab-v3: MMSegmentation's own configuration plus ``overrides`` in its own dotted keys (paper: none)."""
+
+    dataset: str
+    seed: int
+    base: str
+    overrides: dict[str, Any]
+    checkpoint_period: Count

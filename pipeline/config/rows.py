@@ -1,0 +1,127 @@
+"""Which rows the stages have: data sets, axes of the matrix, retrained networks."""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.config.base import Count, NotNegative, Positive, Section
+
+
+class DataParams(Section):
+    """One data set: its layout on disk and where it comes from.
+
+    ``layout``: ``parquet`` (``{train,test}.parquet`` with ``image`` bytes and ``label``), ``folder``
+    (``{train,val}/<class>/*``), ``webdataset`` (``{train,val}/*.tar``, whose samples are an image and a class number),
+    ``cifar10`` / ``cifar100`` (torchvision), ``shift`` (``imagenetv2-matched-frequency/``, ``imagenet-a/``,
+    ``imagenet-o/``; ``imagenet-r/`` and ``real.json`` may be there), ``coco``, ``cityscapes``, ``camvid``.
+
+    Exactly one origin: ``path`` below the data root, or ``derive``, which writes the set from another one
+    (``digits``: scikit-learn's handwritten digits; any other name: an image data set of this profile).
+    """
+
+    layout: Literal["parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
+    digest: Literal["content", "listing"]
+    path: str | None = None
+    derive: str | None = None
+    seed: NotNegative | None = Field(None, description="of a derived set")
+    images: Count | None = Field(None, description="how many scenes to compose for a derived coco or cityscapes set")
+    source: str = Field("", description="where a set that is missing can be had")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.path is None) == (self.derive is None):
+            raise ValueError("exactly one of path and derive is given")
+        composed = self.derive is not None and self.layout in ("coco", "cityscapes")
+        for key, wanted in (("seed", self.derive is not None), ("images", composed)):
+            if wanted != (getattr(self, key) is not None):
+                raise ValueError(f"{key} {'is missing' if wanted else 'says nothing here'}")
+        return self
+
+    @property
+    def required_seed(self) -> int:
+        """The seed, which a derived set has."""
+        assert self.seed is not None, "params.yaml was validated"
+        return self.seed
+
+
+class Axes(Section):
+    """The rows of a matrix stage: every combination of the axes, which are the fields in their order."""
+
+    def rows(self) -> dict[str, dict[str, str]]:
+        """Each row's axes by its name, which joins them as DVC does."""
+        names = list(type(self).model_fields)
+        combined = [map(str, values) for values in product(*(getattr(self, name) for name in names))]
+        return {"-".join(row): dict(zip(names, row, strict=True)) for row in map(tuple, combined)}
+
+
+class SeededAxes(Axes):
+    """A data set and a seed."""
+
+    dataset: tuple[str, ...]
+    seed: tuple[NotNegative, ...]
+
+
+class SearchAxes(Axes):
+    """A data set, a metric and a seed."""
+
+    dataset: tuple[str, ...]
+    metric: tuple[str, ...]
+    seed: tuple[NotNegative, ...]
+
+
+class RerankAxes(Axes):
+    """A row of the search, and another weight of flatness."""
+
+    search: tuple[str, ...]
+    gamma: tuple[int | float, ...]
+
+
+class CellAxes(Axes):
+    """Published cells, by their names in the zoo."""
+
+    row: tuple[str, ...]
+
+
+class NetworkAxes(Axes):
+    """Retrained networks, by their names in ``rows``."""
+
+    row: tuple[str, ...]
+
+
+class Matrix(Section):
+    """Which rows each stage has (``retrain`` has those of ``rows``)."""
+
+    supernet: SeededAxes
+    search: SearchAxes
+    rerank: RerankAxes
+    agreement: SeededAxes
+    zoo: CellAxes
+    shift: NetworkAxes
+    detect: NetworkAxes
+    segment: NetworkAxes
+
+
+class Row(Section):
+    """One retrained network: ``cell`` names the row of search, rerank or zoo that its genotype comes from, ``recipe``
+    how it is trained.
+
+    Its ``width`` is given, or found as that which brings the network nearest to ``macs`` multiply-adds at
+    ``image_size`` pixels.
+    """
+
+    cell: str
+    width: Count | None = None
+    macs: Positive | None = None
+    layers: Annotated[int, Field(ge=3)]
+    stem: Literal["imagenet", "cifar"]
+    image_size: Count
+    recipe: str
+
+    @model_validator(mode="after")
+    def _one_size(self) -> Self:
+        if (self.width is None) == (self.macs is None):
+            raise ValueError("exactly one of width and macs is given")
+        return self

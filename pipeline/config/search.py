@@ -1,0 +1,190 @@
+"""Supernets, what is measured in them, and the search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section
+
+MEASURES = (
+    *("flatness", "angle", "accuracy", "loss", "params", "macs"),
+    *("synflow", "trained_synflow", "snip", "grad_norm", "naswot"),
+)
+"""The measures that a metric can be made of, each a module of ``pipeline/measures``."""
+
+
+def require_measures(names: Iterable[str]) -> None:
+    """Refuse names that are no measures.
+
+    Raises:
+        ValueError: the first of them.
+    """
+    for name in names:
+        if name not in MEASURES:
+            raise ValueError(f"unknown measure {name!r}, expected one of {', '.join(MEASURES)}")
+
+
+class TrainingParams(Section):
+    """How a one-shot network is trained, whatever its space (official train_supernet; the defaults of the paper profile
+    have their sources there).
+
+    ``trainer``: ``plain`` leaves gradients and steps to the framework, ``fast`` finds the same, to float tolerance, in
+    less time (:mod:`models.fast.gradients`, :mod:`pipeline.supernet.one_vector`).
+    """
+
+    trainer: Literal["plain", "fast"]
+    train_share: Annotated[float, Field(gt=0, lt=1, description="of the training images; the rest is for the search")]
+    epochs: Count
+    batch_size: Count
+    learning_rate: Positive
+    learning_rate_min: Annotated[float, Field(ge=0)]
+    momentum: Fraction
+    weight_decay: Annotated[float, Field(ge=0)]
+    clip_norm: Positive
+    unselected: Literal["decay", "freeze"]
+    labels: Literal["ground_truth", "random"]
+    amp: bool
+    channels_last: bool
+    crop_padding: NotNegative
+    flip: bool
+    validate_every: Count
+    validate_paths: Count
+    validate_images: Count
+
+
+class SupernetParams(TrainingParams):
+    """The supernet of the DARTS space: C of the first cell, and its cells."""
+
+    channels: Count
+    layers: Annotated[int, Field(ge=3)]
+
+
+class FlatnessParams(Section):
+    """Eq. 4: perturbation sizes, the weight of the depth term, how noise is drawn, and where it acts (Table 7).
+
+    ``positions``: ``all`` parameters of the path, or those of its ``cells`` alone. ``direction``: ``random`` noise, or
+    the top Hessian eigenvector at the length that the noise would have. ``magnitude``: sigma itself (``absolute``, as
+    in the paper), or ``relative`` to the root mean square of the tensor that is perturbed.
+    """
+
+    sigma: Annotated[tuple[Positive, ...], Field(min_length=2)]
+    alpha: Annotated[float, Field(ge=0)]
+    noise: Literal["independent", "cumulative"]
+    draws: Count
+    positions: Literal["all", "cells"]
+    direction: Literal["random", "hessian"]
+    magnitude: Literal["absolute", "relative"]
+    hessian_iterations: Annotated[int, Field(ge=1, description="restarts of ARPACK's iteration, at most")]
+    hessian_images: Count
+
+    @model_validator(mode="after")
+    def _increasing(self) -> Self:
+        if any(b <= a for a, b in zip(self.sigma, self.sigma[1:], strict=False)):
+            raise ValueError(f"sigma must increase, got {list(self.sigma)}")
+        return self
+
+
+class AngleParams(Section):
+    """``official`` puts a dilated convolution's BatchNorm weight in the place of its bias, ``fixed`` does not."""
+
+    version: Literal["official", "fixed"]
+
+
+class MeasureParams(Section):
+    """What the measures need: images, BatchNorm recalibration, and each measure's own section.
+
+    ``scorer``: ``plain`` evaluates the supernet as it is written, ``fast`` the same in less time and to float tolerance
+    (:mod:`models.fast.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.fast.native`).
+    ``precision`` is what ``fast`` computes perturbed losses in; statistics are always float32.
+    """
+
+    scorer: Literal["plain", "fast", "native"]
+    precision: Literal["float32", "bfloat16"]
+    images: Count
+    batch_size: Count
+    recalibrate_images: Count
+    recalibrate: Literal["exact", "official", "none"]
+    zero_cost_images: Annotated[int, Field(ge=2, description="for the measures that need no training")]
+    flatness: FlatnessParams
+    angle: AngleParams
+
+    @model_validator(mode="after")
+    def _others_are_float32(self) -> Self:
+        if self.scorer != "fast" and self.precision != "float32":
+            raise ValueError(f"scorer {self.scorer} computes in float32, precision must say so")
+        return self
+
+
+class MetricParams(Section):
+    """What a search maximises, and who proposes candidates.
+
+    ``terms`` weighs measures: their weighted ``sum`` (Eq. 5), or that of their ``rank`` among all candidates so far.
+    ``evolution`` or, as a baseline under the same budget, ``random`` proposals.
+    """
+
+    terms: Annotated[dict[str, float], Field(min_length=1)]
+    combine: Literal["sum", "rank"]
+    strategy: Literal["evolution", "random"]
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        require_measures(self.terms)
+        return self
+
+
+class EarlyParams(Section):
+    """When a candidate is dropped (:mod:`pipeline.scoring.early`): looked at after each of these ``shares`` of the
+    images, if it stays below the last parent at this one-sided ``confidence``."""
+
+    shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
+    confidence: Annotated[float, Field(gt=0.5, lt=1)]
+
+
+class SearchParams(Section):
+    """Evolution (official search.py and config.py).
+
+    ``max_params`` and ``max_macs`` limit what is proposed, by the cost of the network that Table 2 compares (14 cells,
+    48 channels, 224 pixels). ``early`` drops candidates that cannot reach the parents; null scores all to the end.
+    """
+
+    population: Count
+    generations: Count
+    parents: Count
+    mutated: NotNegative
+    crossed: NotNegative
+    mutation_probability: Fraction
+    mutate_cells: Literal["both", "normal"]
+    max_params: Positive | None
+    max_macs: Positive | None
+    early: EarlyParams | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mutated + self.crossed > self.population:
+            raise ValueError("mutated + crossed exceeds population")
+        return self
+
+
+class ErrorParams(Section):
+    """How the standard error of flatness is found: each of ``replicates`` has images and noise of its own."""
+
+    architectures: Count
+    images: Annotated[tuple[Count, ...], Field(min_length=1)]
+    draws: Annotated[tuple[Count, ...], Field(min_length=1)]
+    replicates: Annotated[int, Field(ge=2)]
+
+
+class AgreementParams(Section):
+    """How far measures agree: their values on the same random architectures, and the error of flatness."""
+
+    architectures: Annotated[int, Field(ge=2)]
+    measures: Annotated[tuple[str, ...], Field(min_length=2)]
+    error: ErrorParams
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        require_measures(self.measures)
+        return self
