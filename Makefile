@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-training lint setup
+.PHONY: demo test test-all test-training lint graph setup
 
 demo: setup
 	$(BIN)/genas demo
@@ -27,6 +27,10 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+# Every profile has the graph as a file of its own.
+graph:
+	for profile in profiles/*/; do cp dvc.yaml $$profile; done
 
 setup: .venv/.ready
 

@@ -54,7 +54,7 @@ TINY: dict[str, dict[str, Any]] = {
             "width": 2,
             "layers": 3,
             "stem": "cifar",
-            "image_size": 16,
+            "image_size": 32,
             "recipe": "short",
         },
     },

@@ -1,4 +1,4 @@
-"""The rules that keep the house in order: size of modules and packages, a text on every door, tests where the code is."""
+"""What keeps the house in order: the size of modules and packages, a text on every door, tests where the code is."""
 
 from __future__ import annotations
 

@@ -1,21 +1,44 @@
-"""What every section of ``params.yaml`` is: a frozen model, so that a wrong key or type is an error that names it."""
+"""What every section of ``params.yaml`` is: a frozen model, so that a wrong key or type is an error that names it.
+
+Nothing is coerced: a number in quotes is no number, yes is no 1, and infinity is nothing that can be computed with.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import PurePath
+from typing import Annotated, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
 
+T = TypeVar("T")
+Several = Annotated[tuple[T, ...], Strict(False)]
+"""A list of YAML, as a tuple."""
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
+NotNegative = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+"""What all generators of random numbers take."""
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 """Of data sets, rows, metrics, recipes and profiles: they become names of files, of DVC's stages and of its parameters,
 in which a dot would be a step down."""
-NotNegative = Annotated[int, Field(ge=0)]
+
+
+def below(path: str) -> str:
+    """A path, if it stays below the folder that it is given for.
+
+    Raises:
+        ValueError: it is empty, absolute or leads up.
+    """
+    if not path or PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        raise ValueError(f"{path!r} is not a path below the data root")
+    return path
+
+
+Below = Annotated[str, AfterValidator(below)]
 
 
 class Section(BaseModel):
     """A frozen part of ``params.yaml``; unknown keys are forbidden."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)

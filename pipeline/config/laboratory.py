@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Count, NotNegative, Section
+from pipeline.config.base import Below, Count, NotNegative, Section, Seed, Several
 from pipeline.config.search import FlatnessParams, MeasureParams, TrainingParams, require_measures
 
 
@@ -26,13 +26,13 @@ class Run201(Section):
     """One supernet of the laboratory; its name is ``dataset-seed``."""
 
     dataset: str
-    seed: NotNegative
+    seed: Seed
 
 
 class Truth201(Section):
     """What a data set's runs are judged by: columns of the benchmark, accuracies after 200 epochs."""
 
-    truths: Annotated[tuple[Literal["cifar10", "cifar100", "imagenet16_120"], ...], Field(min_length=1)]
+    truths: Annotated[Several[Literal["cifar10", "cifar100", "imagenet16_120"]], Field(min_length=1)]
 
 
 class Settings201(Section):
@@ -46,10 +46,10 @@ class Settings201(Section):
     precision. ``bootstrap``: resamples of an interval.
     """
 
-    table: str
+    table: Below
     supernet: Supernet201Params
     measures: MeasureParams
-    measured: Annotated[tuple[str, ...], Field(min_length=1)]
+    measured: Annotated[Several[str], Field(min_length=1)]
     noises: dict[str, FlatnessParams]
     architectures: Annotated[int, Field(ge=10)] | None
     hessian: NotNegative

@@ -6,14 +6,14 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section
+from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed
 
 
 class RetrainParams(Section):
     """Stand-alone training: on what, and with which generators; how is in the recipe that a row names."""
 
     dataset: str
-    seed: NotNegative
+    seed: Seed
     workers: NotNegative
 
 
@@ -45,7 +45,7 @@ class RecipeParams(Section):
     clip_norm: Positive | None
     label_smoothing: Fraction
     auxiliary_weight: Annotated[float, Field(ge=0)]
-    drop_path: Fraction
+    drop_path: Annotated[float, Field(ge=0, lt=1)]
     preprocessing: Literal["timm", "official"]
     crop_scale_min: Annotated[float, Field(gt=0, le=1)]
     flip: bool
@@ -85,7 +85,7 @@ class DetectParams(Section):
     """RetinaNet: Detectron2's own configuration plus ``overrides`` in Detectron2's own keys (paper: none)."""
 
     dataset: str
-    seed: int
+    seed: Seed
     base: str
     overrides: dict[str, Any]
     checkpoint_period: Count
@@ -95,7 +95,7 @@ class SegmentParams(Section):
     """DeepLab-v3: MMSegmentation's own configuration plus ``overrides`` in its own dotted keys (paper: none)."""
 
     dataset: str
-    seed: int
+    seed: Seed
     base: str
     overrides: dict[str, Any]
     checkpoint_period: Count

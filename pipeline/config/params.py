@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import reprlib
 from pathlib import Path
 from typing import Self
 
-import yaml
 from pydantic import ValidationError, model_validator
 
 from models.errors import GenasError
 from pipeline.config.base import Name, Section
 from pipeline.config.laboratory import NasBench201Params
 from pipeline.config.networks import DetectParams, RecipeParams, RetrainParams, SegmentParams, ShiftParams
+from pipeline.config.reading import read_yaml
 from pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row
 from pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams, SupernetParams
+
+DIGITS = "digits"
+"""What a data set can be derived from beside those of the profile: the digits that scikit-learn ships."""
 
 
 class Params(Section):
@@ -43,6 +47,9 @@ class Params(Section):
                 raise ValueError(
                     f"matrix.search.metric: unknown metric {name!r}, defined are {', '.join(self.metrics)}"
                 )
+        for name, data in self.data.items():
+            if data.derive is not None and data.derive not in (DIGITS, *self.data):
+                raise ValueError(f"data.{name}.derive: unknown data set {data.derive!r}, expected {DIGITS} or another")
         used = [("retrain", self.retrain.dataset), ("shift", self.shift.dataset)]
         used += [("detect", self.detect.dataset), ("segment", self.segment.dataset)]
         used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]
@@ -90,9 +97,9 @@ def explain(error: ValidationError, origin: Path) -> str:
     if first["type"] == "extra_forbidden":
         message = "unknown key"
     elif first["type"] != "value_error" and first["type"] != "missing":
-        message += f", got {first['input']!r}"
+        message += f", got {reprlib.repr(first['input'])}"
     rest = f" (and {len(more)} more)" if more else ""
-    return f"{origin}: {key + ': ' if key else ''}{message}{rest}"
+    return " ".join(f"{origin}: {key + ': ' if key else ''}{message}{rest}".split())
 
 
 def load_params(folder: Path) -> Params:
@@ -103,12 +110,6 @@ def load_params(folder: Path) -> Params:
     """
     path = folder / "params.yaml"
     try:
-        content = yaml.safe_load(path.read_text())
-    except FileNotFoundError:
-        raise GenasError(f"{path}: no such file; a profile is a folder with a params.yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise GenasError(f"{path}: not YAML ({' '.join(str(error).split())})") from None
-    try:
-        return Params.model_validate(content)
+        return Params.model_validate(read_yaml(path))
     except ValidationError as error:
         raise GenasError(explain(error, path)) from None

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Count, NotNegative, Positive, Section
+from pipeline.config.base import Below, Count, Positive, Section, Seed, Several
 
 
 class DataParams(Section):
@@ -24,9 +24,9 @@ class DataParams(Section):
 
     layout: Literal["parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
     digest: Literal["content", "listing"]
-    path: str | None = None
+    path: Below | None = None
     derive: str | None = None
-    seed: NotNegative | None = Field(None, description="of a derived set")
+    seed: Seed | None = Field(None, description="of a derived set")
     images: Count | None = Field(None, description="how many scenes to compose for a derived coco or cityscapes set")
     source: str = Field("", description="where a set that is missing can be had")
 
@@ -60,35 +60,35 @@ class Axes(Section):
 class SeededAxes(Axes):
     """A data set and a seed."""
 
-    dataset: tuple[str, ...]
-    seed: tuple[NotNegative, ...]
+    dataset: Several[str]
+    seed: Several[Seed]
 
 
 class SearchAxes(Axes):
     """A data set, a metric and a seed."""
 
-    dataset: tuple[str, ...]
-    metric: tuple[str, ...]
-    seed: tuple[NotNegative, ...]
+    dataset: Several[str]
+    metric: Several[str]
+    seed: Several[Seed]
 
 
 class RerankAxes(Axes):
     """A row of the search, and another weight of flatness."""
 
-    search: tuple[str, ...]
-    gamma: tuple[int | float, ...]
+    search: Several[str]
+    gamma: Several[int | float]
 
 
 class CellAxes(Axes):
     """Published cells, by their names in the zoo."""
 
-    row: tuple[str, ...]
+    row: Several[str]
 
 
 class NetworkAxes(Axes):
     """Retrained networks, by their names in ``rows``."""
 
-    row: tuple[str, ...]
+    row: Several[str]
 
 
 class Matrix(Section):
@@ -117,7 +117,7 @@ class Row(Section):
     macs: Positive | None = None
     layers: Annotated[int, Field(ge=3)]
     stem: Literal["imagenet", "cifar"]
-    image_size: Count
+    image_size: Annotated[int, Field(ge=32)]
     recipe: str
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section
+from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Several
 
 MEASURES = (
     *("flatness", "angle", "accuracy", "loss", "params", "macs"),
@@ -38,7 +38,7 @@ class TrainingParams(Section):
     trainer: Literal["plain", "fast"]
     train_share: Annotated[float, Field(gt=0, lt=1, description="of the training images; the rest is for the search")]
     epochs: Count
-    batch_size: Count
+    batch_size: Annotated[int, Field(ge=2, description="BatchNorm needs two images")]
     learning_rate: Positive
     learning_rate_min: Annotated[float, Field(ge=0)]
     momentum: Fraction
@@ -70,7 +70,7 @@ class FlatnessParams(Section):
     in the paper), or ``relative`` to the root mean square of the tensor that is perturbed.
     """
 
-    sigma: Annotated[tuple[Positive, ...], Field(min_length=2)]
+    sigma: Annotated[Several[Positive], Field(min_length=2)]
     alpha: Annotated[float, Field(ge=0)]
     noise: Literal["independent", "cumulative"]
     draws: Count
@@ -139,7 +139,7 @@ class EarlyParams(Section):
     """When a candidate is dropped (:mod:`pipeline.scoring.early`): looked at after each of these ``shares`` of the
     images, if it stays below the last parent at this one-sided ``confidence``."""
 
-    shares: Annotated[tuple[Annotated[float, Field(gt=0, lt=1)], ...], Field(min_length=1)]
+    shares: Annotated[Several[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
 
 
@@ -172,8 +172,8 @@ class ErrorParams(Section):
     """How the standard error of flatness is found: each of ``replicates`` has images and noise of its own."""
 
     architectures: Count
-    images: Annotated[tuple[Count, ...], Field(min_length=1)]
-    draws: Annotated[tuple[Count, ...], Field(min_length=1)]
+    images: Annotated[Several[Count], Field(min_length=1)]
+    draws: Annotated[Several[Count], Field(min_length=1)]
     replicates: Annotated[int, Field(ge=2)]
 
 
@@ -181,7 +181,7 @@ class AgreementParams(Section):
     """How far measures agree: their values on the same random architectures, and the error of flatness."""
 
     architectures: Annotated[int, Field(ge=2)]
-    measures: Annotated[tuple[str, ...], Field(min_length=2)]
+    measures: Annotated[Several[str], Field(min_length=2)]
     error: ErrorParams
 
     @model_validator(mode="after")

@@ -19,6 +19,7 @@ from pipeline.config import (
     load_params,
     profile_folder,
 )
+from pipeline.config.reading import read_yaml
 from pipeline.stages import STAGES, rows_of
 from tests.conftest import tiny_params
 
@@ -57,7 +58,10 @@ def test_every_profile_is_valid(profile: str) -> None:
 
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_profile_reads_the_one_graph(profile: str) -> None:
-    assert (PROFILES[profile] / "dvc.yaml").resolve() == REPOSITORY / "dvc.yaml"
+    """A copy and no link, because DVC follows no links in a revision of git; ``make graph`` copies."""
+    own = PROFILES[profile] / "dvc.yaml"
+    assert not own.is_symlink()
+    assert own.read_text() == (REPOSITORY / "dvc.yaml").read_text(), "run make graph"
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -183,7 +187,7 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("matrix.shift.row", ["lost"], "matrix.shift.row: unknown row 'lost', defined are found, published"),
         ("search.mutated", 9, "search: mutated \\+ crossed exceeds population"),
         ("recipes.short.schedule", "linear", "recipes.short: the linear schedule .* epochs must exceed 5"),
-        ("recipes.short.drop_path", 1.5, "recipes.short.drop_path: .*less than or equal to 1, got 1.5"),
+        ("recipes.short.drop_path", 1.5, "recipes.short.drop_path: .*less than 1, got 1.5"),
         ("recipes.short.accumulate", 9, "recipes.short: batch_size 16 in 9 parts: a part has at least 2 images"),
         ("recipes.short.preprocessing", "official", "recipes.short: the official preprocessing has no color_jitter"),
         ("rows.found.recipe", "long", "rows.found.recipe: unknown recipe 'long', defined are short"),
@@ -196,6 +200,27 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("data.small.seed", 1, "data.small: seed says nothing here"),
         ("data.small_shift.seed", ..., "data.small_shift: seed is missing"),
         ("data.small.digest", ..., "data.small.digest: Field required"),
+        ("supernet.channels", "4", "supernet.channels: .*valid integer.*, got '4'"),
+        ("supernet.channels", 4.0, "supernet.channels: .*valid integer"),
+        ("supernet.channels", True, "supernet.channels: .*valid integer.*, got True"),
+        ("supernet.flip", "no", "supernet.flip: .*valid boolean.*, got 'no'"),
+        ("supernet.flip", 0, "supernet.flip: .*valid boolean"),
+        ("supernet.learning_rate", "0.1", "supernet.learning_rate: .*valid number, got '0.1'"),
+        ("supernet.learning_rate", float("inf"), "supernet.learning_rate: .*finite number, got inf"),
+        ("supernet.weight_decay", float("nan"), "supernet.weight_decay: .*"),
+        ("supernet.batch_size", 1, "supernet.batch_size: .*greater than or equal to 2, got 1"),
+        ("metrics.flatness.terms", {"flatness": float("nan")}, "metrics.flatness.terms.flatness: .*finite number"),
+        ("matrix.rerank.gamma", [float("inf")], "matrix.rerank.gamma.0.*: .*got inf"),
+        ("matrix.supernet.seed", [-1], "matrix.supernet.seed.0: .*greater than or equal to 0, got -1"),
+        ("matrix.supernet.seed", [2**32], "matrix.supernet.seed.0: .*less than 4294967296, got 4294967296"),
+        ("matrix.supernet.seed", 0, "matrix.supernet.seed: .*valid tuple, got 0"),
+        ("detect.seed", -1, "detect.seed: .*greater than or equal to 0"),
+        ("rows.found.image_size", 31, "rows.found.image_size: .*greater than or equal to 32, got 31"),
+        ("recipes.short.drop_path", 1.0, "recipes.short.drop_path: .*less than 1, got 1.0"),
+        ("data.small.path", "../small", "data.small.path: '../small' is not a path below the data root"),
+        ("data.small.path", "/etc", "data.small.path: '/etc' is not a path below the data root"),
+        ("data.small_shift.derive", "lost", "data.small_shift.derive: unknown data set 'lost', expected digits or"),
+        ("profile", "a" * 10**6 + "/", r"profile: .*pattern.*, got '.{0,40}$"),
         ("data.a/b", {}, "data.a/b.*: .*pattern"),
         ("metrics.a b", {}, "metrics.a b.*: .*pattern"),
         ("rows.a@b", {}, "rows.a@b.*: .*pattern"),
@@ -236,6 +261,42 @@ def test_a_file_that_holds_no_parameters(tmp_path: Path, content: bytes | None, 
         load_params(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path / 'params.yaml'}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("profile: tiny\nprofile: other\n", "not YAML .key profile is given twice, line 1 on"),
+        ("rows:\n  a: {width: 1, width: 2}\n", "key width is given twice"),
+        ("profile: !!python/object/apply:os.system ['touch harm']\n", "not YAML .could not determine a constructor"),
+        ("a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+            f"{chr(98 + i)}: &{chr(98 + i)} [{', '.join(['*' + chr(97 + i)] * 10)}]\n" for i in range(12)
+        ), "more than 100000 values"),
+        ("a: &a [*a]\n", "more than 100000 values"),
+        ("a: " + "[" * 5000 + "]" * 5000, "not YAML"),
+        ("# " + "x" * 2**20, "larger than 1048576 bytes"),
+    ],
+    ids=["twice", "twice inside", "a tag", "a bomb", "itself", "deep", "large"],
+)  # fmt: skip
+def test_yaml_that_means_harm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, message: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text(content)
+    with pytest.raises(GenasError, match=message) as caught:
+        load_params(tmp_path)
+    assert len(str(caught.value)) < 1000
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_numbers_are_read_as_dvc_reads_them(tmp_path: Path) -> None:
+    """DVC follows YAML 1.2, in which neither a dot nor a sign is needed."""
+    (tmp_path / "numbers.yaml").write_text("[1e-3, 6.0e8, 1.5E+2, -2e1, 7, 1.0, '1e3', v1e3]")
+    assert read_yaml(tmp_path / "numbers.yaml") == [1e-3, 6e8, 150.0, -20.0, 7, 1.0, "1e3", "v1e3"]
+
+
+def test_merged_keys_lie_beneath_those_that_are_given(tmp_path: Path) -> None:
+    (tmp_path / "rows.yaml").write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\n")
+    assert read_yaml(tmp_path / "rows.yaml")["b"] == {"x": 1, "y": 3}
 
 
 def test_parameters_cannot_be_changed() -> None:
