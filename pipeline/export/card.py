@@ -19,7 +19,7 @@ from models.networks.zoo import zoo
 from models.spaces.darts.cost import Cost, network_cost
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import Params
-from pipeline.report.stage import table
+from pipeline.report.page import table
 from pipeline.results import records
 from pipeline.results.board import COLUMNS, number
 from pipeline.results.records import Key

@@ -90,7 +90,7 @@ def test_a_broken_image_in_a_loaders_worker_is_one_line_too(
 def test_a_stage_leaves_metrics_and_timing(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(tiny, monkeypatch, "zoo", "row=darts_v2_c10") == 0
     out = tiny.root / "out/zoo/darts_v2_c10"
-    assert sorted(path.name for path in out.iterdir()) == ["cell.png", "genotype.json", "metrics.json", "timing.json"]
+    assert sorted(path.name for path in out.iterdir()) == ["genotype.json", "metrics.json", "timing.json"]
     assert json.loads((out / "metrics.json").read_text()) == {"macs": 530_678_560, "params": 4_718_752}
     assert json.loads((out / "timing.json").read_text())["device"] == "cpu"
 

@@ -117,11 +117,14 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert sets == [("digits", f"{'digits':0<36}")]
     assert tags["data.digits"] == f"{'digits':0<64}"
     assert {"candidates.json", "candidates.parquet", "genotype.json", "history.csv"} <= set(files)
+    assert {"cell.png", "search.png", "candidates.png"} <= set(files), "drawn for the run, not by the stage"
     _, other, _, rated, *_ = live["rerank@digits-angle_flatness-0-16"]
     assert other == {"search": "digits-angle_flatness-0", "gamma": "16"}
     assert rated["rerank/flatness_share"] == [(0, 93.0)]
     assert live["agreement@digits-0"][3]["agreement/tau_flatness_loss"] == [(0, 0.875)]
-    assert {"agreement.csv", "errors.csv"} <= set(live["agreement@digits-0"][5])
+    assert {"agreement.csv", "errors.csv", "agreement.png"} <= set(live["agreement@digits-0"][5])
+    assert "detections.png" in live["detect@flatness"][5]
+    assert not list((finished / "out/search").rglob("*.png"))
     best = pd.read_csv(finished / "out/search/digits-flatness-0/history.csv")["best"]
     assert history["search_curves/best"] == list(enumerate(best))
     assert history["search/retrained_top1"] == [(0, 81.5)]
@@ -133,6 +136,32 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert tracking.rebuild(finished) == 16
     assert content() == live
     assert content("genas-demo-leaderboard") == board
+
+
+def test_a_picture_that_cannot_be_drawn_fails_no_run(finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (finished / "out/search/digits-flatness-0/genotype.json").write_text("{}")
+    with tracking.follow("search", SEARCH, load_params(finished), finished):
+        pass
+    (run,) = runs()
+    status, _, _, history, _, files = content()["search@digits-flatness-0"]
+    assert status == "FINISHED"
+    assert history["search/score"] == [(0, run.data.metrics["search/score"])]
+    assert "cell.png" not in files
+    assert {"search.png", "candidates.png"} <= set(files), "the others are there"
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith("warning: search@digits-flatness-0 has a picture that cannot be drawn: ")
+    assert tracking.rebuild(finished) == 15
+
+
+def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
+    folder = finished / "out/laboratory/digits"
+    folder.mkdir(parents=True)
+    (folder / "page.md").write_text("![](measures.png)")
+    (folder / "measures.png").write_bytes(b"a picture")
+    params, key = load_params(finished), ("laboratory", "digits")
+    assert key in records.finished(params, finished)
+    attached = records.full(params, finished, key).files
+    assert attached == [(folder / "page.md", ""), (folder / "measures.png", "")]
 
 
 def test_without_its_database_nothing_is_lost(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
