@@ -41,6 +41,7 @@ class Stage:
         reported: whether the report shows it.
         leaves_cell: whether a row leaves a ``genotype.json`` that can be retrained.
         judges: the metrics by which it judges a retrained network, in the order of a table.
+        pictures: that can be drawn of a row (:mod:`pipeline.drawing.rows`).
         task: the metrics of the model that it trains for another task around a retrained network, if it does.
     """
 
@@ -59,6 +60,7 @@ class Stage:
     reported: bool = True
     leaves_cell: bool = False
     judges: tuple[str, ...] = ()
+    pictures: tuple[str, ...] = ()
     task: tuple[str, ...] = ()
 
     @property
@@ -140,7 +142,7 @@ _STAGES = (
         rows=_matrix("supernet"),
         reads=lambda params, axes: [("data", axes["dataset"])],
         keys=_keys("supernet", "measures", data="data.{dataset}"),
-        flow="supernet", hours=14 * DAY, processes=True,
+        flow="supernet", hours=14 * DAY, processes=True, pictures=("curves",),
     ),
     Stage(
         "search", "pipeline.search.stage", "Searches", ("dataset", "metric", "seed"),
@@ -148,7 +150,7 @@ _STAGES = (
         reads=_supernet("supernet"),
         keys=_keys("supernet", "measures", "search", data="data.{dataset}", metric="metrics.{metric}"),
         measures=lambda params, axes: params.metrics[axes["metric"]].terms,
-        flow="search", hours=7 * DAY, leaves_cell=True,
+        flow="search", hours=7 * DAY, leaves_cell=True, pictures=("evolution", "cell"),
     ),
     Stage(
         "rerank", "pipeline.analysis.rerank", "Searches rated with another gamma", ("search", "gamma"),
@@ -156,7 +158,7 @@ _STAGES = (
         reads=lambda params, axes: [("search", axes["search"])],
         keys=_keys("measures", "metrics"),
         measures=lambda params, axes: params.metric_of(axes["search"]).terms,
-        flow="search", leaves_cell=True,
+        flow="search", leaves_cell=True, pictures=("cell",),
     ),
     Stage(
         "agreement", "pipeline.analysis.agreement", "Agreement of the measures", ("dataset", "seed"),
@@ -164,14 +166,14 @@ _STAGES = (
         reads=_supernet("supernet"),
         keys=_keys("supernet", "measures", "agreement", data="data.{dataset}"),
         measures=lambda params, axes: {*params.agreement.measures, "flatness"},
-        flow="search",
+        flow="search", pictures=("ranks",),
     ),
     Stage(
         "supernet201", "pipeline.nasbench201.supernet", "Supernets of NAS-Bench-201", ("dataset", "seed"),
         rows=_runs,
         reads=lambda params, axes: [("data", axes["dataset"])],
         keys=_keys("supernet", "measures", prefix="nasbench201.settings.", data="data.{dataset}"),
-        flow="laboratory", hours=14 * DAY, processes=True, reported=False,
+        flow="laboratory", hours=14 * DAY, processes=True, reported=False, pictures=("curves",),
     ),
     Stage(
         "nasbench201", "pipeline.nasbench201.measuring", "Readings of NAS-Bench-201", ("dataset", "seed"),
@@ -190,7 +192,7 @@ _STAGES = (
         reads=lambda params, axes: [("nasbench201", row) for row in params.nasbench201.runs],
         keys=_keys("nasbench201"),
         measures=lambda params, axes: ["flatness"],
-        flow="laboratory", reported=False,
+        flow="laboratory", reported=False, pictures=("judgement",),
     ),
     Stage(
         "laboratory_report", "pipeline.report.laboratory", "Pages of the laboratory", ("dataset",),
@@ -204,14 +206,14 @@ _STAGES = (
         rows=_matrix("zoo"),
         reads=lambda params, axes: [],
         keys=lambda params, axes: {},
-        leaves_cell=True,
+        leaves_cell=True, pictures=("cell",),
     ),
     Stage(
         "retrain", "pipeline.retrain.stage", "Retraining", ("row",),
         rows=lambda params: {row: {"row": row} for row in params.rows},
         reads=_cell,
         keys=_recipe,
-        flow="retrain", hours=30 * DAY, processes=True,
+        flow="retrain", hours=30 * DAY, processes=True, pictures=("curves",),
         judges=("params", "macs", "top1", "best_top1", "top5"),
     ),
     Stage(
@@ -227,7 +229,7 @@ _STAGES = (
         rows=_matrix("detect"),
         reads=_retrained(lambda params: params.detect.dataset),
         keys=_keys("detect", row="rows.{row}"),
-        flow="detect", hours=14 * DAY, processes=True,
+        flow="detect", hours=14 * DAY, processes=True, pictures=("boxes",),
         judges=("ap",), task=("ap", "ap50", "ap75", "params", "macs"),
     ),
     Stage(
@@ -235,7 +237,7 @@ _STAGES = (
         rows=_matrix("segment"),
         reads=_retrained(lambda params: params.segment.dataset),
         keys=_keys("segment", row="rows.{row}"),
-        flow="segment", hours=14 * DAY, processes=True,
+        flow="segment", hours=14 * DAY, processes=True, pictures=("masks",),
         judges=("miou",), task=("miou", "macc", "aacc", "params", "macs"),
     ),
     Stage(

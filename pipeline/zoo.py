@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from models.networks.zoo import zoo, zoo_cost, zoo_genotype
 from pipeline.context import Context
-from pipeline.drawing import pictures
 
 
 def run(context: Context) -> dict[str, float]:
-    """Write the cell and its picture; what its network costs (:func:`models.networks.zoo.zoo_cost`)."""
+    """Write the cell; what its network costs (:func:`models.networks.zoo.zoo_cost`)."""
     genotype = zoo_genotype(context.row)
     genotype.save(context.out / "genotype.json", source=zoo()[context.row]["source"])
-    pictures.draw_genotype(genotype, context.out / "cell.png", context.row)
     cost = zoo_cost(context.row)
     return {"params": cost.params, "macs": cost.macs}

@@ -20,7 +20,6 @@ from pipeline import measures
 from pipeline.config import MeasureParams
 from pipeline.context import Context
 from pipeline.data.reading.halves import SearchData, load_search_data
-from pipeline.drawing import pictures
 from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses, flatness
 from pipeline.probe.fast import make_probe
@@ -113,7 +112,7 @@ def flatness_errors(context: Context, scratch: Scratch, genotypes: list[Genotype
 
 
 def run(context: Context) -> dict[str, float]:
-    """Measure a sample of architectures; leaves every value, the agreement and the errors as tables and one picture.
+    """Measure a sample of architectures; leaves every value, the agreement and the errors as tables.
 
     Raises:
         GenasError: fewer than two architectures could be measured.
@@ -128,9 +127,7 @@ def run(context: Context) -> dict[str, float]:
         raise GenasError(f"agreement {context.row}: {len(sound)} architectures could be measured")
     tau = rank_agreement(sound, params.agreement.measures, params.measures)
     tau.rename_axis("measure").to_csv(context.out / "agreement.csv")
-    errors = flatness_errors(context, scratch, genotypes[: sizes[1]])
-    errors.to_csv(context.out / "errors.csv")
-    pictures.draw_agreement(tau, errors, context.out / "agreement.png", context.row)
+    flatness_errors(context, scratch, genotypes[: sizes[1]]).to_csv(context.out / "errors.csv")
     scratch.close()
     names = params.agreement.measures
     pairs = {f"tau_{names[i]}_{names[j]}": float(tau.to_numpy()[i, j]) for i, j in combinations(range(len(names)), 2)}

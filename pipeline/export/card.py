@@ -20,7 +20,7 @@ from models.spaces.darts.cost import Cost, network_cost
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import Params
 from pipeline.graph import Node, graph, settings
-from pipeline.report.stage import table
+from pipeline.report.page import table
 from pipeline.results import records
 from pipeline.results.board import COLUMNS, JUDGES, number
 from pipeline.stages import Key

@@ -12,7 +12,7 @@ from models.errors import GenasError
 from models.networks import export as formats
 from models.networks.checkpoint import read_header
 from pipeline.config import PROFILES, Params, load_params
-from pipeline.drawing import pictures
+from pipeline.drawing.cells import draw_genotype
 from pipeline.export.card import model_card
 from pipeline.results import records
 from pipeline.retrain.network_file import network_file
@@ -64,7 +64,7 @@ def write(params: Params, root: Path, row: str, source: Path, folder: Path) -> N
     header = read_header(source)
     formats.write_timm(source, folder, row)
     formats.write_programs(source, folder)
-    pictures.draw_genotype(header.genotype, folder / "cell.png", row)
+    draw_genotype(header.genotype, folder / "cell.png", row)
     (folder / "README.md").write_text(model_card(params, root, row, header))
 
 

@@ -32,8 +32,9 @@ FILES = (
     "agreement.csv",
     "errors.csv",
     "report.html",
+    "page.md",
 )
-"""What a row may leave beside pictures and weights."""
+"""What a row may leave beside weights and examples."""
 
 
 def _json(path: Path) -> Any:
@@ -136,9 +137,8 @@ def full(params: Params, root: Path, key: Key) -> Record:
         values["score_normalised"] = (values["score"] - middle) / spread
         curves["best_normalised"] = {step: (best - middle) / spread for step, best in curves["best"].items()}
     files = [(folder / name, "") for name in FILES if (folder / name).exists()]
-    if stage not in ("data", "report"):  # pictures of the one are its data, of the other they are in its page
-        pictures = sorted(folder.rglob("*.png"))
-        files += [(path, str(path.parent.relative_to(folder)).removeprefix(".")) for path in pictures]
+    if (folder / "page.md").exists():
+        files += [(path, "") for path in sorted(folder.glob("*.png"))]  # a page shows the pictures beside it
     return Record(
         record.name,
         record.settings,
@@ -175,5 +175,5 @@ def curves_of(history: pd.DataFrame) -> dict[str, dict[int, float]]:
 
 def finished(params: Params, root: Path) -> list[Key]:
     """The rows that have left results, in the order of the chain."""
-    done = ("metrics.json", "manifest.json", "report.html")
+    done = ("metrics.json", "manifest.json", "report.html", "page.md")
     return [key for key in graph(params) if any((root / folder_of(key) / name).exists() for name in done)]

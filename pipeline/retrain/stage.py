@@ -19,11 +19,9 @@ from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import RecipeParams
 from pipeline.context import Context
-from pipeline.data.reading.images import Pictures, channel_statistics
-from pipeline.data.reading.images import pictures as read_pictures
+from pipeline.data.reading.images import Pictures, channel_statistics, pictures
 from pipeline.data.reading.layouts import dataset_root, index_of
 from pipeline.data.reading.manifest import read_manifest
-from pipeline.drawing import pictures
 from pipeline.machine.distributed import leader
 from pipeline.machine.resume import Scratch
 from pipeline.retrain.epoch import Training, learning_rate
@@ -47,7 +45,7 @@ def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[s
     root, layout = dataset_root(context, name), context.params.data[name].layout
     classes = read_manifest(context, name)["classes"]
     names, index = classes or None, index_of(context, name)
-    train, val = (read_pictures(root, layout, split, names, index) for split in ("train", "val"))
+    train, val = (pictures(root, layout, split, names, index) for split in ("train", "val"))
     mean, std = ((0.0,) * 3, (1.0,) * 3) if recipe.normalise == "none" else channel_statistics(train)
     preprocessing = Preprocessing(
         context.params.rows[context.row].image_size,
@@ -127,9 +125,7 @@ def run(context: Context) -> dict[str, float]:
         network.load_state_dict(state["best"])
     if leader():
         save_network(context.out / "weights.safetensors", network, preprocessing, classes)
-        frame = pd.DataFrame(history)
-        frame.to_csv(context.out / "history.csv", index=False)
-        pictures.draw_curves(frame, "epoch", ["top1", "top5"], context.out / "curves.png", context.row)
+        pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()
     cost = network_cost(network.genotype, row.image_size, **architecture_of(network))
     last, best_entry = history[-1], max(history, key=lambda entry: entry["top1"])

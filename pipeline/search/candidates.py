@@ -25,7 +25,6 @@ from models.errors import GenasError
 from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
 from models.spaces.darts.genotype import Genotype
 from pipeline.context import Context
-from pipeline.drawing import pictures
 
 Candidate = dict[str, Any]
 """``encoding``, ``generation``, every term that was measured, ``score`` (None in quarantine or dropped) and ``error``;
@@ -38,11 +37,10 @@ def spelled(encoding: Sequence[int]) -> str:
 
 
 def leave_winner(context: Context, winner: Candidate, **about: Any) -> dict[str, float]:
-    """Write a candidate's ``genotype.json`` and ``cell.png``; returns its terms, score, parameters, multiply-adds."""
+    """Write a candidate's ``genotype.json``; returns its terms, score, parameters, multiply-adds."""
     genotype = Genotype.decode(winner["encoding"]).require_two_inputs()
     terms = {name: value for name, value in winner.items() if isinstance(value, float)}
     genotype.save(context.out / "genotype.json", **about, **terms)
-    pictures.draw_genotype(genotype, context.out / "cell.png", context.row)
     cost = network_cost(genotype, 224, **IMAGENET_SHAPE)
     return {**terms, "params": cost.params, "macs": cost.macs}
 

@@ -13,7 +13,6 @@ from tqdm import tqdm
 from models.errors import GenasError
 from models.spaces.darts.genotype import Genotype
 from pipeline.context import Context
-from pipeline.drawing import pictures
 from pipeline.machine.resume import Scratch
 from pipeline.scoring.early import Sight
 from pipeline.scoring.measuring import SIGHT, scoring
@@ -59,7 +58,7 @@ def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[di
 
 
 def run(context: Context) -> dict[str, float]:
-    """Search with one metric; leaves the winner, every candidate with every term, the history and pictures.
+    """Search with one metric; leaves the winner, every candidate with every term, and the history.
 
     Raises:
         GenasError: every candidate ended in quarantine, the limits leave too few architectures, or early decisions are
@@ -76,11 +75,8 @@ def run(context: Context) -> dict[str, float]:
             f"search {context.row}: no candidate could be scored, the first failed with {candidates[0]['error']}"
         )
     metrics = leave_winner(context, best_of(candidates, 1)[0], metric=metric)
-    table = write_candidates(context.out / "candidates.parquet", candidates)
-    frame = pd.DataFrame(history)
-    frame.to_csv(context.out / "history.csv", index=False)
-    losses = pictures.finalist_losses(table, context.params.measures.flatness.sigma)
-    pictures.draw_search(frame, context.out / "search.png", context.row, losses)
+    write_candidates(context.out / "candidates.parquet", candidates)
+    pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()
     counts = {"candidates": len(candidates), "quarantined": sum(bool(c["error"]) for c in candidates)}
     if context.params.search.early:

@@ -33,6 +33,7 @@ from pipeline.results import board as results
 from pipeline.results import records
 from pipeline.results.records import Record
 from pipeline.stages import Key
+from pipeline.tracking.pictures import drawn
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as Entity
@@ -208,6 +209,13 @@ class Run:
             if path.name == "candidates.parquet" and "mlflow.loggedArtifacts" not in self.entity.data.tags:
                 self.client.log_table(self.id, pd.read_parquet(path), "candidates.json")  # shown by MLflow as a table
 
+    def finish(self, params: Params, root: Path, key: Key) -> None:
+        """:meth:`complete` a row from its files, and attach the pictures that are drawn from them."""
+        self.complete(records.full(params, root, key))
+        with drawn(params, root, key) as paths:
+            for path in paths:
+                self.client.log_artifact(self.id, str(path))
+
     def end(self, status: str) -> None:
         """Close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
         _patiently(self.client.set_terminated, self.id, status)
@@ -258,7 +266,7 @@ class Live:
                 run.log(self._waiting())
             run.log(self._waiting())
             if self._status == "FINISHED":
-                run.complete(records.full(params, root, key))
+                run.finish(params, root, key)
                 if key[0] == "report":
                     leaderboard(root)
             run.end(self._status)
@@ -372,9 +380,9 @@ def rebuild(root: Path) -> int:
         for run in experiment.runs():
             experiment.client.delete_run(run.id)
         for key in keys:
-            record = records.full(params, root, key)
-            run = experiment.start(record, record.metrics.get(f"{key[0]}/seconds", 0.0))
-            run.complete(record)
+            seconds = float(records.timing(root, key).get("seconds", 0.0))
+            run = experiment.start(records.head(params, root, key), seconds)
+            run.finish(params, root, key)
             run.end("FINISHED")
         leaderboard(root)
     except Exception as error:

@@ -146,6 +146,21 @@ def finished(profile: Path) -> Path:
         "segment": {"miou": 72.58, "macc": 80.0, "aacc": 95.0, "params": 3.9e7, "macs": 1.8e11},
     }.items():
         folder = leave(profile, stage, "flatness", metrics, iterations)
-        (folder / "pictures").mkdir()
-        Image.new("RGB", (32, 24), "teal").save(folder / "pictures" / "0.png")
+        leave_examples(stage, folder / "examples")
     return profile
+
+
+def leave_examples(stage: str, folder: Path) -> None:
+    """One photograph with what ``detect`` or ``segment`` says of it."""
+    folder.mkdir()
+    photograph = Image.new("RGB", (32, 24), "teal")
+    if stage == "detect":
+        photograph.save(folder / "0.png")
+        box = {"box": [4, 6, 20, 12], "label": "7"}
+        entry = {"image": "0.png", "true": [box], "predicted": [{**box, "score": 0.93}]}
+        (folder / "boxes.json").write_text(json.dumps([entry]))
+    else:
+        photograph.save(folder / "0-image.png")
+        for kind, label in (("labels", 1), ("prediction", 2)):
+            Image.new("L", (32, 24), label).save(folder / f"0-{kind}.png")
+        (folder / "classes.json").write_text(json.dumps(["ground", "seven", "eight"]))

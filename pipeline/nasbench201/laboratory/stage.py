@@ -1,6 +1,6 @@
 """The ``laboratory`` stage: which measures rank the architectures of NAS-Bench-201 as the benchmark does.
 
-It reads what the runs of a data set stored, passes nothing through a network, and leaves tables, pictures and one page.
+It reads what the runs of a data set stored, passes nothing through a network, and leaves tables.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import pandas as pd
 from models.errors import GenasError
 from pipeline.config import data_root
 from pipeline.context import Context
-from pipeline.nasbench201.laboratory import combine, page, pictures, tables
+from pipeline.nasbench201.laboratory import combine, tables
 from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
 from pipeline.nasbench201.laboratory.judge import Judge, Part
 from pipeline.nasbench201.laboratory.ranking import Array
@@ -52,7 +52,7 @@ def chosen(context: Context, benchmark: pd.DataFrame) -> tuple[pd.DataFrame, str
 
 
 def run(context: Context) -> dict[str, float]:
-    """Judge the measures of one data set; leaves tables, pictures and a page that shows them.
+    """Judge the measures of one data set; leaves tables.
 
     Raises:
         GenasError: the benchmark's table is missing or wrong.
@@ -62,7 +62,7 @@ def run(context: Context) -> dict[str, float]:
     cells = runs[0].table["architecture"]
     names = context.params.nasbench201.laboratory[dataset].truths
     truths: dict[str, Array] = {name: accuracy_of(benchmark, cells, name) for name in names}
-    first, title = names[0], f"supernets on {dataset}"
+    first = names[0]
 
     def judges(part: Part = slice(None)) -> tables.Judges:
         return {name: Judge(runs, truth, settings.top, settings.bootstrap, part) for name, truth in truths.items()}
@@ -79,16 +79,12 @@ def run(context: Context) -> dict[str, float]:
         "figure_2": tables.figure_2(runs, truths[first], settings.top),
         "searched": searched,
         **tables.verdict(judges(combine.JUDGING), best, {best: score, **MEASURES}),
+        "architectures": tables.architectures(runs[0], truths[first]),
     }
     folder = context.out / "tables"
     folder.mkdir(exist_ok=True)
     for name, table in made.items():
         table.to_csv(folder / f"{name}.csv", index=False)
-    pictures.draw_measures(made["measures"], folder / "measures.png", title)
-    pictures.draw_losses(made["figure_2"], folder / "figure_2.png", f"{title}, by the accuracy on {first}")
-    pictures.draw_alpha(made["table_6"], folder / "table_6.png", title)
-    pictures.draw_scatter(runs[0], truths[first], folder / "scatter.png", f"{title}, the first seed, {first}")
-    page.write(folder / "page.md", dataset, made)
     taus = whole[first]
     metrics = {name: taus.tau(MEASURES[name]).value for name in (*PAPERS, *tables.CONTROLS)}
     found = made["judged"].query("truth == @first and score == @best")["value"].iloc[0]

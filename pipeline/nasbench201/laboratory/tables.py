@@ -111,6 +111,15 @@ def table_7(whole: Judges, sampled: Judges) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def architectures(run: Stored, truth: Array) -> pd.DataFrame:
+    """What one run measured of each architecture, beside its true accuracy in percent: parameters, validation loss in
+    nats, flatness."""
+    readings = {name: run.column(name) for name in CONTROLS}
+    return pd.DataFrame(
+        {"architecture": run.table["architecture"], **readings, "flatness": run.flatness(), "accuracy": truth}
+    )
+
+
 def figure_2(runs: Sequence[Stored], truth: Array, top: int) -> pd.DataFrame:
     """Mean loss, over runs, of the K best, middle and worst architectures in truth by sigma; the first sigma is 0."""
     order = np.argsort(truth, kind="stable")

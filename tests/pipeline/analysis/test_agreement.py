@@ -18,7 +18,7 @@ from tests.conftest import Tiny, tiny_params
 
 ROW = {"dataset": "small", "seed": "0"}
 MEASURES = Params.model_validate(tiny_params()).measures
-FILES = ("candidates.parquet", "agreement.csv", "errors.csv", "agreement.png")
+FILES = ("candidates.parquet", "agreement.csv", "errors.csv")
 
 
 def test_tau_by_hand() -> None:

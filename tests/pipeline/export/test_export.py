@@ -26,6 +26,7 @@ from pipeline.__main__ import run
 from pipeline.config import REPOSITORY, load_params
 from pipeline.export.card import model_card
 from pipeline.export.folder import FILES, export
+from pipeline.graph import settings
 from pipeline.results import records
 from pipeline.retrain.preprocessing import evaluation_transform
 from tests.conftest import Killed, Tiny, make_tiny
@@ -108,9 +109,9 @@ def test_the_hub_reads_the_card(exported: Tiny) -> None:
 def test_the_card_has_the_whole_recipe_and_the_source_of_the_cell(exported: Tiny) -> None:
     card = (folder_of(exported) / "README.md").read_text()
     params = load_params(exported.root)
-    settings = records.settings(params, records.graph(params)["retrain", ROW])
-    assert len(settings) > 10
-    for name, value in settings.items():
+    trained = settings(params, ("retrain", ROW))
+    assert len(trained) > 10
+    for name, value in trained.items():
         assert f"| `{name}` | {value} |" in card
     for value in zoo()["darts_v2_c10"]["source"].values():
         assert f"`{value}`" in card
@@ -136,9 +137,8 @@ def test_the_card_says_what_found_a_searched_cell(fresh: Tiny, cell: str) -> Non
     header = read_header(write_network(fresh.root / "found.safetensors", preprocessing, layers=3))
     card = model_card(params, fresh.root, "found", header)
     assert f"`{cell.replace('/', '@')}`" in card
-    nodes = records.graph(params)
-    searched = nodes["search", "small-flatness-0" if cell.startswith("search") else "small-angle_flatness-0"]
-    for name, value in records.settings(params, searched).items():
+    searched = "small-flatness-0" if cell.startswith("search") else "small-angle_flatness-0"
+    for name, value in settings(params, ("search", searched)).items():
         assert f"| `{name}` | {value} |" in card
     if cell.startswith("rerank"):
         assert "| `gamma` | 16 |" in card

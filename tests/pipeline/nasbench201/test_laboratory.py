@@ -18,7 +18,7 @@ from models.spaces.nasbench201.cost import nasbench201_cost
 from pipeline.config import data_root, load_params
 from pipeline.nasbench201 import measuring as nasbench201
 from pipeline.nasbench201 import supernet as supernet201
-from pipeline.nasbench201.laboratory import combine, page
+from pipeline.nasbench201.laboratory import combine
 from pipeline.nasbench201.laboratory import stage as laboratory
 from pipeline.nasbench201.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
 from pipeline.nasbench201.laboratory.judge import Estimate, Judge
@@ -315,16 +315,16 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
         context = tiny.context("laboratory", dataset="small")
         metrics = laboratory.run(context)
         (context.out / "returned").write_text(str(metrics["tau_params"]))
+        (tiny.root / "table").write_text(str(root / "nasbench201" / "nasbench201.parquet"))
     return tiny
 
 
-def test_the_stage_leaves_every_table_and_picture(judged: Tiny) -> None:
+def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
     folder = judged.root / "out/laboratory/small/tables"
     tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
     wanted = {"measures", "differences", "table_1", "table_5", "table_6", "table_7", "figure_2"}
-    assert set(tables) == wanted | {"searched", "judged", "margins"}
-    for name in ("measures", "scatter", "figure_2", "table_6"):
-        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    assert set(tables) == wanted | {"searched", "judged", "margins", "architectures"}
+    assert {path.suffix for path in folder.iterdir()} == {".csv"}
     own = tables["measures"].query("truth == 'cifar10' and measure == 'params' and statistic == 'tau'")
     assert float(own["value"].iloc[0]) > 0.6  # accuracy was made of parameters
     assert float((judged.root / "out/laboratory/small/returned").read_text()) == pytest.approx(own["value"].iloc[0])
@@ -332,13 +332,16 @@ def test_the_stage_leaves_every_table_and_picture(judged: Tiny) -> None:
     assert tables["table_7"]["architectures"].tolist().count(3) == 6
 
 
-def test_the_page_shows_all_of_them(judged: Tiny) -> None:
-    folder = judged.root / "out/laboratory/small/tables"
-    text = (folder / "page.md").read_text()
-    for title in page.TITLES.values():
-        assert f"## {title}" in text
-    for picture in folder.glob("*.png"):
-        assert f"![]({picture.name})" in text
+def test_the_stage_leaves_what_the_first_run_measured_beside_the_truth(judged: Tiny) -> None:
+    table = pd.read_csv(judged.root / "out/laboratory/small/tables/architectures.csv")
+    measured = pd.read_parquet(judged.root / "out/nasbench201/small-0/scores.parquet")
+    assert table.columns.tolist() == ["architecture", "params", "loss", "flatness", "accuracy"]
+    for name in ("architecture", "params", "loss"):
+        assert table[name].tolist() == measured[name].tolist()
+    run = Stored(measured, judged.context("laboratory", dataset="small").params.nasbench201.required)
+    assert table["flatness"].to_numpy() == pytest.approx(run.flatness())
+    truth = load_benchmark(Path((judged.root / "table").read_text()))
+    assert table["accuracy"].to_numpy() == pytest.approx(accuracy_of(truth, table["architecture"], "cifar10"))
 
 
 def test_runs_of_other_architectures_are_refused(judged: Tiny) -> None:
@@ -352,11 +355,6 @@ def test_runs_of_other_architectures_are_refused(judged: Tiny) -> None:
             laboratory.stored(judged.context("laboratory", dataset="small"), "small")
     finally:
         path.write_bytes(before)
-
-
-def test_a_page_shows_estimates_in_one_column() -> None:
-    table = pd.DataFrame([{"truth": "a", "value": 0.5, "low": 0.4, "high": 0.6, "spread": 0.01, "paper": np.nan}])
-    assert page.markdown(table).splitlines()[-1] == "| a | 0.500 [0.400, 0.600] ± 0.010 |  |"
 
 
 def test_unknown_truths_are_refused(tiny: Tiny) -> None:

@@ -83,7 +83,6 @@ def test_metrics_are_those_of_the_history(whole: dict[str, Any]) -> None:
     cost = network_cost(zoo_genotype("darts_v2_c10"), 16, width=2, layers=3, stem="cifar", num_classes=3)
     assert (metrics["params"], metrics["macs"]) == tuple(cost)
     assert json.loads(json.dumps(metrics)) == metrics
-    assert (context.out / "curves.png").stat().st_size > 1000
     assert not list((context.root / ".scratch").iterdir())
 
 

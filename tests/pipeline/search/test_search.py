@@ -23,7 +23,7 @@ from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, make_tiny
 
 FLATNESS = {"dataset": "small", "metric": "flatness", "seed": "0"}
 ACCURACY = {"dataset": "small", "metric": "accuracy", "seed": "0"}
-FILES = ("genotype.json", "candidates.parquet", "history.csv", "cell.png", "search.png")
+FILES = ("genotype.json", "candidates.parquet", "history.csv")
 
 
 def table_of(profile: Tiny, row: str) -> pd.DataFrame:

@@ -18,10 +18,11 @@ from mlflow import MlflowClient
 
 from models.errors import GenasError
 from pipeline import context
-from pipeline.__main__ import STAGES
-from pipeline.config import REPOSITORY, load_params
+from pipeline.config import REPOSITORY, Params, load_params
+from pipeline.graph import graph, settings
 from pipeline.results import board as results
 from pipeline.results import records
+from pipeline.stages import Key
 from pipeline.tracking import mlflow as tracking
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
@@ -83,7 +84,7 @@ def cut_off(root: Path, values: list[dict[str, float]], raised: BaseException) -
 def replay(root: Path) -> None:
     """Go through a profile as its stages would: live values first, the row's files when it is done."""
     params = load_params(root)
-    for (stage, row), node in records.graph(params).items():
+    for (stage, row), node in graph(params).items():
         folder, hidden = root / "out" / stage / row, root / "hidden"
         if not folder.exists() or stage == "report":
             continue
@@ -117,11 +118,14 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert sets == [("digits", f"{'digits':0<36}")]
     assert tags["data.digits"] == f"{'digits':0<64}"
     assert {"candidates.json", "candidates.parquet", "genotype.json", "history.csv"} <= set(files)
+    assert {"cell.png", "search.png", "candidates.png"} <= set(files), "drawn for the run, not by the stage"
     _, other, _, rated, *_ = live["rerank@digits-angle_flatness-0-16"]
     assert other == {"search": "digits-angle_flatness-0", "gamma": "16"}
     assert rated["rerank/flatness_share"] == [(0, 93.0)]
     assert live["agreement@digits-0"][3]["agreement/tau_flatness_loss"] == [(0, 0.875)]
-    assert {"agreement.csv", "errors.csv"} <= set(live["agreement@digits-0"][5])
+    assert {"agreement.csv", "errors.csv", "agreement.png"} <= set(live["agreement@digits-0"][5])
+    assert "detections.png" in live["detect@flatness"][5]
+    assert not list((finished / "out/search").rglob("*.png"))
     best = pd.read_csv(finished / "out/search/digits-flatness-0/history.csv")["best"]
     assert history["search_curves/best"] == list(enumerate(best))
     assert history["search/retrained_top1"] == [(0, 81.5)]
@@ -133,6 +137,32 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert tracking.rebuild(finished) == 16
     assert content() == live
     assert content("genas-demo-leaderboard") == board
+
+
+def test_a_picture_that_cannot_be_drawn_fails_no_run(finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (finished / "out/search/digits-flatness-0/genotype.json").write_text("{}")
+    with tracking.follow("search", SEARCH, load_params(finished), finished):
+        pass
+    (run,) = runs()
+    status, _, _, history, _, files = content()["search@digits-flatness-0"]
+    assert status == "FINISHED"
+    assert history["search/score"] == [(0, run.data.metrics["search/score"])]
+    assert "cell.png" not in files
+    assert {"search.png", "candidates.png"} <= set(files), "the others are there"
+    (line,) = capfd.readouterr().err.strip().splitlines()
+    assert line.startswith("warning: search@digits-flatness-0 has a picture that cannot be drawn: ")
+    assert tracking.rebuild(finished) == 15
+
+
+def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
+    folder = finished / "out/laboratory/digits"
+    folder.mkdir(parents=True)
+    (folder / "page.md").write_text("![](measures.png)")
+    (folder / "measures.png").write_bytes(b"a picture")
+    params, key = load_params(finished), ("laboratory", "digits")
+    assert key in records.finished(params, finished)
+    attached = records.full(params, finished, key).files
+    assert attached == [(folder / "page.md", ""), (folder / "measures.png", "")]
 
 
 def test_without_its_database_nothing_is_lost(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -337,16 +367,12 @@ with tracking.follow("search", axes, load_params(root), root) as log:
 
 def test_every_stage_has_its_parameters(profile: Path) -> None:
     params = load_params(profile)
-    nodes = records.graph(params)
-    assert {stage for stage, _ in nodes} == set(STAGES)
-    for stage, rows in params.stage_rows().items():
-        assert [row for one, row in nodes if one == stage] == rows
-    assert records.settings(params, nodes["detect", "darts"])["detect.overrides.SOLVER.MAX_ITER"] == "10"
-    assert records.settings(params, nodes["retrain", "darts"])["row.cell"] == "zoo/darts_v2_c10"
-    searched = records.settings(params, nodes["search", "digits-angle_flatness-0"])
-    assert (searched["weight.flatness"], searched["weight.loss"]) == ("16.0", "0.0")
-    assert (searched["combine"], searched["strategy"]) == ("sum", "evolution")
-    agreed = records.settings(params, nodes["agreement", "digits-0"])
+    assert settings(params, ("detect", "darts"))["detect.overrides.SOLVER.MAX_ITER"] == "10"
+    assert settings(params, ("retrain", "darts"))["row.cell"] == "zoo/darts_v2_c10"
+    searched = settings(params, ("search", "digits-angle_flatness-0"))
+    assert (searched["metric.terms.flatness"], searched["metric.terms.loss"]) == ("16.0", "0.0")
+    assert (searched["metric.combine"], searched["metric.strategy"]) == ("sum", "evolution")
+    agreed = settings(params, ("agreement", "digits-0"))
     assert agreed["agreement.error.replicates"] == "3"
     assert agreed["measures.flatness.sigma"] == "[0.001, 0.003, 0.006]", "it measures as searches do"
 
@@ -363,9 +389,9 @@ def test_a_fingerprint_follows_everything_above_a_row(finished: Path) -> None:
     changed = params.model_copy(update={"supernet": params.supernet.model_copy(update={"epochs": 9})})
     path = finished / "out/data/digits/manifest.json"
 
-    def prints(settings: Any) -> dict[records.Key, str]:
-        nodes = records.graph(settings)
-        return {key: records.fingerprint(settings, finished, key, nodes) for key in nodes}
+    def prints(params: Params) -> dict[Key, str]:
+        nodes = graph(params)
+        return {key: records.fingerprint(params, finished, key, nodes) for key in nodes}
 
     before, after = prints(params), prints(changed)
     moved = {key for key in before if before[key] != after[key]}
@@ -376,6 +402,7 @@ def test_a_fingerprint_follows_everything_above_a_row(finished: Path) -> None:
     fresh = prints(params)
     assert {key for key in before if before[key] != fresh[key]} == set(before) - {
         ("data", "scenes"),
+        ("measures", ""),
         ("zoo", "darts_v2_c10"),
         ("report", ""),
     }

@@ -1,11 +1,14 @@
-"""The laboratory's tables as one page of Markdown."""
+"""The ``laboratory_report`` stage: the tables of the NAS-Bench-201 laboratory, and their pictures, on one page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import pandas as pd
+
+from pipeline.context import Context
+from pipeline.drawing.laboratory import draw_laboratory, read_tables
+from pipeline.report.page import table as as_table
 
 TITLES = {
     "table_1": "Table 1: tau between angle and flatness",
@@ -33,7 +36,7 @@ def _merged(table: pd.DataFrame) -> pd.DataFrame:
         return table
     text = [f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in table.itertuples()]
     if "spread" in table:
-        text = [f"{one} ± {spread:.3f}" for one, spread in zip(text, table["spread"], strict=True)]
+        text = [f"{estimate} ± {spread:.3f}" for estimate, spread in zip(text, table["spread"], strict=True)]
     place = list(table.columns).index("value")
     rest = table.drop(columns=["value", "low", "high", "spread"], errors="ignore")
     rest.insert(place, "estimate", text)
@@ -43,22 +46,21 @@ def _merged(table: pd.DataFrame) -> pd.DataFrame:
 def markdown(table: pd.DataFrame) -> str:
     """A table as Markdown, numbers to three digits."""
     shown = _merged(table)
-    lines = [list(shown.columns), ["---"] * shown.shape[1]]
-    lines += [[_number(value) for value in row] for row in shown.itertuples(index=False)]
-    return "\n".join("| " + " | ".join(map(str, line)) + " |" for line in lines)
+    rows = [[_number(value) for value in row] for row in shown.itertuples(index=False)]
+    return as_table([str(name) for name in shown.columns], rows)
 
 
 def by_statistic(table: pd.DataFrame, truth: str) -> pd.DataFrame:
     """The measures against one truth, best first, a column for each statistic."""
-    own = _merged(table[table["truth"] == truth])
-    wide = own.pivot(index="measure", columns="statistic", values="estimate")[["tau", "spearman", "precision"]]
+    estimates = _merged(table[table["truth"] == truth])
+    wide = estimates.pivot(index="measure", columns="statistic", values="estimate")[["tau", "spearman", "precision"]]
     taus = table[(table["truth"] == truth) & (table["statistic"] == "tau")].set_index("measure")
     wide["reported tau"] = taus["reported"]
     return wide.loc[taus["value"].sort_values(ascending=False).index].reset_index()
 
 
-def write(path: Path, dataset: str, tables: Mapping[str, pd.DataFrame]) -> None:
-    """The page of a data set, beside its pictures."""
+def page(dataset: str, tables: Mapping[str, pd.DataFrame]) -> str:
+    """The page of a data set; its pictures lie beside it."""
     parts = [
         f"# NAS-Bench-201, supernets on {dataset}",
         "Estimates are means over seeds [95 % interval over architectures] ± standard deviation over seeds.",
@@ -70,4 +72,12 @@ def write(path: Path, dataset: str, tables: Mapping[str, pd.DataFrame]) -> None:
         parts += [f"## Measures against the accuracy on {truth}", markdown(by_statistic(tables["measures"], truth))]
     for name, title in TITLES.items():
         parts += [f"## {title}", *([f"![]({PICTURES[name]})"] if name in PICTURES else []), markdown(tables[name])]
-    path.write_text("\n\n".join(parts) + "\n")
+    return "\n\n".join(parts) + "\n"
+
+
+def run(context: Context) -> None:
+    """Show what ``laboratory`` found on a data set; leaves ``page.md`` and its pictures."""
+    dataset = context.axes["dataset"]
+    tables = read_tables(context.output_of("laboratory", dataset) / "tables")
+    draw_laboratory(tables, dataset, context.out)
+    (context.out / "page.md").write_text(page(dataset, tables))

@@ -1,0 +1,69 @@
+"""What the report says of a profile as such: settings, graph, data, times."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pipeline.config import MetricParams, Params
+from pipeline.drawing.graph import draw_graph
+from pipeline.graph import graph as rows_of_profile
+from pipeline.report.page import table
+from pipeline.results import records
+from pipeline.stages import STAGES
+
+
+def settings(params: Params) -> str:
+    """What each stage does here."""
+    s, e, m = params.supernet, params.search, params.measures
+    recipes = (
+        f"{name}: {r.epochs} epochs, batch {r.batch_size}, {r.optimizer}, {r.preprocessing} preprocessing"
+        for name, r in params.recipes.items()
+    )
+    lines = [
+        ("supernet", f"{s.layers} cells, {s.channels} channels, {s.epochs} epochs, batch {s.batch_size}"),
+        ("search", f"{e.generations} generations of {e.population}, {m.images} images a candidate"),
+        ("flatness", f"sigma {list(m.flatness.sigma)}, alpha {m.flatness.alpha:g}, {m.flatness.noise} noise"),
+        (
+            "metrics",
+            "; ".join(f"{name}: {_formula(metric)}" for name, metric in params.metrics.items()),
+        ),
+        ("retraining", f"on {params.retrain.dataset}; {'; '.join(recipes)}"),
+        ("detection", f"on {params.detect.dataset}, {params.detect.base}"),
+        ("segmentation", f"on {params.segment.dataset}, {params.segment.base}"),
+    ]
+    return "## Settings\n\n" + table(("stage", "what it does here"), lines)
+
+
+def _formula(metric: MetricParams) -> str:
+    """``1 angle + 16 flatness``, and what is unusual about it."""
+    unusual = [metric.combine] * (metric.combine != "sum") + [metric.strategy] * (metric.strategy != "evolution")
+    return " + ".join(f"{weight:g} {name}" for name, weight in metric.terms.items()) + "".join(
+        f" ({u})" for u in unusual
+    )
+
+
+def graph(params: Params, folder: Path) -> str:
+    """The graph of rows as a picture, coloured by the phases of the chain."""
+    inputs = {key: node.inputs for key, node in rows_of_profile(params).items() if STAGES[key[0]].reported}
+    draw_graph(inputs, {name: stage.phase for name, stage in STAGES.items()}, folder / "pictures" / "graph.png")
+    return "## The graph\n\nWhat reads what; every box is a stage's row.\n\n![graph](pictures/graph.png)"
+
+
+def data(params: Params, root: Path) -> str:
+    """Each data set with its digest and its sizes."""
+    lines = []
+    for name, about in params.data.items():
+        found = records.manifest(root, name)
+        counts = ", ".join(f"{split} {count}" for split, count in found.get("splits", {}).items())
+        digest = f"`{str(found['digest'])[:16]}`" if found else "not run"
+        lines.append((name, about.layout, digest, counts or "-", str(len(found.get("classes", []))) if found else "-"))
+    return "## Data\n\n" + table(("data set", "layout", "digest", "images", "classes"), lines)
+
+
+def times(params: Params, root: Path) -> str:
+    """How long each row took, and on what."""
+    timings = {key: records.timing(root, key) for key in rows_of_profile(params) if STAGES[key[0]].reported}
+    lines = [
+        ("@".join(key), f"{timing['seconds']:.1f}", str(timing["device"])) for key, timing in timings.items() if timing
+    ]
+    return "## Time\n\n" + table(("row", "seconds", "device"), lines)

@@ -1,0 +1,51 @@
+"""Every picture: the same data give the same bytes, nothing global changes, nothing is blank."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from PIL import Image
+
+from models.spaces.darts.genotype import random_genotype
+from pipeline.drawing.agreement import draw_agreement
+from pipeline.drawing.bars import draw_bars
+from pipeline.drawing.cells import draw_genotype
+from pipeline.drawing.curves import draw_curves
+from pipeline.drawing.graph import draw_graph
+from pipeline.drawing.laboratory import draw_alpha, draw_architectures, draw_losses, draw_measures
+from pipeline.drawing.scenes import draw_detections, draw_segmentations
+from pipeline.drawing.searches import draw_scatter, draw_search
+from tests.pipeline.drawing import made
+
+GENOTYPE = random_genotype(np.random.default_rng(3))
+PICTURES = {
+    "genotype": lambda _, path: draw_genotype(GENOTYPE, path, "a title"),
+    "curves": lambda _, path: draw_curves(made.HISTORY, "generation", ["best", "absent", "worst"], path, "a title"),
+    "search": lambda _, path: draw_search(made.HISTORY, path),
+    "losses": lambda _, path: draw_search(made.HISTORY, path, "a title", made.LOSSES),
+    "scatter": lambda _, path: draw_scatter(made.CANDIDATES, "flatness", "accuracy", path),
+    "agreement": lambda _, path: draw_agreement(made.TAU, made.ERRORS, path, "a title"),
+    "bars": lambda _, path: draw_bars({"top1": {"a": 70.0, "b": 71.0}, "AP": {"a": 30.0}}, path),
+    "graph": lambda _, path: draw_graph(made.INPUTS, made.PHASES, path),
+    "detections": lambda folder, path: draw_detections(made.write_detections(folder), path),
+    "segmentations": lambda folder, path: draw_segmentations(made.write_segmentations(folder), path),
+    "measures": lambda _, path: draw_measures(made.TABLES["measures"], path, "a title"),
+    "architectures": lambda _, path: draw_architectures(made.TABLES["architectures"], path, "a title"),
+    "figure 2": lambda _, path: draw_losses(made.TABLES["figure_2"], path, "a title"),
+    "table 6": lambda _, path: draw_alpha(made.TABLES["table_6"], path, "a title"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_same_data_same_bytes(name: str, tmp_path: Path) -> None:
+    state = dict(mpl.rcParams)
+    PICTURES[name](tmp_path / "first", tmp_path / "new" / "one.png")
+    PICTURES[name](tmp_path / "second", tmp_path / "two.png")
+    assert (tmp_path / "new" / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    assert dict(mpl.rcParams) == state
+    with Image.open(tmp_path / "two.png") as image:
+        assert set(image.info) <= {"dpi"}, "no software, no dates"
+        assert len(np.unique(np.asarray(image.convert("L")))) > 10, "not blank"
