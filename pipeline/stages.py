@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.config import Params
+from pipeline.config import DIGITS, Params
 
 Key = tuple[str, str]
 """A row of a stage: ``("search", "cifar10-flatness-0")``; the only row of a stage without axes is called ``""``."""
@@ -95,9 +95,9 @@ def _keys(*same: str, prefix: str = "", **named: str) -> Keys:
 
 
 def _origin(params: Params, axes: Axes) -> Iterable[Key]:
-    """The data set of the profile that a derived one is made from."""
+    """The data set of the profile that a derived one is made from; digits are the library's, whatever is called so."""
     origin = params.data[axes["dataset"]].derive
-    return [("data", origin)] if origin in params.data else []
+    return [("data", origin)] if origin not in (None, DIGITS) else []
 
 
 def _supernet(stage: str) -> Reads:

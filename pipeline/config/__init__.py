@@ -6,7 +6,7 @@ A profile is a folder with its own ``params.yaml``: the repository's root is the
 
 from pipeline.config.laboratory import NasBench201Params, Settings201
 from pipeline.config.networks import DetectParams, RecipeParams, RetrainParams, SegmentParams
-from pipeline.config.params import Params, load_params
+from pipeline.config.params import DIGITS, Params, load_params
 from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder
 from pipeline.config.rows import DataParams, Row
 from pipeline.config.search import (
@@ -23,6 +23,7 @@ from pipeline.config.search import (
 )
 
 __all__ = [
+    "DIGITS",
     "MEASURES",
     "PROFILES",
     "REPOSITORY",
