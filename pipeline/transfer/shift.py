@@ -46,30 +46,39 @@ WNID = re.compile(r"n\d{8}")
 Listing = list[tuple[Path, int]]
 
 
-def numbered(classes: list[str]) -> list[int]:
-    """The label of each class number: ImageNet numbers its classes by ascending wnid; other classes as they come."""
+def labels_by_number(classes: list[str]) -> list[int]:
+    """The label of each class number: ImageNet numbers its classes by ascending wnid; other classes as they come.
+
+    Args:
+        classes: class names in label order.
+    """
     if all(WNID.fullmatch(name) for name in classes):
         return sorted(range(len(classes)), key=lambda label: classes[label])
     return list(range(len(classes)))
 
 
-def _folders(folder: Path) -> list[str]:
+def _subfolders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, sorted; none where it does not exist."""
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def _names(folder: Path, classes: list[str]) -> list[str]:
-    """What the folder of each label is called: as its class, or by its class number."""
-    found = _folders(folder)
-    if not found or set(found) <= set(classes) or not all(name.isdecimal() for name in found):
+def _folder_of_label(folder: Path, classes: list[str]) -> list[str]:
+    """What the folder of each label is called: as its class, or by its class number.
+
+    Raises:
+        GenasError: a class number beyond the network's classes.
+    """
+    subfolders = _subfolders(folder)
+    if not subfolders or set(subfolders) <= set(classes) or not all(name.isdecimal() for name in subfolders):
         return classes
-    last = max(map(int, found))
+    last = max(map(int, subfolders))
     if last >= len(classes):
         raise GenasError(f"{folder / str(last)}: a class number, but the network has {len(classes)} classes only")
-    number_of = {label: str(number) for number, label in enumerate(numbered(classes))}
+    number_of = {label: str(number) for number, label in enumerate(labels_by_number(classes))}
     return [number_of[label] for label in range(len(classes))]
 
 
-def _listed(folder: Path) -> list[str]:
+def _readme_wnids(folder: Path) -> list[str]:
     """The wnids that begin lines of the set's ``README.txt``: its classes, where it is that of ImageNet-A, -O or -R."""
     readme = folder / "README.txt"
     text = readme.read_text(errors="replace") if readme.exists() else ""
@@ -88,18 +97,19 @@ def labelled(folder: Path, classes: list[str], count: int = 0) -> tuple[Listing,
     Raises:
         GenasError: no such folder, a folder that is none of the network's classes, or classes without images.
     """
-    names = _names(folder, classes)
-    files, listed = list_folder(folder, names), _listed(folder)
-    if not set(listed) <= set(names):
-        listed = []
-    label_of = {name: label for label, name in enumerate(names)}
-    own, shown = [label_of[name] for name in listed or _folders(folder)], {label for _, label in files}
-    count = len(listed) or count
-    if count and len(shown) != count:
-        missing = [names[label] for label in own if label not in shown]
+    folder_names = _folder_of_label(folder, classes)
+    files, wnids = list_folder(folder, folder_names), _readme_wnids(folder)
+    if not set(wnids) <= set(folder_names):
+        wnids = []
+    label_of = {name: label for label, name in enumerate(folder_names)}
+    set_labels = [label_of[name] for name in wnids or _subfolders(folder)]
+    with_images = {label for _, label in files}
+    count = len(wnids) or count
+    if count and len(with_images) != count:
+        missing = [folder_names[label] for label in set_labels if label not in with_images]
         which = f", none of {', '.join(missing[:3])}" + ", ..." * (len(missing) > 3) if missing else ""
-        raise GenasError(f"{folder}: images of {len(shown)} of {count} classes{which}")
-    return files, sorted(own)
+        raise GenasError(f"{folder}: images of {len(with_images)} of {count} classes{which}")
+    return files, sorted(set_labels)
 
 
 def unlabelled(folder: Path, classes: list[str], count: int = 0) -> tuple[Listing, list[int]]:
@@ -110,17 +120,17 @@ def unlabelled(folder: Path, classes: list[str], count: int = 0) -> tuple[Listin
     Raises:
         GenasError: as :func:`labelled`.
     """
-    found = _folders(folder)
-    if set(found) <= set(classes) or any(WNID.fullmatch(name) for name in found):
+    subfolders = _subfolders(folder)
+    if set(subfolders) <= set(classes) or any(WNID.fullmatch(name) for name in subfolders):
         return labelled(folder, classes, count)
     return list_folder(folder), list(range(len(classes)))
 
 
 def masked(logits: Tensor, keep: list[int]) -> Tensor:
     """Logits (N, classes) with every class but those of ``keep`` set to minus infinity."""
-    out = torch.full_like(logits, float("-inf"))
-    out[:, keep] = logits[:, keep]
-    return out
+    kept = torch.full_like(logits, float("-inf"))
+    kept[:, keep] = logits[:, keep]
+    return kept
 
 
 def unknown_aupr(known: Tensor, unknown: Tensor) -> float:
@@ -152,10 +162,10 @@ def real_top1(logits: Tensor, names: list[str], path: Path) -> float:
 
     try:
         labels = json.loads(path.read_text())
-        whole = isinstance(labels, list) and all(isinstance(some, list) for some in labels) and any(labels)
+        valid = isinstance(labels, list) and all(isinstance(image, list) for image in labels) and any(labels)
     except ValueError:
-        whole = False
-    if not whole:
+        valid = False
+    if not valid:
         raise GenasError(f"{path}: not a list of the labels of each validation image")
     expected = [f"ILSVRC2012_val_{i + 1:08d}" for i in range(len(labels))]
     if sorted(names) != expected:
@@ -169,7 +179,15 @@ def real_top1(logits: Tensor, names: list[str], path: Path) -> float:
 
 
 def run(context: Context) -> dict[str, float]:
-    """Evaluate one row; the validation set is that of retraining."""
+    """Evaluate one row; the validation set is that of retraining.
+
+    Returns:
+        In percent: ``top1`` and ``top5`` on the validation images; ``v2_top1``, ``a_top1`` and ``o_aupr``; ``r_top1``
+        and ``real_top1`` where ImageNet-R and ImageNet-Real are there.
+
+    Raises:
+        GenasError: a network file that is not the row's, a set that is missing, not whole or unreadable.
+    """
     params, retrain = context.params.shift, context.params.retrain
     weights = retrained(context)
     network, header = load_network(weights, context.device), read_header(weights)
@@ -186,33 +204,33 @@ def run(context: Context) -> dict[str, float]:
     val_root, layout = dataset_root(context, validation), context.params.data[validation].layout
     val = pictures(val_root, layout, "val", classes, index_of(context, validation))
 
-    def evaluate(data: Pictures) -> tuple[Tensor, Tensor]:
+    def evaluated(data: Pictures) -> tuple[Tensor, Tensor]:
         data.transform = transform
         if not len(data):
             raise GenasError(f"data set {params.dataset}: a test set below {root} has no images")
         return logits_of(network, data, params.batch_size, retrain.workers)
 
-    def among_its_own(name: str) -> float:
-        files, own = sets[name]
-        logits, labels = evaluate(Pictures(files))
-        return top_k(masked(logits, own), labels, 1)
+    def top1_within_set(name: str) -> float:
+        files, set_labels = sets[name]
+        logits, labels = evaluated(Pictures(files))
+        return top_k(masked(logits, set_labels), labels, 1)
 
-    known, labels = evaluate(val)
-    files, own = sets[IMAGENET_O]
-    of_own = torch.isin(labels, torch.tensor(own))
-    if files and not of_own.any():
+    known, labels = evaluated(val)
+    o_files, o_labels = sets[IMAGENET_O]
+    of_o_classes = torch.isin(labels, torch.tensor(o_labels))
+    if o_files and not of_o_classes.any():
         raise GenasError(f"data set {validation}: no validation image of the classes of {root / IMAGENET_O}")
-    unknown, _ = evaluate(Pictures(files))
+    unknown, _ = evaluated(Pictures(o_files))
     metrics = {
         "top1": top_k(known, labels, 1),
         "top5": top_k(known, labels, 5),
-        "v2_top1": top_k(*evaluate(Pictures(sets[IMAGENET_V2][0])), 1),
-        "a_top1": among_its_own(IMAGENET_A),
-        "o_aupr": unknown_aupr(masked(known[of_own], own), masked(unknown, own)),
+        "v2_top1": top_k(*evaluated(Pictures(sets[IMAGENET_V2][0])), 1),
+        "a_top1": top1_within_set(IMAGENET_A),
+        "o_aupr": unknown_aupr(masked(known[of_o_classes], o_labels), masked(unknown, o_labels)),
     }
     if IMAGENET_R in sets:
-        metrics["r_top1"] = among_its_own(IMAGENET_R)
+        metrics["r_top1"] = top1_within_set(IMAGENET_R)
     if (root / "real.json").exists():
         names = [val.name(i) for i in range(len(val))]
-        metrics["real_top1"] = real_top1(known[:, numbered(classes)], names, root / "real.json")
+        metrics["real_top1"] = real_top1(known[:, labels_by_number(classes)], names, root / "real.json")
     return metrics

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import detectron2
 import torch
 from detectron2.config import CfgNode
 
@@ -19,6 +20,8 @@ from models.errors import GenasError
 from models.networks.checkpoint import read_header
 from models.networks.detectron2 import BUILDER, add_genas_config
 from pipeline.config import DetectParams
+from pipeline.transfer import configuration
+from pipeline.transfer.configuration import check_overrides, dotted, unknown_base
 
 with warnings.catch_warnings():
     # It imports pkg_resources, which warns of its own end; the project pins the setuptools that still has it.
@@ -50,7 +53,7 @@ class Setting:
     device: torch.device
 
 
-def base_config(base: str) -> CfgNode:
+def framework_config(base: str) -> CfgNode:
     """A configuration of Detectron2's model zoo, with this project's own node added.
 
     Raises:
@@ -65,10 +68,8 @@ def base_config(base: str) -> CfgNode:
             raise RuntimeError
         cfg = model_zoo.get_config(base)
     except RuntimeError:
-        example = "COCO-Detection/retinanet_R_50_FPN_1x.yaml"
-        raise GenasError(
-            f"detect.base: {base!r} is not in Detectron2's model zoo, expected a name like {example}"
-        ) from None
+        framework = f"the installed Detectron2 {detectron2.__version__}"
+        raise unknown_base("detect", framework, base, "COCO-Detection/retinanet_R_50_FPN_1x.yaml") from None
     finally:
         reader.setLevel(level)
     if cfg.MODEL.META_ARCHITECTURE != "RetinaNet":
@@ -77,7 +78,7 @@ def base_config(base: str) -> CfgNode:
     return cfg
 
 
-def replaced_lines(params: DetectParams, setting: Setting) -> dict[str, Any]:
+def _replaced_lines(params: DetectParams, setting: Setting) -> dict[str, Any]:
     """The lines that differ from the framework's configuration before any override.
 
     Pixels are RGB as the network was trained on, and normalised with its mean and standard deviation, which a network
@@ -99,23 +100,22 @@ def replaced_lines(params: DetectParams, setting: Setting) -> dict[str, Any]:
     }
 
 
-def override(cfg: CfgNode, overrides: Mapping[str, Any]) -> None:
-    """Set Detectron2's keys from ``detect.overrides``.
+def _override(cfg: CfgNode, overrides: Mapping[str, Any]) -> None:
+    """Set Detectron2's keys from ``detect.overrides``. An integer given where the framework has a float becomes one.
 
     Raises:
-        GenasError: an unknown key, or a value of the wrong type.
+        GenasError: a value of the wrong type.
     """
-    known = dict(lines(cfg))
+    defaults = dotted(cfg)
     for key, value in overrides.items():
-        if key not in known:
-            raise GenasError(f"detect.overrides: unknown key {key!r}, expected a key of Detectron2's configuration")
-        if isinstance(known[key], float) and type(value) is int:
+        default = defaults[key]
+        if isinstance(default, float) and type(value) is int:
             value = float(value)
         try:
             cfg.merge_from_list([key, value])
         except ValueError:
-            kind = type(known[key]).__name__
-            raise GenasError(f"detect.overrides: {key} is {value!r}, expected a {kind} like {known[key]!r}") from None
+            kind = type(default).__name__
+            raise GenasError(f"detect.overrides: {key} is {value!r}, expected a {kind} like {default!r}") from None
 
 
 def configure(params: DetectParams, setting: Setting) -> CfgNode:
@@ -125,37 +125,25 @@ def configure(params: DetectParams, setting: Setting) -> CfgNode:
     processes changes no result.
 
     Raises:
-        GenasError: as :func:`base_config` and :func:`override`; an override of a line that the stage itself decides
-            or does not read; mixed precision without a GPU; a negative seed.
+        GenasError: as :func:`framework_config`; a file that is no network; an unknown override, one of a line that the
+            stage itself decides or does not read, or of the wrong type; mixed precision without a GPU; a negative seed.
     """
     if params.seed < 0:
         raise GenasError(f"detect.seed: {params.seed}, expected 0 or more (Detectron2 takes a negative seed for none)")
-    cfg = base_config(params.base)
-    replaced = replaced_lines(params, setting)
-    for key in params.overrides:
-        if key in replaced or key in UNREAD:
-            raise GenasError(f"detect.overrides: {key} cannot be overridden, the detect stage decides it")
+    cfg = framework_config(params.base)
+    replaced = _replaced_lines(params, setting)
+    check_overrides("detect", "Detectron2", params.overrides, dotted(cfg).keys(), {*replaced, *UNREAD})
     for key, value in replaced.items():
         cfg.merge_from_list([key, value])
     if setting.device.type == "cpu":
         cfg.DATALOADER.NUM_WORKERS = 0
-    override(cfg, params.overrides)
+    _override(cfg, params.overrides)
     if cfg.SOLVER.AMP.ENABLED and setting.device.type != "cuda":
         raise GenasError(f"detect.overrides: SOLVER.AMP.ENABLED needs a GPU, the device is {setting.device}")
     cfg.freeze()
     return cfg
 
 
-def lines(cfg: CfgNode, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every (dotted key, value) of a configuration."""
-    for key, value in cfg.items():
-        if isinstance(value, CfgNode):
-            yield from lines(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, value
-
-
-def difference(base: str, cfg: CfgNode) -> dict[str, tuple[Any, Any]]:
+def differences(base: str, cfg: CfgNode) -> dict[str, tuple[Any, Any]]:
     """How a configuration differs from the framework's own: ``{key: (theirs, ours)}``."""
-    theirs, ours = dict(lines(base_config(base))), dict(lines(cfg))
-    return {key: (theirs.get(key), value) for key, value in ours.items() if theirs.get(key) != value}
+    return configuration.differences(framework_config(base), cfg)

@@ -27,16 +27,17 @@ from detectron2.data import (
 from detectron2.data.datasets import register_coco_instances
 from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.data.samplers import TrainingSampler
-from detectron2.utils import comm
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from models.errors import GenasError
+from pipeline.machine.distributed import rank, size
+from pipeline.transfer.configuration import images_per_process
 
 Record = dict[str, Any]
 """One image in Detectron2's dataset format."""
 
 
-def check_box(origin: Path, annotation: Record, image: Record) -> None:
+def _check_box(origin: Path, annotation: Record, image: Record) -> None:
     """Refuse a box of negative size, or one that leaves its image by more than a pixel.
 
     COCO's own boxes are rounded, and some are empty: those Detectron2 leaves out by itself.
@@ -87,7 +88,7 @@ def check_instances(annotations: Path, images: Path) -> list[str]:
             if annotation["id"] in seen:
                 raise GenasError(f"{annotations}: annotation id {annotation['id']} is given twice")
             seen.add(annotation["id"])
-            check_box(annotations, annotation, described[annotation["image_id"]])
+            _check_box(annotations, annotation, described[annotation["image_id"]])
     except FileNotFoundError:
         raise GenasError(f"{annotations}: no such file, a COCO data set has one") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -124,14 +125,14 @@ def register(name: str, root: Path) -> tuple[str, str, list[str]]:
 
 
 @dataclass(frozen=True)
-class Unreadable:
+class _Unreadable:
     """What stands in for an image that could not be read, until the training process reports it."""
 
     message: str
 
 
-class Guard:
-    """Calls a mapper; what is wrong with an image comes back as :class:`Unreadable`.
+class GuardedMapper:
+    """Detectron2's mapper of a record to a sample; what is wrong with an image comes back as :class:`_Unreadable`.
 
     A loading process must not raise it: torch would wrap the exception into a traceback of many lines.
     """
@@ -139,14 +140,14 @@ class Guard:
     def __init__(self, mapper: Callable[[Record], Record]) -> None:
         self.mapper = mapper
 
-    def __call__(self, record: Record) -> Record | Unreadable:
+    def __call__(self, record: Record) -> Record | _Unreadable:
         try:
             return self.mapper(record)
         except (OSError, SyntaxError, SizeMismatchError) as error:
-            return Unreadable(f"{record['file_name']}: not a readable image ({' '.join(str(error).split())})")
+            return _Unreadable(f"{record['file_name']}: not a readable image ({' '.join(str(error).split())})")
 
 
-class Checked:
+class CheckedLoader:
     """A loader's batches, until one of them holds an unreadable image.
 
     Raises:
@@ -162,38 +163,38 @@ class Checked:
     def __iter__(self) -> Iterator[list[Record]]:
         for batch in self.loader:
             for sample in batch:
-                if isinstance(sample, Unreadable):
+                if isinstance(sample, _Unreadable):
                     raise GenasError(sample.message)
             yield batch
 
 
-def index_batches(wide: Sequence[bool], size: int, seed: int) -> Iterator[list[int]]:
+def index_batches(wide: Sequence[bool], images: int, seed: int) -> Iterator[list[int]]:
     """This process's endless batches of image indices: shuffled rounds, wide and tall images in batches of their own.
 
     Args:
         wide: for every image, whether it is wider than high.
-        size: images in a batch.
+        images: how many in a batch.
         seed: of the order; the same on every process.
     """
     waiting: dict[bool, list[int]] = {False: [], True: []}
     for index in TrainingSampler(len(wide), seed=seed):
         group = waiting[wide[index]]
         group.append(index)
-        if len(group) == size:
+        if len(group) == images:
             yield list(group)
             group.clear()
 
 
-class BatchesFrom(Sampler[list[tuple[int, ...]]]):
+class ResumableBatches(Sampler[list[tuple[int, ...]]]):
     """The batches from ``start`` on, each sample as (index, iteration, process, slot)."""
 
-    def __init__(self, wide: Sequence[bool], size: int, seed: int, start: int) -> None:
-        self.wide, self.size, self.seed, self.start = wide, size, seed, start
+    def __init__(self, wide: Sequence[bool], images: int, seed: int, start: int) -> None:
+        self.wide, self.images, self.seed, self.start = wide, images, seed, start
 
     def __iter__(self) -> Iterator[list[tuple[int, ...]]]:
-        batches = itertools.islice(index_batches(self.wide, self.size, self.seed), self.start, None)
+        batches = itertools.islice(index_batches(self.wide, self.images, self.seed), self.start, None)
         for iteration, batch in enumerate(batches, self.start):
-            yield [(index, iteration, comm.get_rank(), slot) for slot, index in enumerate(batch)]
+            yield [(index, iteration, rank(), slot) for slot, index in enumerate(batch)]
 
 
 class SeededSamples(Dataset[Any]):
@@ -202,36 +203,36 @@ class SeededSamples(Dataset[Any]):
     Detectron2's augmentations draw from numpy's global generator.
     """
 
-    def __init__(self, records: list[Record], mapper: Guard, seed: int) -> None:
+    def __init__(self, records: list[Record], mapper: GuardedMapper, seed: int) -> None:
         self.records, self.mapper, self.seed = DatasetFromList(records, copy=False), mapper, seed
 
-    def __getitem__(self, key: tuple[int, ...]) -> Record | Unreadable:
+    def __getitem__(self, key: tuple[int, ...]) -> Record | _Unreadable:
         index, *place = key
         np.random.seed(np.random.SeedSequence([self.seed, *place]).generate_state(4))
         return self.mapper(self.records[index])
 
 
-def train_loader(cfg: CfgNode, start: int) -> Checked:
+def train_loader(cfg: CfgNode, start: int) -> CheckedLoader:
     """This process's share of the training batches from iteration ``start`` on, endlessly.
 
     Raises:
-        GenasError: the batch size does not divide by the number of processes.
+        GenasError: the processes cannot share the images of a step.
     """
-    processes, total = comm.get_world_size(), cfg.SOLVER.IMS_PER_BATCH
-    if total < 1 or total % processes:
-        raise GenasError(f"SOLVER.IMS_PER_BATCH: {total} images cannot be shared by {processes} processes")
+    images = images_per_process("detect", cfg.SOLVER.IMS_PER_BATCH, size())
     records = get_detection_dataset_dicts(cfg.DATASETS.TRAIN, filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS)
     wide = [cfg.DATALOADER.ASPECT_RATIO_GROUPING and record["width"] > record["height"] for record in records]
-    return Checked(
+    return CheckedLoader(
         DataLoader(
-            SeededSamples(records, Guard(DatasetMapper(cfg, True)), cfg.SEED),
-            batch_sampler=BatchesFrom(wide, total // processes, cfg.SEED, start),
+            SeededSamples(records, GuardedMapper(DatasetMapper(cfg, True)), cfg.SEED),
+            batch_sampler=ResumableBatches(wide, images, cfg.SEED, start),
             num_workers=cfg.DATALOADER.NUM_WORKERS,
             collate_fn=list,
         )
     )
 
 
-def val_loader(cfg: CfgNode) -> Checked:
+def val_loader(cfg: CfgNode) -> CheckedLoader:
     """This process's share of the validation images, one in a batch."""
-    return Checked(build_detection_test_loader(cfg, cfg.DATASETS.TEST[0], mapper=Guard(DatasetMapper(cfg, False))))
+    return CheckedLoader(
+        build_detection_test_loader(cfg, cfg.DATASETS.TEST[0], mapper=GuardedMapper(DatasetMapper(cfg, False)))
+    )

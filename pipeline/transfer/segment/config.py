@@ -1,14 +1,14 @@
-"""MMSegmentation's own configuration with as little of it replaced as the task allows.
+"""MMSegmentation's own DeepLab-v3 configuration, with the few lines replaced that another backbone and other data need.
 
 Replaced are the backbone (with what follows from it in the heads), the normalisation of pixels, the data, and the
 environment; pipelines, losses, optimiser and schedule stay the framework's unless ``segment.overrides`` says
-otherwise. :func:`differences` lists exactly what was replaced, and ``docs/transfer.md`` says why.
+otherwise. ``docs/transfer.md`` has every line and its reason.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,45 +20,85 @@ from mmengine.config import Config
 from models.errors import GenasError
 from models.networks.checkpoint import load_backbone, read_header
 from pipeline.config import SegmentParams
+from pipeline.transfer import configuration
+from pipeline.transfer.configuration import check_overrides, dotted, images_per_process, unknown_base
 
-ABSENT = "(absent)"
+HEADS = ("decode_head", "auxiliary_head")
+DECIDED = (
+    "model.pretrained",
+    "model.backbone.type",
+    "model.backbone.checkpoint",
+    *(f"model.data_preprocessor.{key}" for key in ("mean", "std", "bgr_to_rgb")),
+    *(f"model.{head}.{key}" for head in HEADS for key in ("in_channels", "num_classes")),
+    *(
+        f"{split}_dataloader.dataset.{key}"
+        for split in ("train", "val", "test")
+        for key in ("type", "data_root", "layout", "split", "metainfo")
+    ),
+    "train_dataloader.sampler.type",
+    "default_hooks.checkpoint",
+    "randomness.seed",
+    "work_dir",
+    "resume",
+    "launcher",
+    "visualizer.name",
+)
+"""Lines that this stage itself decides; an override of one is refused."""
 
 
 @dataclass(frozen=True)
-class Scenes:
-    """The data set: its folder, its layout (:mod:`pipeline.transfer.segment.data`) and its classes without void."""
+class Setting:
+    """What the configuration takes from this row: its network file, its data, where and in how many processes it runs.
 
-    root: Path
+    Attributes:
+        checkpoint: the network file.
+        data: the folder of the data set.
+        layout: a key of :data:`pipeline.transfer.segment.data.LAYOUTS`.
+        classes: their names, without the ignored one.
+        device: where it trains.
+        work: a folder that the framework may write to.
+        processes: how many train together.
+    """
+
+    checkpoint: Path
+    data: Path
     layout: str
     classes: tuple[str, ...]
+    device: torch.device
+    work: Path
+    processes: int = 1
 
 
 def framework_config(base: str) -> Config:
     """A configuration as MMSegmentation ships it, by its path below ``configs/``.
 
     Raises:
-        GenasError: no such file in the installed package.
+        GenasError: no such file in the installed package, or one whose backbone is no ResNet that could be replaced.
     """
-    folder = Path(mmseg.__file__).parent / ".mim" / "configs"
-    if not (folder / base).is_file():
-        raise GenasError(
-            f"segment.base: the installed MMSegmentation {mmseg.__version__} has no configuration {base!r}"
-        )
-    return Config.fromfile(str(folder / base))
+    path = Path(mmseg.__file__).parent / ".mim" / "configs" / base
+    if not path.is_file():
+        framework, example = f"the installed MMSegmentation {mmseg.__version__}", "deeplabv3/deeplabv3_r50-d8_4xb2-40k"
+        raise unknown_base("segment", framework, base, f"{example}_cityscapes-512x1024.py")
+    cfg = Config.fromfile(str(path))
+    lines = dotted(cfg.to_dict())
+    segmenter, backbone = lines.get("model.type"), lines.get("model.backbone.type")
+    if segmenter != "EncoderDecoder" or not str(backbone).startswith("ResNet"):
+        raise GenasError(f"segment.base: {base}: {segmenter} over {backbone}, expected EncoderDecoder over a ResNet")
+    return cfg
 
 
 def _heads(cfg: Config) -> list[Any]:
-    return [cfg.model[name] for name in ("decode_head", "auxiliary_head") if name in cfg.model]
+    return [cfg.model[name] for name in HEADS if name in cfg.model]
 
 
-def _replace_backbone(cfg: Config, weights: Path, classes: int) -> None:
+def _replace_backbone(cfg: Config, setting: Setting) -> None:
     """The backbone, the channels it hands to the heads, its normalisation of pixels, and the number of classes."""
-    pixels = read_header(weights).preprocessing
-    backbone: Any = load_backbone(weights, output_stride=8)
+    pixels = read_header(setting.checkpoint).preprocessing
+    backbone: Any = load_backbone(setting.checkpoint, output_stride=8)
     channels = backbone.feature_info.channels()
     cfg.model.backbone = {
         "type": "GenasBackbone",
-        "checkpoint": str(weights),
+        "checkpoint": str(setting.checkpoint),
         "output_stride": 8,
         "norm_cfg": cfg.model.backbone.norm_cfg,
         "norm_eval": cfg.model.backbone.norm_eval,
@@ -71,124 +111,99 @@ def _replace_backbone(cfg: Config, weights: Path, classes: int) -> None:
     for head in _heads(cfg):
         index = head.in_index
         head.in_channels = channels[index] if isinstance(index, int) else [channels[i] for i in index]
-        head.num_classes = classes
+        head.num_classes = len(setting.classes)
 
 
-def _replace_data(cfg: Config, scenes: Scenes) -> None:
+def _replace_data(cfg: Config, setting: Setting) -> None:
+    """The data sets of the three loaders, whose pipelines stay, and the order of training images."""
     for name, split in (("train", "train"), ("val", "val"), ("test", "val")):
         loader = cfg[f"{name}_dataloader"]
         loader.dataset = {
             "type": "SceneDataset",
-            "data_root": str(scenes.root),
-            "layout": scenes.layout,
+            "data_root": str(setting.data),
+            "layout": setting.layout,
             "split": split,
-            "metainfo": {"classes": scenes.classes},
+            "metainfo": {"classes": setting.classes},
             "pipeline": loader.dataset.pipeline,
         }
     cfg.train_dataloader.sampler.type = "ResumableSampler"
 
 
-def _replace_environment(cfg: Config, seed: int, work_dir: Path, device: torch.device, distributed: bool) -> None:
+def _replace_environment(cfg: Config, setting: Setting, seed: int) -> None:
     """Seed, folder, processes; the framework's checkpoints are pickles, the stage keeps its own.
 
     SyncBN stays as it is written: in one process MMEngine makes it BatchNorm, in several on CPUs, where it does not
     exist, this does.
     """
-    cfg.work_dir = str(work_dir)
+    cfg.work_dir = str(setting.work)
     cfg.randomness = {"seed": seed}
     cfg.log_level = "WARNING"
     cfg.default_hooks.checkpoint = None
-    if not distributed:
+    if setting.processes == 1:
         return
     cfg.launcher = "pytorch"
-    if device.type == "cpu":
+    if setting.device.type == "cpu":
         cfg.model_wrapper_cfg = {"type": "MMDistributedDataParallel", "device_ids": None, "forward_sync_buffers": False}
         for part in (cfg.model.backbone, *_heads(cfg)):
             part.norm_cfg.type = "BN"
 
 
-def _override(cfg: Config, overrides: Mapping[str, Any]) -> None:
-    """Merge dotted keys. A list given where the framework has a tuple becomes a tuple, as YAML knows none.
+def _with_parents(keys: Mapping[str, Any]) -> set[str]:
+    """Dotted keys, and those of the mappings around them."""
+    return {".".join(parts[:depth]) for parts in (key.split(".") for key in keys) for depth in range(1, len(parts) + 1)}
 
-    Raises:
-        GenasError: a key that the configuration does not have (a mapping as value may bring new keys).
+
+def _fitted(value: Any, default: Any) -> Any:
+    """An override as MMEngine wants it in the place of a plain value.
+
+    A list over a tuple becomes one, as YAML knows none; a mapping, say over ``clip_grad``'s None, replaces it.
     """
-    merged = {}
-    for key, value in overrides.items():
-        node: Any = cfg
-        for part in key.split("."):
-            try:
-                node = node[int(part)] if isinstance(node, Sequence) and not isinstance(node, str) else node[part]
-            except (KeyError, IndexError, TypeError, ValueError):
-                raise GenasError(f"segment.overrides: the configuration has no key {key!r}") from None
-        merged[key] = tuple(value) if isinstance(node, tuple) and isinstance(value, list) else value
-    cfg.merge_from_dict(merged)
+    if isinstance(value, list) and isinstance(default, tuple):
+        return tuple(value)
+    return {"_delete_": True, **value} if isinstance(value, Mapping) else value
+
+
+def _override(cfg: Config, overrides: Mapping[str, Any]) -> None:
+    """Set MMSegmentation's dotted keys from ``segment.overrides``."""
+    plain = dotted(cfg.to_dict())
+    cfg.merge_from_dict(
+        {key: _fitted(value, plain[key]) if key in plain else value for key, value in overrides.items()}
+    )
     for name in ("train", "val", "test"):
         loader = cfg[f"{name}_dataloader"]
         loader.persistent_workers = loader.persistent_workers and loader.num_workers > 0
 
 
 def _share_batch(cfg: Config, params: SegmentParams, processes: int) -> None:
-    """Give each process its part of a step's images, so that a step is the same in any number of them.
+    """Give each process its part of a step's images.
 
     The framework counts images of one process and says in a configuration's name for how many (``4xb2``: four of two
     images each); ``segment.overrides`` counts those of the step.
-
-    Raises:
-        GenasError: they cannot be shared out evenly.
     """
-    whole, named = cfg.train_dataloader.batch_size, re.search(r"_(\d+)xb\d+[-_.]", params.base)
+    images, named = cfg.train_dataloader.batch_size, re.search(r"_(\d+)xb\d+[-_.]", params.base)
     if named and "train_dataloader.batch_size" not in params.overrides:
-        whole *= int(named[1])
-    if whole % processes:
-        raise GenasError(f"segment: the {whole} images of a step cannot be shared by {processes} processes")
-    cfg.train_dataloader.batch_size = whole // processes
+        images *= int(named[1])
+    cfg.train_dataloader.batch_size = images_per_process("segment", images, processes)
 
 
-def segmenter_config(
-    params: SegmentParams,
-    scenes: Scenes,
-    weights: Path,
-    work_dir: Path,
-    device: torch.device,
-    processes: int = 1,
-) -> Config:
-    """The configuration of a row.
-
-    Args:
-        params: the stage's section, with ``base`` and ``overrides``.
-        scenes: the data set.
-        weights: the network file of the backbone.
-        work_dir: where the framework may write.
-        device: where it trains.
-        processes: how many train together.
+def configure(params: SegmentParams, setting: Setting) -> Config:
+    """The configuration of a row: the framework's, the replaced lines, then the overrides.
 
     Raises:
-        GenasError: an unknown base, a file that is no network with the ``imagenet`` stem, an unknown override, a batch
-            that the processes cannot share.
+        GenasError: as :func:`framework_config`; a file that is no network with the ``imagenet`` stem; an unknown
+            override, or one of a line that the stage itself decides; a batch that the processes cannot share.
     """
     cfg = framework_config(params.base)
-    _replace_backbone(cfg, weights, len(scenes.classes))
-    _replace_data(cfg, scenes)
-    _replace_environment(cfg, params.seed, work_dir, device, processes > 1)
+    _replace_backbone(cfg, setting)
+    _replace_data(cfg, setting)
+    _replace_environment(cfg, setting, params.seed)
+    known = _with_parents(dotted(cfg.to_dict()))
+    check_overrides("segment", "MMSegmentation", params.overrides, known, DECIDED)
     _override(cfg, params.overrides)
-    _share_batch(cfg, params, processes)
+    _share_batch(cfg, params, setting.processes)
     return cfg
 
 
-def _leaves(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted key to value; sequences are walked only where they hold mappings."""
-    if isinstance(node, Mapping):
-        items: Any = node.items()
-    elif isinstance(node, Sequence) and any(isinstance(item, Mapping) for item in node):
-        items = enumerate(node)
-    else:
-        return {prefix.removesuffix("."): node}
-    return {key: leaf for name, child in items for key, leaf in _leaves(child, f"{prefix}{name}.").items()}
-
-
-def differences(default: Config, ours: Config) -> dict[str, tuple[Any, Any]]:
-    """``{dotted key: (the framework's value, ours)}`` for every value that differs; :data:`ABSENT` where none is."""
-    a, b = _leaves(default.to_dict()), _leaves(ours.to_dict())
-    pairs = {key: (a.get(key, ABSENT), b.get(key, ABSENT)) for key in [*a, *(key for key in b if key not in a)]}
-    return {key: pair for key, pair in pairs.items() if pair[0] != pair[1]}
+def differences(base: str, cfg: Config) -> dict[str, tuple[Any, Any]]:
+    """How a configuration differs from the framework's own: ``{key: (theirs, ours)}``."""
+    return configuration.differences(framework_config(base).to_dict(), cfg.to_dict())

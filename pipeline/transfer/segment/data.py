@@ -1,4 +1,4 @@
-"""Street scenes for MMSegmentation: one reader for Cityscapes and its lookalikes, one sampler that can start anywhere.
+"""Street scenes for MMSegmentation: one reader for Cityscapes and its lookalikes, one sampler that can start anyplaces.
 
 Importing this module registers ``SceneDataset`` and ``ResumableSampler``. Every training sample, its augmentation
 included, is a pure function of (seed, position in the stream), so a run that starts at a later position sees exactly
@@ -76,25 +76,25 @@ def find_scenes(root: Path, layout: str, split: str) -> list[Scene]:
     Raises:
         GenasError: a folder is missing, holds no image, or an image has no label file.
     """
-    where = LAYOUTS[layout]
-    images, labels = root / where.image_folder.format(split), root / where.label_folder.format(split)
+    places = LAYOUTS[layout]
+    images, labels = root / places.image_folder.format(split), root / places.label_folder.format(split)
     for folder in (images, labels):
         if not folder.is_dir():
             raise GenasError(f"{folder}: no such folder, expected by the {layout} layout")
     scenes = []
-    for image in sorted(images.rglob(f"*{where.image_ending}")):
-        stem = labels / image.relative_to(images).parent / image.name.removesuffix(where.image_ending)
-        for ending, changes in where.labels.items():
+    for image in sorted(images.rglob(f"*{places.image_ending}")):
+        stem = labels / image.relative_to(images).parent / image.name.removesuffix(places.image_ending)
+        for ending, changes in places.labels.items():
             label = stem.with_name(stem.name + ending)
             if label.exists():
                 scenes.append(Scene(image, label, changes))
                 break
         else:
             raise GenasError(
-                f"{image}: no label file, expected {stem.name}{' or '.join(where.labels)} in {stem.parent}"
+                f"{image}: no label file, expected {stem.name}{' or '.join(places.labels)} in {stem.parent}"
             )
     if not scenes:
-        raise GenasError(f"{images}: no *{where.image_ending} image in it")
+        raise GenasError(f"{images}: no *{places.image_ending} image in it")
     return scenes
 
 
@@ -103,10 +103,10 @@ def _decode(path: Path) -> np.ndarray:
         with Image.open(path) as image:
             return np.asarray(image)
     except (OSError, SyntaxError, ValueError) as error:
-        raise GenasError(f"{path}: broken image ({error})") from None
+        raise GenasError(f"{path}: not a readable image ({' '.join(str(error).split())})") from None
 
 
-def check_scene(scene: Scene, classes: int) -> None:
+def _check_scene(scene: Scene, classes: int) -> None:
     """Decode both files of a scene.
 
     Raises:
@@ -117,15 +117,16 @@ def check_scene(scene: Scene, classes: int) -> None:
         raise GenasError(f"{scene.label}: {label.shape[-1]} channels, expected one of class ids")
     if image.shape[:2] != label.shape:
         raise GenasError(f"{scene.label}: size {label.shape} differs from its image's {image.shape[:2]}")
-    for i in np.unique(label).tolist():
-        if not 0 <= scene.changes.get(i, i) < classes and scene.changes.get(i, i) != IGNORE:
-            raise GenasError(f"{scene.label}: label {i}, expected 0 to {classes - 1} or {IGNORE} (ignored)")
+    for stored in np.unique(label).tolist():
+        class_id = scene.changes.get(stored, stored)
+        if not 0 <= class_id < classes and class_id != IGNORE:
+            raise GenasError(f"{scene.label}: label {stored}, expected 0 to {classes - 1} or {IGNORE} (ignored)")
 
 
 def check_scenes(scenes: Sequence[Scene], classes: int) -> None:
-    """:func:`check_scene` for all, in threads: decoding does not hold the interpreter's lock."""
+    """:func:`_check_scene` for all, in threads: decoding does not hold the interpreter's lock."""
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for _ in pool.map(lambda scene: check_scene(scene, classes), scenes):
+        for _ in pool.map(lambda scene: _check_scene(scene, classes), scenes):
             pass
 
 
@@ -192,11 +193,11 @@ class ResumableSampler(Sampler[Draw]):
         self.skipped = samples
 
     def __iter__(self) -> Iterator[Draw]:
-        current, order = -1, np.arange(self.size)
+        shuffled, order = -1, np.arange(self.size)
         for position in itertools.count(self.rank + self.skipped * self.world, self.world):
-            turn, place = divmod(position, self.size)
-            if self.shuffle and turn != current:
-                current, order = turn, np.random.default_rng((self.seed, turn)).permutation(self.size)
+            number, place = divmod(position, self.size)
+            if self.shuffle and number != shuffled:
+                shuffled, order = number, np.random.default_rng((self.seed, number)).permutation(self.size)
             yield Draw(int(order[place]), seed_of(self.seed, position))
 
     def __len__(self) -> int:

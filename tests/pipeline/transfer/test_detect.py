@@ -7,6 +7,7 @@ import csv
 import itertools
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -33,9 +34,9 @@ from pipeline.config import DetectParams
 from pipeline.context import Log, silent
 from pipeline.data import stage as data
 from pipeline.transfer.detect import stage as detect
-from pipeline.transfer.detect.config import Setting, configure, difference
+from pipeline.transfer.detect.config import Setting, configure, differences
 from pipeline.transfer.detect.data import (
-    Guard,
+    GuardedMapper,
     SeededSamples,
     check_instances,
     index_batches,
@@ -43,6 +44,7 @@ from pipeline.transfer.detect.data import (
     train_loader,
     val_loader,
 )
+from pipeline.transfer.detect.examples import best_boxes, predict, write_examples
 from tests.conftest import Killed, Tiny, kill_at, run_stage
 from tests.networks import write_network
 
@@ -111,7 +113,7 @@ def setting(tmp_path_factory: pytest.TempPathFactory) -> Setting:
 
 
 def test_without_overrides_only_backbone_pixels_data_and_output_differ(setting: Setting) -> None:
-    changed = difference(BASE, configure(parameters(), setting))
+    changed = differences(BASE, configure(parameters(), setting))
     assert set(changed) == {
         "MODEL.BACKBONE.NAME",
         "MODEL.GENAS.CHECKPOINT",
@@ -137,7 +139,7 @@ def test_without_overrides_only_backbone_pixels_data_and_output_differ(setting: 
 def test_on_a_gpu_the_loading_processes_are_the_frameworks(setting: Setting) -> None:
     gpu = Setting(setting.checkpoint, "a", "b", 80, torch.device("cuda"))
     cfg = configure(parameters(overrides={"SOLVER.AMP.ENABLED": True}), gpu)
-    assert difference(BASE, cfg).keys().isdisjoint({"DATALOADER.NUM_WORKERS", "MODEL.DEVICE"})
+    assert differences(BASE, cfg).keys().isdisjoint({"DATALOADER.NUM_WORKERS", "MODEL.DEVICE"})
     assert cfg.SOLVER.AMP.ENABLED
 
 
@@ -146,7 +148,7 @@ def test_overrides_are_in_the_frameworks_keys_and_types(setting: Setting) -> Non
     cfg = configure(parameters(overrides=overrides), setting)
     assert (cfg.SOLVER.BASE_LR, cfg.SOLVER.STEPS, cfg.INPUT.RANDOM_FLIP) == (1.0, (5, 7), "none")
     assert type(cfg.SOLVER.BASE_LR) is float
-    assert set(difference(BASE, cfg)) - set(difference(BASE, configure(parameters(), setting))) == set(overrides)
+    assert set(differences(BASE, cfg)) - set(differences(BASE, configure(parameters(), setting))) == set(overrides)
 
 
 @pytest.mark.parametrize(
@@ -154,13 +156,18 @@ def test_overrides_are_in_the_frameworks_keys_and_types(setting: Setting) -> Non
     [
         ({"overrides": {"SOLVER.LR": 1.0}}, "detect.overrides: unknown key 'SOLVER.LR'"),
         ({"overrides": {"SOLVER": 1.0}}, "detect.overrides: unknown key 'SOLVER'"),
+        ({"overrides": {"SOLVER": {"BASE_LR": 1.0}}}, "detect.overrides: unknown key 'SOLVER'"),
+        ({"overrides": {"MODEL": {"WEIGHTS": "x"}}}, "MODEL.WEIGHTS cannot be overridden, the detect stage decides it"),
         ({"overrides": {"SOLVER.MAX_ITER": "many"}}, "SOLVER.MAX_ITER is 'many', expected a int like 90000"),
         ({"overrides": {"OUTPUT_DIR": "x"}}, "OUTPUT_DIR cannot be overridden"),
         ({"overrides": {"TEST.AUG.ENABLED": True}}, "TEST.AUG.ENABLED cannot be overridden"),
         ({"overrides": {"SOLVER.CHECKPOINT_PERIOD": 9}}, "SOLVER.CHECKPOINT_PERIOD cannot be overridden"),
         ({"overrides": {"SOLVER.AMP.ENABLED": True}}, "SOLVER.AMP.ENABLED needs a GPU, the device is cpu"),
-        ({"base": "COCO-Detection/nothing.yaml"}, "detect.base: 'COCO-Detection/nothing.yaml' is not in"),
-        ({"base": "COCO-Detection/retinanet_R_50_FPN_1x.py"}, "is not in Detectron2's model zoo"),
+        ({"base": "COCO-Detection/nothing.yaml"}, "detect.base: the installed Detectron2"),
+        (
+            {"base": "COCO-Detection/retinanet_R_50_FPN_1x.py"},
+            "has no configuration 'COCO-Detection/retinanet_R_50_FPN_1x.py'",
+        ),
         ({"base": "COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml"}, "is a GeneralizedRCNN, expected a RetinaNet"),
         ({"seed": -1}, "detect.seed: -1, expected 0 or more"),
     ],
@@ -294,7 +301,7 @@ def test_a_loader_begun_in_the_middle_gives_the_same_samples(scenes: Tiny, worke
 
 def test_augmentation_is_a_function_of_the_place_in_the_run(scenes: Tiny) -> None:
     cfg = configured(scenes)
-    samples = SeededSamples(DatasetCatalog.get(cfg.DATASETS.TRAIN[0]), Guard(DatasetMapper(cfg, True)), seed=3)
+    samples = SeededSamples(DatasetCatalog.get(cfg.DATASETS.TRAIN[0]), GuardedMapper(DatasetMapper(cfg, True)), seed=3)
 
     def image(*place: int) -> bytes:
         return samples[(0, *place)]["image"].numpy().tobytes()
@@ -314,6 +321,8 @@ def test_augmentation_is_a_function_of_the_place_in_the_run(scenes: Tiny) -> Non
 
 class Oracle(nn.Module):
     """Predicts the boxes that it is told, with scores that decrease."""
+
+    test_score_thresh = 0.5
 
     def __init__(self, records: list[dict[str, Any]], classes: Callable[[int], int]) -> None:
         super().__init__()
@@ -352,37 +361,69 @@ def test_macs_of_one_more_convolution(scenes: Tiny) -> None:
     assert sample["image"].shape == (3, 64, 64)
     sample["image"] = sample["image"][:, :, :40]
     one, two = (
-        detect.detector_macs(build_model(configured(scenes, MODEL__RETINANET__NUM_CONVS=n)), sample) for n in (1, 2)
+        detect.cost(build_model(configured(scenes, MODEL__RETINANET__NUM_CONVS=n)), sample)["macs"] for n in (1, 2)
     )
     positions = 8 * 8 + 4 * 4 + 2 * 2 + 1 + 1  # 40 columns are padded to 64
     assert two - one == 2 * 8 * 8 * 9 * positions
 
 
+# Examples
+
+
 def predicted(*scores: float) -> Instances:
-    found = Instances((10, 10))
-    found.pred_boxes, found.scores = Boxes(torch.zeros(len(scores), 4)), torch.tensor(scores)
-    return found
+    """Boxes with these scores, each begun at its place in the list, 4 pixels wide and 2 high; the last of class 1."""
+    instances = Instances((10, 10))
+    x = torch.arange(len(scores)).float()
+    instances.pred_boxes = Boxes(torch.stack([x, x, x + 4, x + 2], dim=1))
+    instances.scores, instances.pred_classes = torch.tensor(scores), (x == len(scores) - 1).long()
+    return instances
 
 
-@pytest.mark.parametrize(
-    ("scores", "shown", "caption"),
-    [
-        ((0.1, 0.3, 0.9), [0.3, 0.9], ""),
-        ((0.1, 0.29, 0.05, 0.2), [0.29, 0.2, 0.1], "no score reaches 0.3: the best 3"),
-        ((0.2,), [0.2], "no score reaches 0.3: the best 1"),
-        ((), [], "no box"),
-    ],
-)
-def test_a_weak_detectors_best_boxes_are_shown(scores: tuple[float, ...], shown: list[float], caption: str) -> None:
-    found, said = detect.worth_showing(predicted(*scores))
-    assert (found.scores.tolist(), said) == (pytest.approx(shown), caption)
+def test_the_best_boxes_come_first_however_low_their_scores() -> None:
+    assert best_boxes(predicted(0.01234567, 0.5, 0.9), ["cat", "dog"]) == [
+        {"box": [2.0, 2.0, 4.0, 2.0], "label": "dog", "score": 0.9},
+        {"box": [1.0, 1.0, 4.0, 2.0], "label": "cat", "score": 0.5},
+        {"box": [0.0, 0.0, 4.0, 2.0], "label": "cat", "score": 0.0123},
+    ]
+    assert best_boxes(predicted(), ["cat"]) == []
+    shown = best_boxes(predicted(*(i / 100 for i in range(30)), 0.5), ["cat", "dog"])
+    assert [box["score"] for box in shown] == [0.5, *(i / 100 for i in range(29, 10, -1))]
 
 
-def test_a_picture_sees_boxes_below_the_evaluations_threshold(scenes: Tiny) -> None:
+def test_examples_see_boxes_below_the_evaluations_threshold(scenes: Tiny) -> None:
     cfg = configured(scenes, MODEL__RETINANET__SCORE_THRESH_TEST=0.99)
     model, sample = build_model(cfg), next(iter(val_loader(cfg)))[0]
-    assert len(detect.predict(model, sample)) >= detect.SHOWN_BEST
+    assert len(predict(model, sample)) >= 20
     assert model.test_score_thresh == 0.99
+
+
+def test_examples_are_photographs_and_their_boxes(scenes: Tiny) -> None:
+    """Of a detector that predicts the truth, both lists are the file's own boxes."""
+    rewrite(lambda c: c["annotations"][0].update(bbox=[1.23456, 2, 30.005, 20]))(files(scenes))
+    cfg = configured(scenes)
+    records = DatasetCatalog.get(cfg.DATASETS.TEST[0])[:4]
+    folder, classes = scenes.root / "examples", [f"digit {i}" for i in range(10)]
+    (folder / "9.png").mkdir(parents=True)
+    write_examples(folder, cfg, Oracle(records, lambda label: label), classes)
+
+    names = [f"{i}.png" for i in range(len(records))]
+    assert {path.name for path in folder.iterdir()} == {"boxes.json", *names}
+    entries = json.loads((folder / "boxes.json").read_text())
+    assert [entry["image"] for entry in entries] == names
+    for entry, record in zip(entries, records, strict=True):
+        with Image.open(folder / entry["image"]) as ours, Image.open(record["file_name"]) as theirs:
+            assert ours.mode == "RGB"
+            assert ours.tobytes() == theirs.convert("RGB").tobytes()
+        annotations = record["annotations"]
+        assert [box["label"] for box in entry["true"]] == [classes[a["category_id"]] for a in annotations]
+        assert [box["box"] for box in entry["true"]] == [[round(float(v), 2) for v in a["bbox"]] for a in annotations]
+        assert [box.pop("score") for box in entry["predicted"]] == sorted(
+            (round(v, 4) for v in torch.linspace(0.9, 0.8, len(annotations)).tolist()), reverse=True
+        )
+        for guess, truth in zip(entry["predicted"], entry["true"], strict=True):
+            assert guess["label"] == truth["label"]
+            assert guess["box"] == pytest.approx(truth["box"], abs=0.011)  # float32
+    assert [1.23, 2.0] in [box["box"][:2] for entry in entries for box in entry["true"]]
 
 
 # The stage
@@ -390,7 +431,7 @@ def test_a_picture_sees_boxes_below_the_evaluations_threshold(scenes: Tiny) -> N
 
 def outputs(profile: Tiny, log: Log = silent) -> tuple[dict[str, float] | None, dict[str, bytes]]:
     metrics = detect.run(profile.context("detect", log, row="found"))
-    names = ("weights.safetensors", "history.csv", "config.yaml", "detections.png")
+    names = ("weights.safetensors", "history.csv", "config.yaml", "examples/0.png", "examples/boxes.json")
     return metrics, {name: profile.bytes_of("detect", "found", name) for name in names}
 
 
@@ -419,7 +460,7 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(scenes: Tiny) -> None:
     with pytest.raises(Killed):
         outputs(scenes, kill_at(20))
     (folder,) = (scenes.root / ".scratch").iterdir()
-    saved = torch.load(folder / "training.pt", weights_only=True)
+    saved = torch.load(folder / "state.pt", weights_only=True)
     assert saved["trainer"]["iteration"] == 15
     again, resumed = outputs(scenes)
     assert again == metrics
@@ -429,8 +470,13 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(scenes: Tiny) -> None:
 def test_a_diverging_loss_is_one_line(scenes: Tiny, capfd: pytest.CaptureFixture[str]) -> None:
     overrides = {**SMALL, "SOLVER.BASE_LR": 1e12, "SOLVER.WARMUP_ITERS": 0, "SOLVER.CLIP_GRADIENTS.ENABLED": False}
     scenes.change("detect", overrides=overrides)
-    with pytest.raises(GenasError, match=r"no longer finite at iteration \d+: lower SOLVER\.BASE_LR"):
+    with pytest.raises(GenasError) as error:
         outputs(scenes)
+    assert re.fullmatch(
+        r"detect: the loss is no longer finite at iteration \d+: "
+        r"lower SOLVER\.BASE_LR or set SOLVER\.CLIP_GRADIENTS\.ENABLED in detect\.overrides",
+        str(error.value),
+    )
     assert "Traceback" not in capfd.readouterr().err
 
 
@@ -442,13 +488,13 @@ def test_kill_and_resume_across_processes(scenes: Tiny) -> None:
     command = [sys.executable, "-m", "pipeline", "detect", "row=found"]
     first = subprocess.Popen(command, cwd=scenes.root, env=environment, text=True, stderr=subprocess.PIPE)
     deadline = time.time() + 200
-    while not list(scenes.root.glob(".scratch/*/training.pt")):
+    while not list(scenes.root.glob(".scratch/*/state.pt")):
         assert first.poll() is None, first.communicate()
         assert time.time() < deadline
         time.sleep(0.01)
     first.send_signal(signal.SIGKILL)
     first.communicate()
-    (half,) = scenes.root.glob(".scratch/*/training.pt")
+    (half,) = scenes.root.glob(".scratch/*/state.pt")
     assert torch.load(half, weights_only=True)["trainer"]["iteration"] + 1 in (8, 16)
 
     second = run_stage(scenes.root, "detect", "row=found")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from mmengine.structures import PixelData
 from PIL import Image
+from torch import nn
 
 from models.errors import GenasError
 from models.networks.checkpoint import Preprocessing
@@ -18,7 +21,7 @@ from pipeline.config import SegmentParams, data_root
 from pipeline.context import Log, silent
 from pipeline.data import stage as data
 from pipeline.transfer.segment import stage as segment
-from pipeline.transfer.segment.config import Scenes, differences, framework_config, segmenter_config
+from pipeline.transfer.segment.config import Setting, configure, differences, framework_config
 from pipeline.transfer.segment.data import (
     CITYSCAPES_CLASSES,
     TRAIN_IDS,
@@ -27,6 +30,7 @@ from pipeline.transfer.segment.data import (
     check_scenes,
     find_scenes,
 )
+from pipeline.transfer.segment.examples import write_examples
 from tests.conftest import Killed, Tiny, kill_at, run_stage
 from tests.networks import write_network
 
@@ -66,7 +70,16 @@ def streets(tiny: Tiny) -> Tiny:
 
 
 def train(profile: Tiny, log: Log = silent) -> dict[str, float]:
-    return segment.run(profile.context("segment", log, row="found"))
+    metrics = segment.run(profile.context("segment", log, row="found"))
+    assert metrics is not None
+    return metrics
+
+
+def setting(tmp_path: Path, device: str = "cpu", processes: int = 1) -> Setting:
+    """A row of Cityscapes' layout and classes with a small network."""
+    checkpoint = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
+    place = torch.device(device), tmp_path / "work", processes
+    return Setting(checkpoint, tmp_path, "cityscapes", CITYSCAPES_CLASSES, *place)
 
 
 def parameters(**overrides: Any) -> SegmentParams:
@@ -74,10 +87,7 @@ def parameters(**overrides: Any) -> SegmentParams:
 
 
 def test_without_overrides_only_backbone_pixels_data_and_environment_differ(tmp_path: Path) -> None:
-    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
-    scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
-    ours = segmenter_config(parameters(), scenes, weights, tmp_path / "work", torch.device("cpu"))
-    changed = differences(framework_config(BASE), ours)
+    changed = differences(BASE, configure(parameters(), setting(tmp_path)))
     datasets = {
         f"{split}_dataloader.dataset.{key}"
         for split in ("train", "val", "test")
@@ -104,9 +114,7 @@ def test_without_overrides_only_backbone_pixels_data_and_environment_differ(tmp_
 
 
 def test_syncbn_with_several_gpus(tmp_path: Path) -> None:
-    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
-    scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
-    ours = segmenter_config(parameters(), scenes, weights, tmp_path, torch.device("cuda"), processes=4)
+    ours = configure(parameters(), setting(tmp_path, "cuda", processes=4))
     assert ours.model.backbone.norm_cfg.type == ours.model.decode_head.norm_cfg.type == "SyncBN"
     assert ours.launcher == "pytorch"
 
@@ -119,21 +127,69 @@ def test_syncbn_with_several_gpus(tmp_path: Path) -> None:
 def test_a_step_has_the_same_images_in_any_number_of_processes(
     tmp_path: Path, overrides: dict[str, Any], processes: int, each: int
 ) -> None:
-    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
-    place = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES), weights, tmp_path, torch.device("cpu")
-    assert segmenter_config(parameters(**overrides), *place, processes).train_dataloader.batch_size == each
-    with pytest.raises(GenasError, match=r"the \d images of a step cannot be shared by 5 processes"):
-        segmenter_config(parameters(**overrides), *place, 5)
+    cfg = configure(parameters(**overrides), setting(tmp_path, processes=processes))
+    assert cfg.train_dataloader.batch_size == each
+    with pytest.raises(GenasError, match=r"^segment: the \d images of a step cannot be shared by 5 processes$"):
+        configure(parameters(**overrides), setting(tmp_path, processes=5))
 
 
-def test_an_unknown_override_and_an_unknown_base_are_named(tmp_path: Path) -> None:
-    weights = write_network(tmp_path / "weights.safetensors", PIXELS, 3)
-    scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
-    wrong = parameters(**{"model.decode_head.colour": 3})
-    with pytest.raises(GenasError, match=r"no key 'model.decode_head.colour'"):
-        segmenter_config(wrong, scenes, weights, tmp_path, torch.device("cpu"))
-    with pytest.raises(GenasError, match=r"no configuration 'deeplabv9.py'"):
-        framework_config("deeplabv9.py")
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"model.decode_head.colour": 3}, "unknown key 'model.decode_head.colour', expected a key of MMSegmentation's"),
+        ({"model.decode_head.dilations.colour": 3}, "unknown key 'model.decode_head.dilations.colour'"),
+        ({"train_dataloader.dataset.pipeline.9.scale": 3}, "unknown key 'train_dataloader.dataset.pipeline.9.scale'"),
+        ({"model.backbone.depth": 18}, "unknown key 'model.backbone.depth'"),
+        ({"work_dir": "elsewhere"}, "work_dir cannot be overridden, the segment stage decides it"),
+        ({"model.backbone": {"with_cp": True, "checkpoint": "x"}}, "model.backbone.checkpoint cannot be overridden"),
+        ({"default_hooks.checkpoint.interval": 5}, "default_hooks.checkpoint.interval cannot be overridden"),
+        ({"train_dataloader.sampler": None}, "train_dataloader.sampler cannot be overridden"),
+    ],
+)
+def test_a_wrong_override_is_one_line(tmp_path: Path, overrides: dict[str, Any], message: str) -> None:
+    with pytest.raises(GenasError) as error:
+        configure(parameters(**overrides), setting(tmp_path))
+    assert str(error.value).startswith(f"segment.overrides: {message}")
+    assert "\n" not in str(error.value)
+
+
+def test_overrides_are_in_the_frameworks_keys_and_types(tmp_path: Path) -> None:
+    overrides = {
+        "model.decode_head.dilations": [1, 2, 4, 6],
+        "model.decode_head.loss_decode": {"class_weight": [2.0] * 19},
+        "optim_wrapper.clip_grad": {"max_norm": 1.0},
+        "train_dataloader.dataset.pipeline.4.prob": 0.0,
+        "model.backbone.with_cp": True,
+    }
+    changed = differences(BASE, configure(parameters(**overrides), setting(tmp_path)))
+    assert changed.keys() - differences(BASE, configure(parameters(), setting(tmp_path))).keys() == {
+        "model.decode_head.dilations",
+        "model.decode_head.loss_decode.class_weight",
+        "optim_wrapper.clip_grad",
+        "optim_wrapper.clip_grad.max_norm",
+        "train_dataloader.dataset.pipeline.4.prob",
+    }
+    assert changed["model.decode_head.dilations"][1] == (1, 2, 4, 6)
+    assert changed["model.backbone.with_cp"][1] is True
+
+
+@pytest.mark.parametrize(
+    ("base", "message"),
+    [
+        ("deeplabv9.py", "segment.base: the installed MMSegmentation"),
+        (
+            "segformer/segformer_mit-b0_8xb1-160k_cityscapes-1024x1024.py",
+            "EncoderDecoder over MixVisionTransformer, expected EncoderDecoder over a ResNet",
+        ),
+        ("_base_/datasets/cityscapes.py", "None over None, expected EncoderDecoder over a ResNet"),
+    ],
+)
+def test_a_wrong_base_is_one_line(base: str, message: str) -> None:
+    with pytest.raises(GenasError) as error:
+        framework_config(base)
+    assert message in str(error.value)
+    assert base in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_the_stage_leaves_its_files_and_percentages(streets: Tiny) -> None:
@@ -145,7 +201,7 @@ def test_the_stage_leaves_its_files_and_percentages(streets: Tiny) -> None:
     assert {path.name for path in out.iterdir()} == {
         "weights.safetensors",
         "history.csv",
-        "segmentations.png",
+        "examples",
         "config.py",
     }
     assert (out / "history.csv").read_text().splitlines()[-1].startswith("45,")
@@ -154,7 +210,7 @@ def test_the_stage_leaves_its_files_and_percentages(streets: Tiny) -> None:
 
 def test_a_killed_run_ends_with_the_bytes_of_an_unbroken_one(streets: Tiny) -> None:
     whole = train(streets)
-    names = ("weights.safetensors", "history.csv")
+    names = ("weights.safetensors", "history.csv", "config.py", "examples/0-prediction.png")
     expected = {name: streets.bytes_of("segment", "found", name) for name in names}
     for name in names:
         (streets.root / "out/segment/found" / name).unlink()
@@ -191,20 +247,50 @@ def test_of_two_processes_one_tells_of_a_mistake(streets: Tiny) -> None:
     assert done.stderr == f"error: {label}: label 77, expected 0 to 10 or 255 (ignored)\n"
 
 
-def test_a_photograph_shows_through_its_labels_and_ignored_pixels_stay() -> None:
-    image = np.full((1, 3, 3), 100, dtype=np.uint8)
-    mixed = segment.overlay(image, np.array([[0, 1, 255]]), np.array([[0, 0, 0], [200, 200, 200]], dtype=np.uint8))
-    assert mixed[0, :, 0].tolist() == [45, 155, 100]
-    assert image.max() == 100
+class NextClass(nn.Module):
+    """Predicts the class after the labelled one for every pixel, the first after the last."""
+
+    def test_step(self, batch: dict[str, Any]) -> list[Any]:
+        (sample,) = batch["data_samples"]
+        sample.pred_sem_seg = PixelData(data=(sample.gt_sem_seg.data + 1) % 11)
+        return [sample]
 
 
-@pytest.mark.parametrize("classes", [2, 11, 19, 20, 40])
-def test_every_class_has_a_colour_of_its_own(classes: int) -> None:
-    palette = segment.colours(classes)
-    assert palette.shape == (classes, 3)
-    assert len({tuple(colour) for colour in palette.tolist()}) == classes
-    if classes == 19:
-        assert palette[CITYSCAPES_CLASSES.index("road")].tolist() == [128, 64, 128], "Cityscapes' own"
+def test_examples_are_images_and_class_ids(streets: Tiny) -> None:
+    root = data.dataset_root(streets.context("segment", row="found"), "streets")
+    scenes = find_scenes(root, "cityscapes", "val")
+    ids = np.asarray(Image.open(scenes[0].label)).copy()
+    ids[:8] = 255
+    Image.fromarray(ids).save(scenes[0].label)
+    classes = tuple(str(i) for i in range(11))
+    pipeline = framework_config(BASE).val_dataloader.dataset.pipeline
+    place = {"layout": "cityscapes", "split": "val", "data_root": str(root), "metainfo": {"classes": classes}}
+    folder = streets.root / "examples"
+    (folder / "9-image.png").mkdir(parents=True)
+    write_examples(folder, SceneDataset(**place, pipeline=pipeline), NextClass(), classes)
+
+    chosen = [scenes[i] for i in sorted({int(i) for i in np.linspace(0, len(scenes) - 1, 4)})]
+    names = [[f"{i}-{kind}.png" for kind in ("image", "labels", "prediction")] for i in range(len(chosen))]
+    assert {path.name for path in folder.iterdir()} == {"classes.json", *itertools.chain(*names)}
+    assert json.loads((folder / "classes.json").read_text()) == list(classes)
+    for scene, trio in zip(chosen, names, strict=True):
+        pictures = [Image.open(folder / name) for name in trio]
+        assert [picture.mode for picture in pictures] == ["RGB", "L", "L"]
+        image, labels, prediction = (np.asarray(picture) for picture in pictures)
+        assert np.array_equal(image, np.asarray(Image.open(scene.image).convert("RGB")))
+        assert np.array_equal(labels, np.asarray(Image.open(scene.label)))
+        assert np.array_equal(prediction, (labels.astype(int) + 1) % 11)
+
+
+def test_a_diverging_loss_is_one_line(streets: Tiny) -> None:
+    streets.change("segment", overrides={**SMALL, "optim_wrapper.optimizer.lr": 1e20})
+    with pytest.raises(GenasError) as error:
+        train(streets)
+    assert re.fullmatch(
+        r"segment: the loss is no longer finite at iteration \d+: "
+        r"lower optim_wrapper\.optimizer\.lr or set optim_wrapper\.clip_grad in segment\.overrides",
+        str(error.value),
+    )
 
 
 def test_the_sampler_starts_anywhere() -> None:
@@ -223,7 +309,7 @@ def test_a_broken_image_is_named(streets: Tiny) -> None:
     root = data.dataset_root(streets.context("segment", row="found"), "streets")
     image = sorted((root / "leftImg8bit/train").rglob("*.png"))[2]
     image.write_bytes(image.read_bytes()[:200])
-    with pytest.raises(GenasError, match=f"{image.name}: broken image"):
+    with pytest.raises(GenasError, match=rf"{image.name}: not a readable image \("):
         train(streets)
 
 

@@ -24,7 +24,7 @@ from pipeline.data import stage as data
 from pipeline.retrain.evaluation import logits_of, top_k
 from pipeline.retrain.preprocessing import evaluation_transform
 from pipeline.transfer import shift
-from pipeline.transfer.shift import labelled, masked, numbered, real_top1, unknown_aupr, unlabelled
+from pipeline.transfer.shift import labelled, labels_by_number, masked, real_top1, unknown_aupr, unlabelled
 from tests.conftest import Tiny
 
 CLASSES = ["zero", "one", "two"]
@@ -350,5 +350,5 @@ def test_real_labels_by_hand(tmp_path: Path) -> None:
 
 
 def test_class_numbers_follow_wnids_only() -> None:
-    assert numbered(["n00000003", "n00000001", "n00000002"]) == [1, 2, 0]
-    assert numbered(CLASSES) == [0, 1, 2]
+    assert labels_by_number(["n00000003", "n00000001", "n00000002"]) == [1, 2, 0]
+    assert labels_by_number(CLASSES) == [0, 1, 2]

@@ -26,8 +26,8 @@ from models.networks.checkpoint import Preprocessing, save_network
 from models.networks.zoo import zoo, zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import REPOSITORY, load_params
-from pipeline.transfer.detect.config import Setting, configure, difference
-from pipeline.transfer.segment.config import Scenes, differences, framework_config, segmenter_config
+from pipeline.transfer.detect import config as detect
+from pipeline.transfer.segment import config as segment
 from pipeline.transfer.segment.data import CITYSCAPES_CLASSES
 
 pytestmark = [
@@ -102,17 +102,17 @@ def documented(heading: str) -> list[tuple[str, str, str]]:
 
 
 def test_retinanet_is_the_frameworks_but_for_the_documented_lines(profile: Path) -> None:
-    setting = Setting(WEIGHTS, "genas_coco_coco_train", "genas_coco_coco_val", 80, torch.device("cuda"))
-    lines = table(difference(PAPER.detect.base, configure(PAPER.detect, setting)))
+    setting = detect.Setting(WEIGHTS, "genas_coco_coco_train", "genas_coco_coco_val", 80, torch.device("cuda"))
+    lines = table(detect.differences(PAPER.detect.base, detect.configure(PAPER.detect, setting)))
     print_table(PAPER.detect.base, lines)
     assert sorted(lines) == sorted(documented("RetinaNet"))
 
 
 def test_deeplab_is_the_frameworks_but_for_the_documented_lines(profile: Path) -> None:
     """On four GPUs, for which the configuration is written."""
-    scenes, work = Scenes(Path("cityscapes"), "cityscapes", CITYSCAPES_CLASSES), Path(".scratch/work")
-    ours = segmenter_config(PAPER.segment, scenes, WEIGHTS, work, torch.device("cuda"), processes=4)
-    lines = table(differences(framework_config(PAPER.segment.base), ours))
+    device, work = torch.device("cuda"), Path(".scratch/work")
+    setting = segment.Setting(WEIGHTS, Path("cityscapes"), "cityscapes", CITYSCAPES_CLASSES, device, work, processes=4)
+    lines = table(segment.differences(PAPER.segment.base, segment.configure(PAPER.segment, setting)))
     print_table(PAPER.segment.base, lines)
     assert sorted(lines) == sorted(documented("DeepLab-v3"))
 
@@ -145,7 +145,8 @@ def zoo_rows() -> list[Any]:
 def test_retinanet_over_every_cell(row: str, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     width = lay_untrained(weights, row)
-    network = build_model(configure(PAPER.detect, Setting(weights, "train", "val", 80, torch.device("cpu"))))
+    setting = detect.Setting(weights, "train", "val", 80, torch.device("cpu"))
+    network = build_model(detect.configure(PAPER.detect, setting))
     shapes = network.backbone.bottom_up.output_shape()
     assert [(shapes[name].stride, shapes[name].channels) for name in ("res3", "res4", "res5")] == [
         (8, 4 * width), (16, 8 * width), (32, 16 * width)
@@ -166,14 +167,14 @@ def test_retinanet_over_every_cell(row: str, tmp_path: Path) -> None:
 def test_deeplab_over_every_cell(row: str, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     width = lay_untrained(weights, row)
-    scenes = Scenes(tmp_path, "cityscapes", CITYSCAPES_CLASSES)
-    cfg = segmenter_config(PAPER.segment, scenes, weights, tmp_path, torch.device("cpu"))
+    place = tmp_path, "cityscapes", CITYSCAPES_CLASSES, torch.device("cpu"), tmp_path
+    cfg = segment.configure(PAPER.segment, segment.Setting(weights, *place))
     network = revert_sync_batchnorm(MODELS.build(cfg.model)).train()
     generator = torch.Generator().manual_seed(1)
     images = torch.randn(2, 3, SIZE, SIZE, generator=generator)
     maps = network.backbone(images)
-    assert [SIZE // one.shape[2] for one in maps] == [4, 8, 8, 8]
-    assert [one.shape[1] for one in maps] == [width, 4 * width, 8 * width, 16 * width]
+    assert [SIZE // features.shape[2] for features in maps] == [4, 8, 8, 8]
+    assert [features.shape[1] for features in maps] == [width, 4 * width, 8 * width, 16 * width]
     samples = [SegDataSample() for _ in images]
     for sample in samples:
         sample.gt_sem_seg = PixelData(data=torch.randint(0, 19, (1, SIZE, SIZE), generator=generator))
