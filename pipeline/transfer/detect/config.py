@@ -21,7 +21,7 @@ from models.networks.checkpoint import read_header
 from models.networks.detectron2 import BUILDER, add_genas_config
 from pipeline.config import DetectParams
 from pipeline.transfer import configuration
-from pipeline.transfer.configuration import check_overrides, dotted, unknown_base
+from pipeline.transfer.frameworks.configuration import check_overrides, dotted, unknown_base
 
 with warnings.catch_warnings():
     # It imports pkg_resources, which warns of its own end; the project pins the setuptools that still has it.

@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from models.errors import GenasError
 from pipeline.machine.distributed import rank, size
-from pipeline.transfer.configuration import images_per_process
+from pipeline.transfer.frameworks.configuration import images_per_process
 
 Record = dict[str, Any]
 """One image in Detectron2's dataset format."""

@@ -15,7 +15,7 @@ from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.structures import Instances
 
 from pipeline.transfer.detect.data import Record
-from pipeline.transfer.outputs import emptied, write_png
+from pipeline.transfer.frameworks.outputs import emptied, write_png
 
 PICTURES = 4
 """Photographs, the first of the validation split."""

@@ -27,13 +27,13 @@ from pipeline.data.reading.layouts import dataset_root
 from pipeline.machine.distributed import leader, size
 from pipeline.machine.resume import Scratch
 from pipeline.retrain.network_file import retrained
-from pipeline.transfer.configuration import portable
 from pipeline.transfer.detect.config import Setting, configure
 from pipeline.transfer.detect.data import Record, register, val_loader
 from pipeline.transfer.detect.examples import write_examples
 from pipeline.transfer.detect.training import train
-from pipeline.transfer.outputs import write_history, write_weights
-from pipeline.transfer.training import open_scratch
+from pipeline.transfer.frameworks.configuration import portable
+from pipeline.transfer.frameworks.outputs import write_history, write_weights
+from pipeline.transfer.frameworks.training import open_scratch
 
 
 def _quiet() -> None:

@@ -21,7 +21,7 @@ from pipeline.context import Context, Log
 from pipeline.machine.distributed import leader, rank, size
 from pipeline.machine.resume import Scratch
 from pipeline.transfer.detect.data import train_loader
-from pipeline.transfer.training import PERIOD, STATE, lost_loss, progress_bar
+from pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
 
 LOSSES = ("total_loss", "loss_cls", "loss_box_reg")
 

@@ -23,13 +23,13 @@ from pipeline.data.reading.manifest import read_manifest
 from pipeline.machine.distributed import leader, size
 from pipeline.machine.resume import Scratch
 from pipeline.retrain.network_file import retrained
-from pipeline.transfer.configuration import portable
-from pipeline.transfer.outputs import write_history, write_weights
+from pipeline.transfer.frameworks.configuration import portable
+from pipeline.transfer.frameworks.outputs import write_history, write_weights
+from pipeline.transfer.frameworks.training import STATE, open_scratch
 from pipeline.transfer.segment.config import Setting, configure
 from pipeline.transfer.segment.data import CITYSCAPES_CLASSES, check_scenes, find_scenes
 from pipeline.transfer.segment.examples import write_examples
 from pipeline.transfer.segment.training import train, unwrapped
-from pipeline.transfer.training import STATE, open_scratch
 
 METRICS = {"miou": "mIoU", "macc": "mAcc", "aacc": "aAcc"}
 """The stage's names of metrics, and MMSegmentation's."""

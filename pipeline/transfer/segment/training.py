@@ -22,8 +22,8 @@ from torch import nn
 from pipeline.context import Context, Log
 from pipeline.machine.distributed import leader, rank, size
 from pipeline.machine.resume import Scratch
+from pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
 from pipeline.transfer.segment.data import seed_of
-from pipeline.transfer.training import PERIOD, STATE, lost_loss, progress_bar
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

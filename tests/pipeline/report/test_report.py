@@ -103,9 +103,9 @@ def test_the_agreement_of_the_measures(finished: Path) -> None:
 def test_only_the_papers_metrics_stand_beside_the_papers() -> None:
     params = tiny_params()
     params["metrics"] |= {
-        "control": {"loss": 1},
-        "ranked": {"terms": {"flatness": 1}, "combine": "rank"},
-        "luck": {"terms": {"flatness": 1}, "strategy": "random"},
+        "control": {"terms": {"loss": 1}, "combine": "sum", "strategy": "evolution"},
+        "ranked": {"terms": {"flatness": 1}, "combine": "rank", "strategy": "evolution"},
+        "luck": {"terms": {"flatness": 1}, "combine": "sum", "strategy": "random"},
     }
     names = {name: paper_tables.measure_name(Params.model_validate(params), name) for name in params["metrics"]}
     assert names["angle_flatness"] == "Angle + Flatness"

@@ -74,7 +74,7 @@ PIXELS = Preprocessing(32, (0.5, 0.25, 0.125), (0.25, 0.5, 1.0))
 @pytest.fixture
 def scenes(tiny: Tiny) -> Tiny:
     """A tiny profile with a few scenes of digits and a network to detect them with."""
-    tiny.change("data", scenes={"layout": "coco", "derive": "digits", "images": 12})
+    tiny.change("data", scenes={"layout": "coco", "digest": "content", "derive": "digits", "seed": 0, "images": 12})
     tiny.change("detect", dataset="scenes", base=BASE, checkpoint_period=8, overrides=SMALL)
     data.run(tiny.context("data", dataset="scenes"))
     write_network(tiny.root / "out/retrain/found/weights.safetensors", PIXELS, 3)

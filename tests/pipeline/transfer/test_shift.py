@@ -274,7 +274,11 @@ class Small:
 @pytest.fixture
 def small_imagenet(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     monkeypatch.setenv("GENAS_DATA", str(tmp_path / "data"))
-    tiny.change("data", imagenet={"layout": "folder", "path": "imagenet"}, sets={"layout": "shift", "path": "shift"})
+    tiny.change(
+        "data",
+        imagenet={"layout": "folder", "digest": "content", "path": "imagenet"},
+        sets={"layout": "shift", "digest": "content", "path": "shift"},
+    )
     tiny.change("retrain", dataset="imagenet")
     tiny.change("shift", dataset="sets", batch_size=250)
     return Small(tiny, tmp_path / "data")

@@ -27,12 +27,12 @@ def open_scratch(context: Context, section: DetectParams | SegmentParams, checkp
     """The scratch folder of a row.
 
     Args:
-        context: the row.
-        section: the stage's parameters; with the number of processes, all that the result depends on.
+        context: the row; its parameters and the number of processes are all that the result depends on.
+        section: the stage's parameters, which name the data set.
         checkpoint: the network file; with the data set's manifest, the inputs.
     """
-    settings = {context.stage: section.model_dump(mode="json"), "processes": size()}
-    return Scratch(context, settings, [checkpoint, context.output_of("data", section.dataset) / "manifest.json"])
+    inputs = [checkpoint, context.output_of("data", section.dataset) / "manifest.json"]
+    return Scratch(context, inputs, processes=size())
 
 
 def progress_bar(stage: str, iterations: int, done: int) -> Any:

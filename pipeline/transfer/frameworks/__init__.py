@@ -1,0 +1,1 @@
+"""What Detectron2 and MMSegmentation have in common here: overrides, half-done work, progress, files that are left."""
