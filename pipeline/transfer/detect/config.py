@@ -20,7 +20,7 @@ from models.errors import GenasError
 from models.networks.checkpoint import read_header
 from models.networks.detectron2 import BUILDER, add_genas_config
 from pipeline.config import DetectParams
-from pipeline.transfer import configuration
+from pipeline.transfer.frameworks import configuration
 from pipeline.transfer.frameworks.configuration import check_overrides, dotted, unknown_base
 
 with warnings.catch_warnings():

@@ -21,7 +21,7 @@ def write_weights(path: Path, model: nn.Module, classes: Sequence[str]) -> None:
 
 
 def write_history(path: Path, rows: Sequence[Mapping[str, float]]) -> None:
-    """The curves as CSV, a line for every :data:`pipeline.transfer.frameworks.training.PERIOD` iterations and one for the rest."""
+    """The curves as CSV, a line for every ``PERIOD`` iterations (:mod:`.training`) and one for the rest."""
     pd.DataFrame(rows).to_csv(path, index=False)
 
 

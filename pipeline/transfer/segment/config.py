@@ -20,7 +20,7 @@ from mmengine.config import Config
 from models.errors import GenasError
 from models.networks.checkpoint import load_backbone, read_header
 from pipeline.config import SegmentParams
-from pipeline.transfer import configuration
+from pipeline.transfer.frameworks import configuration
 from pipeline.transfer.frameworks.configuration import check_overrides, dotted, images_per_process, unknown_base
 
 HEADS = ("decode_head", "auxiliary_head")
