@@ -8,8 +8,9 @@ from torch import Tensor, nn
 
 from models.fast.folded.normalisation import Normalisation, State
 from models.fast.pooling import avg_pool, max_pool
+from models.spaces.base.edge import Edge
 from models.spaces.base.operations import AvgPool3x3, FactorizedReduce, MaxPool3x3
-from models.spaces.darts.genotype import NODES, Edge, Genotype
+from models.spaces.darts.genotype import NODES, Genotype
 from models.spaces.darts.supernet import Supernet, SupernetCell
 
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from models.fast.folded.normalisation import Normalisation, State
 from models.fast.pooling import avg_pool
-from models.spaces.nasbench201.cell import NODES, Cell201, Edge
+from models.spaces.base.edge import Edge
+from models.spaces.nasbench201.cell import NODES, Cell201
 from models.spaces.nasbench201.network import NasBench201, ResidualReduction, SearchCell
 
 

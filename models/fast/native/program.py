@@ -14,8 +14,9 @@ from typing import NamedTuple
 import numpy as np
 
 from models.fast.native.steps import MEAN, STEM, Depthwise, Map, Norm, Pointwise, Writer, pad
+from models.spaces.base.edge import Edge
 from models.spaces.darts.cell import edge_stride, is_reduction
-from models.spaces.darts.genotype import NODES, Edge, Genotype
+from models.spaces.darts.genotype import NODES, Genotype
 
 
 class Layout(NamedTuple):

@@ -9,22 +9,14 @@ pieces, each with the number of its repetitions, which is all that dot products 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from models.spaces.base.edge import Edge
+
 Piece = tuple[int, Tensor]
 """How often, and which weights (n,), in double precision."""
-
-
-class Edge(Protocol):
-    """An edge of a cell, whatever the space."""
-
-    @property
-    def source(self) -> int: ...
-    @property
-    def target(self) -> int: ...
 
 
 def path_counts(edges: Sequence[Edge], starts: Collection[int], ends: Collection[int]) -> list[int]:

@@ -14,7 +14,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.errors import GenasError
-from models.spaces.darts.genotype import NODES, PRIMITIVES, Edge, Genotype
+from models.spaces.base.edge import Edge
+from models.spaces.darts.genotype import NODES, PRIMITIVES, Genotype
 from models.spaces.darts.network import Cell, GenasNetwork
 
 IMAGENET_SHAPE = {"width": 48, "layers": 14}

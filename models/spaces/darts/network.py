@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models.errors import GenasError
+from models.spaces.base.edge import Edge
 from models.spaces.base.operations import DENSE, OPERATIONS, Grid
 from models.spaces.darts.cell import edge_stride, is_reduction, preprocess, run_cell
-from models.spaces.darts.genotype import Edge, Genotype
+from models.spaces.darts.genotype import Genotype
 
 STEMS = ("imagenet", "cifar")
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.operations import DENSE, OPERATIONS
 from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
 from models.spaces.darts.cell import concatenate, edge_stride, is_reduction, preprocess, run_cell
-from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Edge, Genotype
+from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:

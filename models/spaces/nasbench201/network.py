@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.operations import AvgPool3x3, ReLUConvBN
 from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
-from models.spaces.nasbench201.cell import EDGES, NODES, OPERATIONS, Cell201, Edge
+from models.spaces.nasbench201.cell import EDGES, NODES, OPERATIONS, Cell201
 
 
 def _operation(name: str, channels: int) -> nn.Module:

@@ -18,10 +18,11 @@ from torch import Tensor, nn
 
 from models.errors import GenasError
 from models.official.vector import official_angle, weight_vector
+from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.path_vector import Piece, operation_weights, path_counts
 from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import EDGES, NODES, Edge, Genotype, random_genotype
+from models.spaces.darts.genotype import EDGES, NODES, Genotype, random_genotype
 from models.spaces.darts.supernet import Supernet
 from pipeline import measures
 from pipeline.config import AngleParams, FlatnessParams, MeasureParams, MetricParams

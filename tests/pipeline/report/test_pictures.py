@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from models.spaces.darts.genotype import NODES, Edge, Genotype, random_genotype
+from models.spaces.base.edge import Edge
+from models.spaces.darts.genotype import NODES, Genotype, random_genotype
 from pipeline.drawing import pictures
 
 HISTORY = pd.DataFrame(
