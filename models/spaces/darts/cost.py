@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +14,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.errors import GenasError
+from models.spaces.base.cost import Cost
 from models.spaces.base.edge import Edge
 from models.spaces.darts.genotype import NODES, PRIMITIVES, Genotype
 from models.spaces.darts.network import Cell, GenasNetwork
 
 IMAGENET_SHAPE = {"width": 48, "layers": 14}
 """The network by which found cells are compared and limited, at 224 pixels, with 1000 classes."""
-
-
-class Cost(NamedTuple):
-    """``params``: trainable numbers without the auxiliary head; ``macs``: multiply-adds for one image."""
-
-    params: int
-    macs: int
 
 
 def count_macs(model: nn.Module, size: tuple[int, int], in_chans: int = 3) -> int:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from models.errors import GenasError
 from models.official.vector import official_angle, weight_vector
+from models.spaces.base.cost import Cost
 from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.path_vector import Piece, operation_weights, path_counts
@@ -479,6 +480,9 @@ class Written(OneShot[Genotype]):
 
     def weighted_vectors(self, path: Genotype) -> Iterator[Piece]:
         return iter(self.pieces)
+
+    def reference_cost(self, path: Genotype) -> Cost:
+        raise NotImplementedError
 
 
 def test_the_angle_of_two_weights_by_hand() -> None:

@@ -190,5 +190,5 @@ def test_wrong_settings_are_refused(tiny: Tiny, change: dict[str, Any], message:
 
 def test_the_native_scorer_says_that_it_does_not_know_the_space(measured: Tiny, tiny: Tiny) -> None:
     with_laboratory(tiny).change("nasbench201", settings__measures__scorer="native")
-    with pytest.raises(GenasError, match="scorer native knows the DARTS space alone; choose scorer fast"):
+    with pytest.raises(GenasError, match="scorer native knows darts, not the space nasbench201; choose scorer fast"):
         supernet201.run(tiny.context("supernet201", **ROW))

@@ -58,6 +58,9 @@ class Line(OneShot[None]):
     def weighted_vectors(self, path: None) -> Any:
         raise NotImplementedError
 
+    def reference_cost(self, path: None) -> Any:
+        raise NotImplementedError
+
 
 def test_synflow_by_hand() -> None:
     """Of an image of ones the outputs sum to the sum of |w|, and so does w dR/dw."""
