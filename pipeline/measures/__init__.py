@@ -35,8 +35,8 @@ class Measure(Protocol):
 class ImageMeasure(Protocol):
     """What the module of a measure offers that is a function of means over held-out images."""
 
-    def observe(self, probe: Probe, architecture: Architecture, part: slice) -> Array:
-        """What is seen of each of n images, (quantities, n); the path is recalibrated."""
+    def observe(self, probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:
+        """What is seen of each of n images, (quantities, n), under ``params``; the path is recalibrated."""
 
     def summarise(self, means: Array, params: MeasureParams) -> dict[str, Array]:
         """What :meth:`Measure.measure` returns, from means (quantities, ...) over images, elementwise in the rest."""
@@ -57,7 +57,7 @@ def measure(name: str, probe: Probe, architecture: Architecture) -> dict[str, fl
     if not isinstance(module, ImageMeasure):
         return module.measure(probe, architecture)
     probe.recalibrate(architecture)
-    means = module.observe(probe, architecture, slice(None)).mean(1)
+    means = module.observe(probe, architecture, slice(None), probe.params).mean(1)
     return {term: float(value) for term, value in module.summarise(means, probe.params).items()}
 
 

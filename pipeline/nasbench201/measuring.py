@@ -79,8 +79,7 @@ def make_scorer(context: Context, request: Request) -> Score:
     curved = set(hessian_sample(sample(settings.architectures), settings.hessian))
 
     def losses(cell: Cell201, name: str, noise: FlatnessParams) -> dict[str, float]:
-        probe.params = own.model_copy(update={"flatness": noise})
-        return columns(name, draw_losses(probe, cell))
+        return columns(name, draw_losses(probe, cell, own.model_copy(update={"flatness": noise})))
 
     def taken(cell: Cell201) -> dict[str, Any]:
         raw = measures.take(as_trained, cell, ["accuracy"])

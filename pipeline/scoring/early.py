@@ -115,7 +115,7 @@ def look(
         known: set[str] = set()
         for name, module in modules.items():
             if name not in known:  # else another measure keeps it beside its own
-                new = module.observe(probe, architecture, slice(start, stop))
+                new = module.observe(probe, architecture, slice(start, stop), probe.params)
                 sight.images[name] = np.concatenate([sight.images[name], new], 1) if start else new
                 known |= module.summarise(new.mean(1), probe.params).keys()
         start = stop
