@@ -19,6 +19,7 @@ from pipeline.config import SupernetParams
 from pipeline.context import Context
 from pipeline.data.reading.halves import SearchData, load_search_data
 from pipeline.supernet import stage as supernet
+from pipeline.supernet import training
 from pipeline.supernet.augmentation import Augmentation
 from pipeline.supernet.network import build_supernet, load_supernets
 from pipeline.supernet.stage import uniform
@@ -63,6 +64,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny: Tiny, 
     tiny.change("supernet", epochs=1)
     supernet.run(tiny.context("supernet", dataset="small", seed="1"))
     assert tiny.bytes_of("supernet", "small-1", INITIAL) != tiny.bytes_of("supernet", "small-0", INITIAL)
+
+
+def test_validation_leaves_every_parameter_and_statistic(
+    tiny: Tiny, trained_outputs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training without it ends with the same bytes."""
+    monkeypatch.setattr(training, "validate", lambda probe, paths: {"loss": 0.0, "top1": 0.0})
+    assert supernet.run(tiny.context("supernet", **ROW))["top1"] == 0
+    validated = (trained_outputs / "supernet/small-0" / TRAINED).read_bytes()
+    assert tiny.bytes_of("supernet", "small-0", TRAINED) == validated
 
 
 @pytest.mark.parametrize("epoch", [2, 3])
