@@ -26,7 +26,7 @@ from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses
 from pipeline.nasbench201.network import load, weights_folder
 from pipeline.probe.fast import make_probe
-from pipeline.scoring.early import Sight
+from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
 from pipeline.supernet.weights import INITIAL, TRAINED
 
@@ -90,7 +90,7 @@ def make_scorer(context: Context, request: Request) -> Score:
             values |= losses(cell, name, noise)
         return values | (losses(cell, HESSIAN, along) if cell in curved else {})
 
-    def score(architecture: Cell201, bar: Sight | None = None) -> Values:
+    def score(architecture: Cell201, bar: Evidence | None = None) -> Values:
         return {"architecture": str(architecture), **attempt(lambda: taken(architecture), request.names)}
 
     return score

@@ -37,6 +37,16 @@ Draw = Callable[[np.random.Generator], Iterator[Architecture]]
 """How the paths of an epoch are drawn, one a step."""
 
 
+def draw_uniformly(sample: Callable[[np.random.Generator], Architecture]) -> Draw:
+    """Paths without end, each a uniform ``sample`` of its space, independent of those before (Section 3.1)."""
+
+    def draw(rng: np.random.Generator) -> Iterator[Architecture]:
+        while True:
+            yield sample(rng)
+
+    return draw
+
+
 def random_labels(data: SearchData, seed: int) -> SearchData:
     """The data with a random class for each training image, the same in every epoch (RLNAS, Zhang et al., 2021).
 
@@ -81,7 +91,7 @@ def train_step(
         loss = F.cross_entropy(network(images, architecture), labels)
     loss = loss * weight(len(labels), batch or len(labels))
     loss.backward()
-    trained = [one for group in optimizer.param_groups for one in group["params"]]
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
     optimizer.step()
     return loss.detach()

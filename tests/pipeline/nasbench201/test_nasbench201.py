@@ -18,7 +18,7 @@ from pipeline.config import PROFILES, load_params
 from pipeline.nasbench201 import measuring as nasbench201
 from pipeline.nasbench201 import supernet as supernet201
 from pipeline.nasbench201.measuring import sample
-from pipeline.nasbench201.supernet import fair, uniform
+from pipeline.nasbench201.supernet import DRAWS, fair
 from tests.conftest import Killed, Tiny
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
@@ -86,7 +86,7 @@ def test_fair_rounds_train_every_operation_of_every_edge_once() -> None:
 
 
 def test_uniform_paths_are_uniform() -> None:
-    paths = uniform(np.random.default_rng(0))
+    paths = DRAWS["uniform"](np.random.default_rng(0))
     drawn = [next(paths) for _ in range(2000)]
     for edge in range(len(EDGES)):
         counts = [sum(cell.operations[edge] == name for cell in drawn) for name in OPERATIONS]

@@ -1,4 +1,4 @@
-"""The measures that need no training, against networks where they are known."""
+"""Zero-cost measures against networks where they are known."""
 
 from __future__ import annotations
 
