@@ -286,8 +286,8 @@ class Settings201(Section):
     ``table`` is the benchmark below the data root: a parquet table, or the official folder of NATS-Bench.
     ``architectures``: how many are scored, drawn evenly along the number of parameters; null for all 15,625.
     ``noises``: ways to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7.
-    ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``top``: K of Figure 2 and of the
-    precision. ``bootstrap``: resamples of an interval.
+    ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``gamma``: weight of flatness in a sum
+    (Eq. 5). ``top``: K of Figure 2 and of the precision. ``bootstrap``: resamples of an interval.
     """
 
     table: str
@@ -296,6 +296,7 @@ class Settings201(Section):
     noises: dict[str, FlatnessParams]
     architectures: Annotated[int, Field(ge=10)] | None
     hessian: NotNegative
+    gamma: Positive
     top: Count
     bootstrap: Count
 

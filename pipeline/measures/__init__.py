@@ -19,6 +19,8 @@ from pipeline.config import MEASURES, MeasureParams, MetricParams
 from pipeline.probe.plain import Probe
 
 Array = NDArray[np.float64]
+ZERO_COST = ("synflow", "snip", "grad_norm", "naswot")
+"""The measures that ask for no training (Abdelfattah et al., Zero-Cost Proxies, 2021; Mellor et al., 2021)."""
 
 
 class Measure(Protocol):
@@ -92,5 +94,5 @@ def combine(values: Mapping[str, ArrayLike], metric: MetricParams, params: Measu
     if metric.combine == "rank":
         from scipy.stats import rankdata
 
-        terms = {name: rankdata(one) / len(one) for name, one in terms.items()}
+        terms = {name: rankdata(term) / len(term) for name, term in terms.items()}
     return np.sum([weight * terms[name] for name, weight in metric.terms.items()], axis=0, dtype=np.float64)

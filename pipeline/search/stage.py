@@ -52,9 +52,8 @@ def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[di
             history.append({"generation": generation, **row})
             context.log(generation, row)
             parents = {spelled(one["encoding"]) for one in best_of(candidates, params.parents)}
-            evidence_of = {
-                name: evidence for name, evidence in evidence_of.items() if name in parents
-            }  # no other can come back
+            # No other candidate can be a parent again.
+            evidence_of = {name: evidence for name, evidence in evidence_of.items() if name in parents}
             parts = {name: evidence.as_tensors() for name, evidence in evidence_of.items()}
             scratch.save("state.pt", {"candidates": candidates, "history": history, "evidence": parts})
     return candidates, history
