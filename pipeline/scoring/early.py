@@ -62,13 +62,13 @@ def summary(name: str, means: Array, params: MeasureParams) -> Mapping[str, Arra
 def influences(evidence: Evidence, metric: MetricParams, params: MeasureParams) -> tuple[float, Array]:
     """The score over n images, and how much each of them moves it, (n,): n - 1 times what leaving it out changes."""
     count = next(seen.shape[1] for seen in evidence.images.values())
-    whole: dict[str, Array] = {name: np.array([value]) for name, value in evidence.values.items()}
+    of_all: dict[str, Array] = {name: np.array([value]) for name, value in evidence.values.items()}
     without: dict[str, Array] = {name: np.full(count, value) for name, value in evidence.values.items()}
     for name, seen in evidence.images.items():
         means = seen.mean(1, keepdims=True)
-        whole |= summary(name, means, params)
+        of_all |= summary(name, means, params)
         without |= summary(name, (count * means - seen) / (count - 1), params)
-    score = float(measures.combine(whole, metric, params)[0])
+    score = float(measures.combine(of_all, metric, params)[0])
     return score, (count - 1) * (score - measures.combine(without, metric, params))
 
 

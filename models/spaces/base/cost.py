@@ -1,4 +1,4 @@
-"""What a network costs."""
+"""What a network costs, whatever the search space."""
 
 from __future__ import annotations
 

@@ -47,7 +47,9 @@ def operation_weights(operation: nn.Module, name: str, channels: int) -> Tensor:
     Pooling stands as a constant kernel of 1/9 shaped (channels, 3, 3), before a BatchNorm that it may have; a skip
     connection without weights as the identity matrix of its channels.
     """
-    own = [p.detach().double().flatten() for p in operation.parameters()]
+    parts = [p.detach().double().flatten() for p in operation.parameters()]
     if "pool" in name:
-        own = [torch.full((channels * 9,), 1 / 9, dtype=torch.float64), *own]
-    return torch.cat([part.to(own[-1].device) for part in own] or [torch.eye(channels, dtype=torch.float64).flatten()])
+        parts = [torch.full((channels * 9,), 1 / 9, dtype=torch.float64), *parts]
+    if not parts:
+        return torch.eye(channels, dtype=torch.float64).flatten()
+    return torch.cat([part.to(parts[-1].device) for part in parts])

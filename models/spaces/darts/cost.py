@@ -139,7 +139,7 @@ def fit_width(
 def _pooled(reduction: bool, edge: Edge | None = None) -> Genotype:
     """Cells of pooling alone, which costs nothing, but for one edge of the normal or the reduction cell."""
     plain = tuple(Edge("max_pool_3x3", source, node) for node in NODES for source in (node - 2, node - 1))
-    changed = tuple(edge if edge and edge[1:] == one[1:] else one for one in plain)
+    changed = tuple(edge if edge and edge[1:] == pool[1:] else pool for pool in plain)
     return Genotype(plain, changed) if reduction else Genotype(changed, plain)
 
 
@@ -150,8 +150,8 @@ def _parts() -> tuple[Cost, dict[tuple[bool, str, bool], Cost]]:
     parts = {}
     for name, (reduction, strided) in product(PRIMITIVES[1:], ((False, False), (True, False), (True, True))):
         edge = Edge(name, 0, 2) if strided else Edge(name, 2, 4)
-        whole = network_cost(_pooled(reduction, edge), 224, **IMAGENET_SHAPE)
-        parts[reduction, name, strided] = Cost(whole.params - base.params, whole.macs - base.macs)
+        cost = network_cost(_pooled(reduction, edge), 224, **IMAGENET_SHAPE)
+        parts[reduction, name, strided] = Cost(cost.params - base.params, cost.macs - base.macs)
     return base, parts
 
 
@@ -162,4 +162,4 @@ def imagenet_cost(genotype: Genotype) -> Cost:
     """
     base, parts = _parts()
     chosen = [parts[r, edge.operation, r and edge.source < 2] for r in (False, True) for edge in genotype.cell(r)]
-    return Cost(base.params + sum(one.params for one in chosen), base.macs + sum(one.macs for one in chosen))
+    return Cost(base.params + sum(share.params for share in chosen), base.macs + sum(share.macs for share in chosen))
