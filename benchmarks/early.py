@@ -17,8 +17,8 @@ from pipeline.config import EarlyParams, MeasureParams, MetricParams, load_param
 from pipeline.context import Context
 from pipeline.data.reading.halves import load_search_data
 from pipeline.probe.fast import make_probe
-from pipeline.scoring.early import Sight, look, reach, rounds
-from pipeline.scoring.measuring import SIGHT
+from pipeline.scoring.early import Evidence, reach, rounds, take_early
+from pipeline.scoring.measuring import EVIDENCE
 from pipeline.search.candidates import Candidate
 from pipeline.search.evolution import best_of, propose, rate
 from pipeline.supernet.network import load_supernets
@@ -38,8 +38,8 @@ def full_search(context: Context, metric: MetricParams) -> list[Candidate]:
             rng = np.random.default_rng([seed, 4, generation])
             elders = [Genotype.decode(c["encoding"]) for c in best_of(candidates, params.parents)]
             for genotype in propose(elders, seen, params, rng):
-                values, sight = look(probe, genotype, metric, whole, None)
-                about = {"encoding": list(genotype.encode()), "generation": generation, "error": "", SIGHT: sight}
+                values, evidence = take_early(probe, genotype, metric, whole, None)
+                about = {"encoding": list(genotype.encode()), "generation": generation, "error": "", EVIDENCE: evidence}
                 candidates.append({**about, **values})
                 bar.update()
             rate(candidates, metric, context.params.measures)
@@ -62,11 +62,11 @@ def replay(
     """
     total = len(order)
     fixed = params.recalibrate_images
-    noises = sum(len(seen) for seen in candidates[0][SIGHT].images.values())
+    noises = sum(len(seen) for seen in candidates[0][EVIDENCE].images.values())
     kept = True
     passes = 0
     shuffled = {
-        id(one): Sight({name: seen[:, order] for name, seen in one[SIGHT].images.items()}, one[SIGHT].values)
+        id(one): Evidence({name: seen[:, order] for name, seen in one[EVIDENCE].images.items()}, one[EVIDENCE].values)
         for one in candidates
     }
     generations = range(1 + max(one["generation"] for one in candidates))
@@ -79,8 +79,8 @@ def replay(
             if len(before) == parents:
                 bar = shuffled[id(before[-1])]
                 for count in rounds(early, total)[:-1]:
-                    sight = shuffled[id(one)].first(count)
-                    if reach(sight, bar, total, metric, params, early.confidence) < 0:
+                    evidence = shuffled[id(one)].first(count)
+                    if reach(evidence, bar, total, metric, params, early.confidence) < 0:
                         seen = count
                         kept &= id(one) not in ever
                         break
@@ -106,7 +106,7 @@ def run(
     metric = params.metrics[metric_name]
     candidates = full_search(context, metric)
     rng = np.random.default_rng(0)
-    images = len(next(iter(candidates[0][SIGHT].images.values()))[0])
+    images = len(next(iter(candidates[0][EVIDENCE].images.values()))[0])
     drawn = [rng.permutation(images) for _ in range(orders)]
     results = {}
     for confidence in confidences:

@@ -196,9 +196,9 @@ def worker(
 @track_app.command("rebuild")
 def track_rebuild(profile: Profile = "demo") -> None:
     """Rebuild the tracking database from the metrics that DVC keeps."""
-    from pipeline.tracking import mlflow as tracking
+    from pipeline.tracking.board import rebuild
 
-    tracking.rebuild(checked(profile))
+    rebuild(checked(profile))
 
 
 @track_app.command("ui")
@@ -206,11 +206,11 @@ def track_ui(port: Port = 5000) -> None:
     """Serve the tracking database of all profiles to the browser."""
     from flows import environment
     from flows.service.ports import HOST, require_free
-    from pipeline.tracking import mlflow as tracking
+    from pipeline.tracking.mlflow import uri
 
     require_free(port)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
-    command += ["--backend-store-uri", tracking.uri()]
+    command += ["--backend-store-uri", uri()]
     os.execve(sys.executable, command, environment.of_children(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
 
 

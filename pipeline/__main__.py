@@ -47,13 +47,13 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
 
     from pipeline.context import Context, silent
     from pipeline.machine import distributed
-    from pipeline.tracking import mlflow as tracking
+    from pipeline.tracking.live import follow
 
     distributed.launch(stage, axes)
     module = importlib.import_module(STAGES[stage].module)
     with distributed.joined(), ExitStack() as stack:
         first = distributed.leader()
-        log = stack.enter_context(tracking.follow(stage, axes, params, root)) if first else silent
+        log = stack.enter_context(follow(stage, axes, params, root)) if first else silent
         context = Context(stage, axes, params, root, log)
         context.out.mkdir(parents=True, exist_ok=True)
         started = time.time()

@@ -36,23 +36,26 @@ def _channels_last(x: Tensor) -> Tensor:
 
 
 def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, padding: int, dilation: int = 1) -> Tensor:
-    """The framework's own gradient of a depthwise convolution of stride 1 by its weight."""
+    """The framework's gradient (C, 1, k, k) of a depthwise convolution of stride 1 by its weight."""
     args = (None, (1, 1), (padding, padding), (dilation, dilation), False, (0, 0), x.shape[1])
     return torch.ops.aten.convolution_backward(gradient, x, weight, *args, (False, True, False))[1]
 
 
 def _five_by_weight(x: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
-    """Gradient by the weight (C, 1, 5, 5) of a convolution that keeps the size, from four 3x3 ones."""
+    """Gradient by the weight (C, 1, 5, 5) of a convolution that keeps the size, from four 3x3 ones.
+
+    ``x`` and ``gradient`` are (N, C, H, W).
+    """
     height, width = x.shape[2:]
     result, corner = torch.zeros_like(weight), weight[:, :, :3, :3]
-    pieces = max(1, CACHED // x[0].numel())
-    for some, its in zip(x.split(pieces), gradient.split(pieces), strict=True):
-        padded, whole = F.pad(some, (2, 2, 2, 2)), torch.zeros_like(weight)
+    count = max(1, CACHED // x[0].numel())
+    for images, gradients in zip(x.split(count), gradient.split(count), strict=True):
+        padded, piece = F.pad(images, (2, 2, 2, 2)), torch.zeros_like(weight)
         for top in (0, 2):
             for left in (0, 2):
-                part = _channels_last(padded[:, :, top : top + height + 2, left : left + width + 2])
-                whole[:, :, top : top + 3, left : left + 3] = _by_weight(part, its, corner, 0)
-        result += whole
+                window = _channels_last(padded[:, :, top : top + height + 2, left : left + width + 2])
+                piece[:, :, top : top + 3, left : left + 3] = _by_weight(window, gradients, corner, 0)
+        result += piece
     return result
 
 
@@ -73,7 +76,7 @@ class DepthwiseGradient(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """By ``x`` and ``weight``."""
+        """The gradients by ``x``, (N, C, H, W), and by ``weight``, (C, 1, k, k), where they are asked for."""
         (x, weight), dilation, gradient = context.saved_tensors, context.dilation, _channels_last(gradients[0])
         padding = dilation * (weight.shape[2] // 2)
         by_x = by_weight = None
@@ -99,7 +102,7 @@ class Diagonal(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Tensor:
-        """Zero elsewhere."""
+        """(N, C, H / 2, W / 2) of the even and of the odd pixels to (N, C, H, W), zero at all others."""
         n, channels, height, width = gradients[0].shape
         empty = gradients[0].new_zeros(n, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
         empty[:, :, ::2, ::2], empty[:, :, 1::2, 1::2] = gradients
@@ -107,17 +110,17 @@ class Diagonal(torch.autograd.Function):
 
 
 class Concatenation(torch.autograd.Function):
-    """Maps side by side; each gets a gradient whose memory is its own, which the kernels behind it are quick on."""
+    """Maps side by side; each gets a gradient in memory of its own, on which the kernels behind it are quick."""
 
     @staticmethod
     def forward(context: Any, *maps: Tensor) -> Tensor:
         """(N, C, H, W) each to (N, sum of C, H, W)."""
-        context.channels = [one.shape[1] for one in maps]
+        context.channels = [x.shape[1] for x in maps]
         return torch.cat(maps, 1)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor, ...]:
-        """Its channels to each."""
+        """(N, sum of C, H, W) to the gradient (N, C, H, W) of each map."""
         return tuple(_channels_last(part) for part in gradients[0].split(context.channels, 1))
 
 
@@ -138,12 +141,12 @@ class Rectifier(nn.ReLU):
     """A ReLU that several operations of one map share."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of the input's shape."""
+        """max(x, 0), of the shape of ``x``."""
         return shared_relu(x) if _here(x) else super().forward(x)
 
 
 class Reduce(FactorizedReduce):
-    """A factorized reduction."""
+    """A factorized reduction whose even and odd pixels have one gradient."""
 
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, D, ceil(H / 2), ceil(W / 2))."""
@@ -167,7 +170,7 @@ class Depthwise(nn.Conv2d):
 
 
 class Cell(SupernetCell):
-    """A supernet's cell."""
+    """A supernet's cell whose nodes get gradients in memory of their own."""
 
     def join(self, maps: list[Tensor]) -> Tensor:
         """The nodes' maps side by side."""

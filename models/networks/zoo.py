@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 from timm.models import generate_default_cfgs, register_model
 
 from models.errors import GenasError
+from models.spaces.base.edge import Edge
 from models.spaces.darts.cost import IMAGENET_SHAPE, fit_width, official_cost
-from models.spaces.darts.genotype import Edge, Genotype
+from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.network import GenasNetwork, default_cfg, genas_network
 
 __all__ = [

@@ -21,9 +21,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.errors import GenasError
+from models.spaces.base.edge import Edge
 from models.spaces.base.weights import load_state
 from models.spaces.darts.cell import is_reduction
-from models.spaces.darts.genotype import EDGES, PRIMITIVES, Edge
+from models.spaces.darts.genotype import EDGES, PRIMITIVES
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.darts.supernet import Supernet
 

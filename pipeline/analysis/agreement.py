@@ -103,7 +103,7 @@ def flatness_errors(context: Context, scratch: Scratch, genotypes: list[Genotype
     for images, number in tqdm(wanted[len(values) :], "error", len(wanted), initial=len(values), disable=None):
         own, settings, seed = replicate(context, data, number, images)
         probe = make_probe(network, own, settings, seed)
-        drawn = [draw_losses(probe, genotype) for genotype in genotypes]
+        drawn = [draw_losses(probe, genotype, settings) for genotype in genotypes]
         values.append([[flatness(losses, flat.sigma, flat.alpha) for losses in one] for one in drawn])
         scratch.save("errors.pt", values)
     shaped = np.array(values).reshape(len(params.images), params.replicates, len(genotypes), max(params.draws))

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, NotNegative, Section, Seed, Several
+from pipeline.config.base import Below, Count, NotNegative, Positive, Section, Seed, Several
 from pipeline.config.search import FlatnessParams, MeasureParams, TrainingParams, require_measures
 
 
@@ -42,8 +42,8 @@ class Settings201(Section):
     ``measured``: what is taken of each architecture beside its losses under the ``noises``, measures by name.
     ``architectures``: how many are scored, drawn evenly along the number of parameters; null for all 15,625.
     ``noises``: ways to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7.
-    ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``top``: K of Figure 2 and of the
-    precision. ``bootstrap``: resamples of an interval.
+    ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``gamma``: weight of flatness in a sum
+    (Eq. 5). ``top``: K of Figure 2 and of the precision. ``bootstrap``: resamples of an interval.
     """
 
     table: Below
@@ -53,6 +53,7 @@ class Settings201(Section):
     noises: dict[str, FlatnessParams]
     architectures: Annotated[int, Field(ge=10)] | None
     hessian: NotNegative
+    gamma: Positive
     top: Count
     bootstrap: Count
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.spaces.darts.genotype import NODES, Edge, Genotype
+from models.spaces.base.edge import Edge
+from models.spaces.darts.genotype import NODES, Genotype
 from pipeline.drawing.style import box, save
 
 OPERATIONS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 import networkx as nx
@@ -12,17 +13,8 @@ from matplotlib.figure import Figure
 
 from pipeline.drawing.style import box, save
 
-PHASES = {
-    "data": "#e4e4e4",
-    "supernet": "#f6dfa4",
-    "search": "#b5d5ee",
-    "analysis": "#cfe6e4",
-    "zoo": "#d8c9ea",
-    "retrain": "#bfe3c0",
-    "transfer": "#f3c6c0",
-    "nasbench201": "#f0d3e3",
-}
-"""One colour a phase of the chain; white for others."""
+COLOURS = ("#e4e4e4", "#ffffff", "#f6dfa4", "#b5d5ee", "#cfe6e4", "#f0d3e3", "#e9ecc8", "#d8c9ea", "#bfe3c0", "#f3c6c0")
+"""One a phase of the chain, in the order of the chain."""
 HEIGHT = 0.78
 """Of a box, where rows of a full column are 1 apart."""
 GAP = 0.8
@@ -38,7 +30,7 @@ def draw_graph(inputs: Mapping[Key, Sequence[Key]], phases: Mapping[str, str], p
 
     Args:
         inputs: of each row, (stage, row), the rows that it reads.
-        phases: the phase of each stage, which gives its colour (:data:`PHASES`).
+        phases: the phase of each stage, in the order of the chain; stages of a phase have a colour in common.
         path: the PNG to write.
     """
     stacks = columns(inputs)
@@ -52,9 +44,9 @@ def draw_graph(inputs: Mapping[Key, Sequence[Key]], phases: Mapping[str, str], p
     }
     figure = Figure(figsize=(pitch * len(stacks), max(2.4, 0.5 * tallest + 0.4)), layout="constrained")
     axes = figure.subplots()
+    colours = dict(zip(dict.fromkeys(phases.values()), cycle(COLOURS), strict=False))
     for (stage, row), (x, y) in at.items():
-        colour = PHASES.get(phases.get(stage, ""), "#ffffff")
-        box(axes, x, y, width, HEIGHT, f"{stage}\n{row}", colour, 8)
+        box(axes, x, y, width, HEIGHT, f"{stage}\n{row}", colours[phases[stage]], 8)
     for reader, sources in inputs.items():
         for source in sources:
             _wire(axes, at[source], at[reader], width, pitch)

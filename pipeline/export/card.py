@@ -16,7 +16,8 @@ import yaml
 from models.networks.checkpoint import NetworkFile, Preprocessing
 from models.networks.export import TOLERANCE
 from models.networks.zoo import zoo
-from models.spaces.darts.cost import Cost, network_cost
+from models.spaces.base.cost import Cost
+from models.spaces.darts.cost import network_cost
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import Params
 from pipeline.graph import Node, graph, settings

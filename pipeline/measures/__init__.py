@@ -19,6 +19,8 @@ from pipeline.config import MEASURES, MeasureParams, MetricParams
 from pipeline.probe.plain import Probe
 
 Array = NDArray[np.float64]
+ZERO_COST = ("synflow", "snip", "grad_norm", "naswot")
+"""The measures that ask for no training (Abdelfattah et al., Zero-Cost Proxies, 2021; Mellor et al., 2021)."""
 
 
 class Measure(Protocol):
@@ -35,8 +37,8 @@ class Measure(Protocol):
 class ImageMeasure(Protocol):
     """What the module of a measure offers that is a function of means over held-out images."""
 
-    def observe(self, probe: Probe, architecture: Architecture, part: slice) -> Array:
-        """What is seen of each of n images, (quantities, n); the path is recalibrated."""
+    def observe(self, probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:
+        """What is seen of each of n images, (quantities, n), under ``params``; the path is recalibrated."""
 
     def summarise(self, means: Array, params: MeasureParams) -> dict[str, Array]:
         """What :meth:`Measure.measure` returns, from means (quantities, ...) over images, elementwise in the rest."""
@@ -57,7 +59,7 @@ def measure(name: str, probe: Probe, architecture: Architecture) -> dict[str, fl
     if not isinstance(module, ImageMeasure):
         return module.measure(probe, architecture)
     probe.recalibrate(architecture)
-    means = module.observe(probe, architecture, slice(None)).mean(1)
+    means = module.observe(probe, architecture, slice(None), probe.params).mean(1)
     return {term: float(value) for term, value in module.summarise(means, probe.params).items()}
 
 
@@ -92,5 +94,5 @@ def combine(values: Mapping[str, ArrayLike], metric: MetricParams, params: Measu
     if metric.combine == "rank":
         from scipy.stats import rankdata
 
-        terms = {name: rankdata(one) / len(one) for name, one in terms.items()}
+        terms = {name: rankdata(term) / len(term) for name, term in terms.items()}
     return np.sum([weight * terms[name] for name, weight in metric.terms.items()], axis=0, dtype=np.float64)

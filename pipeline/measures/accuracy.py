@@ -10,7 +10,7 @@ from pipeline.measures import Array
 from pipeline.probe.plain import Probe
 
 
-def observe(probe: Probe, architecture: Architecture, part: slice) -> Array:
+def observe(probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:
     """Rightness and cross-entropy (nats) of each of n images, (2, n)."""
     loss, right = probe.outcomes(architecture, [{}], part)[0].double().cpu().numpy()
     return np.stack([right, loss])

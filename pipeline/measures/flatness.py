@@ -59,21 +59,22 @@ def standard_noise(shape: torch.Size, *key: object) -> Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
 
 
-def positions(probe: Probe, architecture: Architecture) -> dict[str, nn.Parameter]:
+def positions(probe: Probe, architecture: Architecture, params: FlatnessParams) -> dict[str, nn.Parameter]:
     """The parameters that noise goes to, on the path where alone it can act: all, or those of the cells (Table 7)."""
     parameters = probe.path_parameters(architecture)
-    if probe.params.flatness.positions == "all":
+    if params.positions == "all":
         return parameters
     return {name: parameter for name, parameter in parameters.items() if name.startswith("cells.")}
 
 
-def directions(probe: Probe, architecture: Architecture, parameters: dict[str, nn.Parameter]) -> list[Direction]:
+def directions(
+    probe: Probe, architecture: Architecture, parameters: dict[str, nn.Parameter], params: FlatnessParams
+) -> list[Direction]:
     """Where each draw goes, as standard noise step by step.
 
     ``random`` is N(0, 1) for each number. ``hessian`` is an eigenvector of the validation loss, the top one for the
     first draw and so on, at the length sqrt(d) that noise of d numbers has: the two differ in direction alone.
     """
-    params = probe.params.flatness
     if params.direction == "random":
 
         def noise_of(draw: int, name: str, step: int) -> Tensor:
@@ -113,37 +114,37 @@ def perturbations(
     for step, deviation in enumerate(steps(params)):
         drawn = {name: deviation * unit[name] * standard for name, standard in direction(step).items()}
         if params.noise == "cumulative":
-            drawn = {name: one + noise[name] if noise else one for name, one in drawn.items()}
+            drawn = {name: added + noise[name] if noise else added for name, added in drawn.items()}
         noise = drawn
         yield noise
 
 
-def observe(probe: Probe, architecture: Architecture, part: slice) -> Array:
+def observe(probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:
     """Cross-entropy (nats) of each of n images at each sigma for each draw, (draws * sigmas, n), draws outermost."""
-    params, parameters = probe.params.flatness, positions(probe, architecture)
+    parameters = positions(probe, architecture, params.flatness)
     rows = [
-        probe.outcomes(architecture, perturbations(params, direction, parameters), part)[:, 0]
-        for direction in directions(probe, architecture, parameters)
+        probe.outcomes(architecture, perturbations(params.flatness, direction, parameters), part)[:, 0]
+        for direction in directions(probe, architecture, parameters, params.flatness)
     ]
     return torch.cat(rows).double().cpu().numpy()
 
 
 def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:
     """Flatness averaged over the draws, the mean loss at each sigma, and the standard error over the draws."""
-    own = params.flatness
-    drawn = means.reshape(own.draws, len(own.sigma), *means.shape[1:])
-    values = np.stack([flatness(losses, own.sigma, own.alpha) for losses in drawn])
+    settings = params.flatness
+    drawn = means.reshape(settings.draws, len(settings.sigma), *means.shape[1:])
+    values = np.stack([flatness(losses, settings.sigma, settings.alpha) for losses in drawn])
     result = {"flatness": values.mean(0)}
-    if own.draws > 1:
-        result["flatness_error"] = values.std(0, ddof=1) / np.sqrt(own.draws)
+    if settings.draws > 1:
+        result["flatness_error"] = values.std(0, ddof=1) / np.sqrt(settings.draws)
     return result | {f"loss_{i}": loss for i, loss in enumerate(drawn.mean(0))}
 
 
-def draw_losses(probe: Probe, architecture: Architecture) -> list[list[float]]:
+def draw_losses(probe: Probe, architecture: Architecture, params: MeasureParams) -> list[list[float]]:
     """The mean losses at each sigma for each draw, (draws, sigmas), after a recalibration."""
     probe.recalibrate(architecture)
-    means = observe(probe, architecture, slice(None)).mean(1)
-    return means.reshape(-1, len(probe.params.flatness.sigma)).tolist()
+    means = observe(probe, architecture, slice(None), params).mean(1)
+    return means.reshape(-1, len(params.flatness.sigma)).tolist()
 
 
 def scale(params: MeasureParams) -> float:

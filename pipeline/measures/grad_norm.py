@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
-from pipeline.probe.untrained import initial_gradients
+from pipeline.probe.zero_cost import initial_gradients
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:

@@ -8,7 +8,7 @@ from pipeline.measures import Array
 from pipeline.probe.plain import Probe
 
 
-def observe(probe: Probe, architecture: Architecture, part: slice) -> Array:
+def observe(probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:
     """Cross-entropy (nats) of each of n images, (1, n)."""
     return probe.outcomes(architecture, [{}], part)[:, 0].double().cpu().numpy()
 

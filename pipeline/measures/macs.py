@@ -1,16 +1,15 @@
-"""Multiply-adds of an architecture's network at its full size: a control that needs no supernet at all."""
+"""Multiply-adds of an architecture's network at its full size: a control that looks at no weights."""
 
 from __future__ import annotations
 
 from models.spaces.base.oneshot import Architecture
-from models.spaces.reference_cost import reference_cost
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """Multiply-adds for one image; the larger network is taken for the better one."""
-    return {"macs": float(reference_cost(architecture).macs)}
+    return {"macs": float(probe.network.reference_cost(architecture).macs)}
 
 
 def scale(params: MeasureParams) -> float:

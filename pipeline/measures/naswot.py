@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
-from pipeline.probe.untrained import initial_network
+from pipeline.probe.zero_cost import initial_network
 
 SMALLEST = 1e-5
 """Stands for eigenvalues that vanish, so that networks which code all images alike have a finite score."""

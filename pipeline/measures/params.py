@@ -1,16 +1,15 @@
-"""Number of parameters of an architecture's network at its full size: a control that needs no supernet at all."""
+"""Number of parameters of an architecture's network at its full size: a control that looks at no weights."""
 
 from __future__ import annotations
 
 from models.spaces.base.oneshot import Architecture
-from models.spaces.reference_cost import reference_cost
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """Trainable numbers without the auxiliary head; the larger network is taken for the better one."""
-    return {"params": float(reference_cost(architecture).params)}
+    return {"params": float(probe.network.reference_cost(architecture).params)}
 
 
 def scale(params: MeasureParams) -> float:

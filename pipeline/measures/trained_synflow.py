@@ -8,7 +8,7 @@ from __future__ import annotations
 from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
-from pipeline.probe.untrained import synaptic_flow
+from pipeline.probe.zero_cost import synaptic_flow
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:

@@ -26,14 +26,10 @@ from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses
 from pipeline.nasbench201.network import load, weights_folder
 from pipeline.probe.fast import make_probe
-from pipeline.scoring.early import Sight
+from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
 from pipeline.supernet.weights import INITIAL, TRAINED
 
-UNTRAINED = ("synflow", "snip", "grad_norm", "naswot")
-"""The measures that ask for no training."""
-MEASURES = ("accuracy", "angle", "params", "macs", *UNTRAINED)
-"""What is taken of every architecture beside its losses; accuracy keeps the loss beside itself."""
 HESSIAN = "hessian"
 """The noise along the Hessian's eigenvector, of a few architectures alone."""
 DRAWN = 201
@@ -68,30 +64,29 @@ def make_scorer(context: Context, request: Request) -> Score:
     settings = context.params.nasbench201.required
     data = load_search_data(context, settings.supernet)
     initial, trained = load(context, data.num_classes)
-    seed, own = int(context.axes["seed"]), settings.measures
+    seed, params = int(context.axes["seed"]), settings.measures
     # The plain scorer writes statistics into its network, and these are to stay.
-    untouched = own.model_copy(update={"recalibrate": "none"})
+    untouched = params.model_copy(update={"recalibrate": "none"})
     as_trained = make_probe(deepcopy(trained), data, untouched, seed)
-    probe = make_probe(trained, data, own, seed, initial)
+    probe = make_probe(trained, data, params, seed, initial)
     # Measures that ask for no training, of trained weights: whether training makes them better.
-    after = make_probe(trained, data, own, seed, deepcopy(trained))
-    along = own.flatness.model_copy(update={"direction": "hessian", "draws": 1})
+    after = make_probe(trained, data, params, seed, deepcopy(trained))
+    along = params.flatness.model_copy(update={"direction": "hessian", "draws": 1})
     curved = set(hessian_sample(sample(settings.architectures), settings.hessian))
 
     def losses(cell: Cell201, name: str, noise: FlatnessParams) -> dict[str, float]:
-        probe.params = own.model_copy(update={"flatness": noise})
-        return columns(name, draw_losses(probe, cell))
+        return columns(name, draw_losses(probe, cell, params.model_copy(update={"flatness": noise})))
 
     def taken(cell: Cell201) -> dict[str, Any]:
         raw = measures.take(as_trained, cell, ["accuracy"])
         values = {f"{name}_as_trained": value for name, value in raw.items()}
         values |= measures.take(probe, cell, request.names)
-        values |= {f"trained_{name}": value for name, value in measures.take(after, cell, UNTRAINED).items()}
+        values |= {f"trained_{name}": value for name, value in measures.take(after, cell, measures.ZERO_COST).items()}
         for name, noise in settings.noises.items():
             values |= losses(cell, name, noise)
         return values | (losses(cell, HESSIAN, along) if cell in curved else {})
 
-    def score(architecture: Cell201, bar: Sight | None = None) -> Values:
+    def score(architecture: Cell201, bar: Evidence | None = None) -> Values:
         return {"architecture": str(architecture), **attempt(lambda: taken(architecture), request.names)}
 
     return score
@@ -108,7 +103,7 @@ def run(context: Context) -> dict[str, float]:
     scratch = Scratch(context, [folder / INITIAL, folder / TRAINED])
     rows = scratch.records("scores.jsonl")
     with (
-        scoring(context, MEASURES, make=make_scorer, folder=folder) as score_all,
+        scoring(context, settings.measured, make=make_scorer, folder=folder) as score_all,
         tqdm(total=len(cells), initial=len(rows), unit="cell", disable=None) as bar,
     ):
         for values in score_all(cells[len(rows) :]):

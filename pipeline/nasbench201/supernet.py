@@ -10,13 +10,7 @@ import numpy as np
 from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, random_cell
 from pipeline.context import Context
 from pipeline.nasbench201.network import build
-from pipeline.supernet.training import train
-
-
-def uniform(rng: np.random.Generator) -> Iterator[Cell201]:
-    """Paths drawn uniformly."""
-    while True:
-        yield random_cell(rng)
+from pipeline.supernet.training import draw_uniformly, train
 
 
 def fair(rng: np.random.Generator) -> Iterator[Cell201]:
@@ -27,7 +21,8 @@ def fair(rng: np.random.Generator) -> Iterator[Cell201]:
             yield Cell201(tuple(OPERATIONS[i] for i in turn))
 
 
-DRAWS = {"uniform": uniform, "fair": fair}
+DRAWS = {"uniform": draw_uniformly(random_cell), "fair": fair}
+"""The values of ``supernet.sampling``."""
 
 
 def run(context: Context) -> dict[str, float]:

@@ -65,7 +65,7 @@ class FastProbe(Probe):
             self.calibrated = architecture
 
     def outcomes(self, architecture: Architecture, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
-        images, labels = (whole[part].split(self.chunk) for whole in (self.typed, self.labels))
+        images, labels = (held[part].split(self.chunk) for held in (self.typed, self.labels))
         results = []
         for noise in noises:
             weights = self.weights | {name: self.weights[name] + offset for name, offset in noise.items()}

@@ -99,7 +99,7 @@ class Probe:
             (noises, 2, images of the part), on the network's device.
         """
         self.network.eval()
-        images, labels = (whole[part].split(self.params.batch_size) for whole in (self.images, self.labels))
+        images, labels = (held[part].split(self.params.batch_size) for held in (self.images, self.labels))
         results = []
         for noise in noises:
             with self.perturbed(noise), torch.no_grad():

@@ -25,31 +25,31 @@ from pipeline.measures import Array, ImageMeasure
 from pipeline.probe.plain import Probe
 
 
-class Sight(NamedTuple):
+class Evidence(NamedTuple):
     """What has been seen of an architecture: for each measure over images (quantities, n), for the others a value."""
 
     images: dict[str, Array]
     values: dict[str, float]
 
-    def first(self, count: int) -> Sight:
+    def first(self, count: int) -> Evidence:
         """As it was after the first ``count`` images."""
-        return Sight({name: seen[:, :count] for name, seen in self.images.items()}, self.values)
+        return Evidence({name: seen[:, :count] for name, seen in self.images.items()}, self.values)
 
     def as_tensors(self) -> tuple[dict[str, Tensor], dict[str, float]]:
         """For a scratch file."""
         return {name: torch.from_numpy(seen) for name, seen in self.images.items()}, self.values
 
     @classmethod
-    def from_tensors(cls, images: Mapping[str, Tensor], values: dict[str, float]) -> Sight:
+    def from_tensors(cls, images: Mapping[str, Tensor], values: dict[str, float]) -> Evidence:
         """What :meth:`as_tensors` wrote."""
         return cls({name: seen.numpy() for name, seen in images.items()}, values)
 
     def measured(self, params: MeasureParams) -> dict[str, float]:
         """All measures, with what they keep beside them."""
-        found = dict(self.values)
+        measured = dict(self.values)
         for name, seen in self.images.items():
-            found |= {term: float(one) for term, one in summary(name, seen.mean(1), params).items()}
-        return found
+            measured |= {term: float(value) for term, value in summary(name, seen.mean(1), params).items()}
+        return measured
 
 
 def summary(name: str, means: Array, params: MeasureParams) -> Mapping[str, Array]:
@@ -59,36 +59,37 @@ def summary(name: str, means: Array, params: MeasureParams) -> Mapping[str, Arra
     return module.summarise(means, params)
 
 
-def influences(sight: Sight, metric: MetricParams, params: MeasureParams) -> tuple[float, Array]:
+def influences(evidence: Evidence, metric: MetricParams, params: MeasureParams) -> tuple[float, Array]:
     """The score over n images, and how much each of them moves it, (n,): n - 1 times what leaving it out changes."""
-    count = next(seen.shape[1] for seen in sight.images.values())
-    whole: dict[str, Array] = {name: np.array([value]) for name, value in sight.values.items()}
-    without: dict[str, Array] = {name: np.full(count, value) for name, value in sight.values.items()}
-    for name, seen in sight.images.items():
+    count = next(seen.shape[1] for seen in evidence.images.values())
+    of_all: dict[str, Array] = {name: np.array([value]) for name, value in evidence.values.items()}
+    without: dict[str, Array] = {name: np.full(count, value) for name, value in evidence.values.items()}
+    for name, seen in evidence.images.items():
         means = seen.mean(1, keepdims=True)
-        whole |= summary(name, means, params)
+        of_all |= summary(name, means, params)
         without |= summary(name, (count * means - seen) / (count - 1), params)
-    score = float(measures.combine(whole, metric, params)[0])
+    score = float(measures.combine(of_all, metric, params)[0])
     return score, (count - 1) * (score - measures.combine(without, metric, params))
 
 
 def reach(
-    sight: Sight, bar: Sight, total: int, metric: MetricParams, params: MeasureParams, confidence: float
+    evidence: Evidence, bar: Evidence, total: int, metric: MetricParams, params: MeasureParams, confidence: float
 ) -> float:
     """The most by which a candidate may yet exceed the bar, at a confidence (one-sided, normal).
 
     Args:
-        sight: the candidate after its first n images.
+        evidence: the candidate after its first n images.
         bar: another one after at least as many.
         total: images that both will have seen in the end.
         metric: what scores them.
         params: the measures' settings.
         confidence: that the truth is not above.
     """
-    count = next(seen.shape[1] for seen in sight.images.values())
-    (score, own), (other, others) = (influences(one, metric, params) for one in (sight, bar.first(count)))
-    error = np.std(own - others, ddof=1) / np.sqrt(count) * np.sqrt(1 - count / total)
-    return score - other + float(norm.ppf(confidence) * error)
+    count = next(seen.shape[1] for seen in evidence.images.values())
+    score, moves = influences(evidence, metric, params)
+    bar_score, bar_moves = influences(bar.first(count), metric, params)
+    error = np.std(moves - bar_moves, ddof=1) / np.sqrt(count) * np.sqrt(1 - count / total)
+    return score - bar_score + float(norm.ppf(confidence) * error)
 
 
 def rounds(early: EarlyParams, total: int) -> list[int]:
@@ -96,18 +97,18 @@ def rounds(early: EarlyParams, total: int) -> list[int]:
     return sorted({max(2, int(share * total)) for share in early.shares} | {total})
 
 
-def look(
-    probe: Probe, architecture: Architecture, metric: MetricParams, early: EarlyParams, bar: Sight | None
-) -> tuple[dict[str, Any], Sight]:
+def take_early(
+    probe: Probe, architecture: Architecture, metric: MetricParams, early: EarlyParams, bar: Evidence | None
+) -> tuple[dict[str, Any], Evidence]:
     """Take a metric's measures of an architecture, over as many images as it is worth.
 
     Returns:
-        The measures, with ``images``, how many were seen, and ``dropped``, whether they are fewer than all; and the
-        sight itself.
+        The measures, with ``images``, how many were seen, and ``dropped``, whether they are fewer than all; and what
+        was seen of each image.
     """
     total = len(probe.labels)
     modules = {name: module for name in metric.terms if isinstance(module := measures.get(name), ImageMeasure)}
-    sight = Sight({}, measures.take(probe, architecture, [name for name in metric.terms if name not in modules]))
+    evidence = Evidence({}, measures.take(probe, architecture, [name for name in metric.terms if name not in modules]))
     if modules:
         probe.recalibrate(architecture)
     start, dropped = 0, False
@@ -115,12 +116,12 @@ def look(
         known: set[str] = set()
         for name, module in modules.items():
             if name not in known:  # else another measure keeps it beside its own
-                new = module.observe(probe, architecture, slice(start, stop))
-                sight.images[name] = np.concatenate([sight.images[name], new], 1) if start else new
+                new = module.observe(probe, architecture, slice(start, stop), probe.params)
+                evidence.images[name] = np.concatenate([evidence.images[name], new], 1) if start else new
                 known |= module.summarise(new.mean(1), probe.params).keys()
         start = stop
         if bar is not None and stop < total:
-            dropped = reach(sight, bar, total, metric, probe.params, early.confidence) < 0
+            dropped = reach(evidence, bar, total, metric, probe.params, early.confidence) < 0
             if dropped:
                 break
-    return {**sight.measured(probe.params), "images": start, "dropped": dropped}, sight
+    return {**evidence.measured(probe.params), "images": start, "dropped": dropped}, evidence

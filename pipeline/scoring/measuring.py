@@ -29,27 +29,27 @@ from pipeline.data.reading.halves import load_search_data
 from pipeline.machine.memory import keep_memory
 from pipeline.machine.workers import Workers
 from pipeline.probe.fast import make_probe
-from pipeline.scoring.early import Sight, look
+from pipeline.scoring.early import Evidence, take_early
 from pipeline.supernet.network import load_supernets, weights_folder
 from pipeline.supernet.weights import TRAINED
 
 Values = dict[str, Any]
 """What was measured of an architecture; ``score``, None until a metric rates it; ``error``, empty if all went well."""
 
-SIGHT = "sight"
+EVIDENCE = "evidence"
 """The key under which early decisions hand on what was seen of a candidate that was scored to the end."""
 
 
 class Score(Protocol):
     """Measures one architecture."""
 
-    def __call__(self, architecture: Architecture, bar: Sight | None = None) -> Values: ...
+    def __call__(self, architecture: Architecture, bar: Evidence | None = None) -> Values: ...
 
 
 class ScoreAll(Protocol):
     """Measures architectures, in their order; with early decisions against ``bar``."""
 
-    def __call__(self, architectures: Iterable[Architecture], bar: Sight | None = None) -> Iterable[Values]: ...
+    def __call__(self, architectures: Iterable[Architecture], bar: Evidence | None = None) -> Iterable[Values]: ...
 
 
 class Executor(Protocol):
@@ -80,11 +80,11 @@ def make_scorer(context: Context, request: Request) -> Score:
     probe = make_probe(trained, data, context.params.measures, int(context.axes["seed"]), initial)
     names, metric, early = *request, context.params.search.early
 
-    def taken(architecture: Architecture, bar: Sight | None) -> Values:
+    def taken(architecture: Architecture, bar: Evidence | None) -> Values:
         if metric is None or early is None:
             return measures.take(probe, architecture, names)
-        values, sight = look(probe, architecture, metric, early, bar)
-        return values if values["dropped"] else {**values, SIGHT: sight}
+        values, evidence = take_early(probe, architecture, metric, early, bar)
+        return values if values["dropped"] else {**values, EVIDENCE: evidence}
 
     return lambda architecture, bar=None: attempt(lambda: taken(architecture, bar), names)
 
@@ -111,7 +111,7 @@ _turn = threading.Lock()
 
 
 def score_elsewhere(
-    make: Make, trained: Path, context: Context, request: Request, bar: Sight | None, architecture: Architecture
+    make: Make, trained: Path, context: Context, request: Request, bar: Evidence | None, architecture: Architecture
 ) -> Values:
     """What the function that ``make`` makes returns, in a process that another one sends architectures to."""
     key = repr((trained, trained.stat().st_mtime_ns, context.row, request, context.params.model_dump_json()))
@@ -168,7 +168,7 @@ def scoring(
     trained = (folder or weights_folder(context)) / TRAINED
 
     def through(executor: Executor) -> ScoreAll:
-        def score_all(architectures: Iterable[Architecture], bar: Sight | None = None) -> Iterable[Values]:
+        def score_all(architectures: Iterable[Architecture], bar: Evidence | None = None) -> Iterable[Values]:
             return executor.map(partial(score_elsewhere, make, trained, silent, request, bar), architectures)
 
         return score_all

@@ -14,8 +14,8 @@ from models.errors import GenasError
 from models.spaces.darts.genotype import Genotype
 from pipeline.context import Context
 from pipeline.machine.resume import Scratch
-from pipeline.scoring.early import Sight
-from pipeline.scoring.measuring import SIGHT, scoring
+from pipeline.scoring.early import Evidence
+from pipeline.scoring.measuring import EVIDENCE, scoring
 from pipeline.search.candidates import Candidate, leave_winner, spelled, write_candidates
 from pipeline.search.evolution import best_of, propose, rate, summary
 from pipeline.supernet.network import weights_folder
@@ -26,9 +26,9 @@ def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[di
     """All candidates in the order of their scoring, and the history by generation."""
     params, seed = context.params.search, int(context.axes["seed"])
     metric = context.params.metrics[context.axes["metric"]]
-    state = scratch.load("state.pt") or {"candidates": [], "history": [], "sights": {}}
+    state = scratch.load("state.pt") or {"candidates": [], "history": [], "evidence": {}}
     candidates, history = state["candidates"], state["history"]
-    sights = {name: Sight.from_tensors(*parts) for name, parts in state["sights"].items()}
+    evidence_of = {name: Evidence.from_tensors(*parts) for name, parts in state["evidence"].items()}
     seen = {Genotype.decode(c["encoding"]) for c in candidates}
     with (
         scoring(context, tuple(metric.terms), metric) as score_all,
@@ -39,11 +39,11 @@ def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[di
             best = best_of(candidates, params.parents)
             elders = best if metric.strategy == "evolution" else []
             population = propose([Genotype.decode(c["encoding"]) for c in elders], seen, params, rng)
-            to_reach = sights.get(spelled(best[-1]["encoding"])) if len(best) == params.parents else None
+            to_reach = evidence_of.get(spelled(best[-1]["encoding"])) if len(best) == params.parents else None
             for genotype, values in zip(population, score_all(population, to_reach), strict=True):
                 candidate = {"encoding": list(genotype.encode()), "generation": generation, **values}
-                if SIGHT in candidate:
-                    sights[spelled(candidate["encoding"])] = candidate.pop(SIGHT)
+                if EVIDENCE in candidate:
+                    evidence_of[spelled(candidate["encoding"])] = candidate.pop(EVIDENCE)
                 candidates.append(candidate)
                 bar.update()
             rate(candidates, metric, context.params.measures)
@@ -51,9 +51,10 @@ def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[di
             history.append({"generation": generation, **row})
             context.log(generation, row)
             parents = {spelled(one["encoding"]) for one in best_of(candidates, params.parents)}
-            sights = {name: sight for name, sight in sights.items() if name in parents}  # no other can come back
-            parts = {name: sight.as_tensors() for name, sight in sights.items()}
-            scratch.save("state.pt", {"candidates": candidates, "history": history, "sights": parts})
+            # No other candidate can be a parent again.
+            evidence_of = {name: evidence for name, evidence in evidence_of.items() if name in parents}
+            parts = {name: evidence.as_tensors() for name, evidence in evidence_of.items()}
+            scratch.save("state.pt", {"candidates": candidates, "history": history, "evidence": parts})
     return candidates, history
 
 

@@ -18,12 +18,12 @@ def flatten(network: nn.Module) -> nn.Parameter:
     included: their gradient is zero, not none. Clear it with ``zero_grad(set_to_none=False)``.
     """
     parameters = list(network.parameters())
-    assert all(one.untyped_storage().nbytes() == one.numel() * one.element_size() for one in parameters)
-    whole = nn.Parameter(parameters[0].new_empty(sum(one.numel() for one in parameters)))
-    whole.grad = whole.data.new_zeros(len(whole))
-    sizes = [one.numel() for one in parameters]
-    for one, vector, gradient in zip(parameters, whole.data.split(sizes), whole.grad.split(sizes), strict=True):
-        view = _view_like(vector, one)
-        view.copy_(one.data)
-        one.data, one.grad = view, _view_like(gradient, one)
-    return whole
+    assert all(p.untyped_storage().nbytes() == p.numel() * p.element_size() for p in parameters), "parameters are dense"
+    sizes = [parameter.numel() for parameter in parameters]
+    flat = nn.Parameter(parameters[0].new_empty(sum(sizes)))
+    flat.grad = flat.data.new_zeros(len(flat))
+    for parameter, values, gradient in zip(parameters, flat.data.split(sizes), flat.grad.split(sizes), strict=True):
+        view = _view_like(values, parameter)
+        view.copy_(parameter.data)
+        parameter.data, parameter.grad = view, _view_like(gradient, parameter)
+    return flat

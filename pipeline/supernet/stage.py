@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import partial
 
-import numpy as np
-
-from models.spaces.darts.genotype import Genotype, random_genotype
+from models.spaces.darts.genotype import random_genotype
 from pipeline.context import Context
 from pipeline.supernet.network import build_supernet
-from pipeline.supernet.training import train
-
-
-def uniform(rng: np.random.Generator) -> Iterator[Genotype]:
-    """Paths of the DARTS space, each drawn uniformly (Section 3.1)."""
-    while True:
-        yield random_genotype(rng)
+from pipeline.supernet.training import draw_uniformly, train
 
 
 def run(context: Context) -> dict[str, float]:
-    """Train the supernet of the DARTS space."""
-    params = context.params
-    return train(context, partial(build_supernet, context), params.supernet, params.measures, uniform)
+    """Train the supernet of the DARTS space; leaves initial and trained weights and the history."""
+    params, draw = context.params, draw_uniformly(random_genotype)
+    return train(context, partial(build_supernet, context), params.supernet, params.measures, draw)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from itertools import islice
 from typing import Any
 
@@ -27,7 +28,6 @@ from pipeline.data.reading.halves import SearchData, load_search_data
 from pipeline.machine.data_parallel import average, parallel, share, weight
 from pipeline.machine.distributed import leader, size
 from pipeline.machine.resume import Scratch
-from pipeline.probe.fast import make_probe
 from pipeline.probe.plain import Probe
 from pipeline.supernet.augmentation import Augmentation
 from pipeline.supernet.one_vector import flatten
@@ -35,6 +35,16 @@ from pipeline.supernet.weights import INITIAL, TRAINED
 
 Draw = Callable[[np.random.Generator], Iterator[Architecture]]
 """How the paths of an epoch are drawn, one a step."""
+
+
+def draw_uniformly(sample: Callable[[np.random.Generator], Architecture]) -> Draw:
+    """Paths without end, each a uniform ``sample`` of its space, independent of those before (Section 3.1)."""
+
+    def draw(rng: np.random.Generator) -> Iterator[Architecture]:
+        while True:
+            yield sample(rng)
+
+    return draw
 
 
 def random_labels(data: SearchData, seed: int) -> SearchData:
@@ -81,7 +91,7 @@ def train_step(
         loss = F.cross_entropy(network(images, architecture), labels)
     loss = loss * weight(len(labels), batch or len(labels))
     loss.backward()
-    trained = [one for group in optimizer.param_groups for one in group["params"]]
+    trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
     optimizer.step()
     return loss.detach()
@@ -139,7 +149,10 @@ def make_optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.SG
 
 
 def validate(probe: Probe, paths: Sequence[Architecture]) -> dict[str, float]:
-    """Mean loss and top-1 (percent) of fixed architectures after BatchNorm recalibration."""
+    """Mean loss (nats) and top-1 (percent) of fixed architectures after BatchNorm recalibration.
+
+    Recalibration writes statistics into the probe's network.
+    """
     results = []
     for path in paths:
         probe.recalibrate(path)
@@ -169,6 +182,7 @@ def train(
     if params.labels == "random":
         data = random_labels(data, seed)
     network = build(data.num_classes)
+    validated = deepcopy(network)  # what validation writes into, and what no process shares
     if leader():
         save_weights(context.out / INITIAL, network)
     optimizer = make_optimizer(network, params)
@@ -196,7 +210,8 @@ def train(
             "lr": cosine(epoch, params),
         }
         if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
-            values |= validate(make_probe(network, held, measures, seed), paths)
+            validated.load_state_dict(network.state_dict())
+            values |= validate(Probe(validated, held, measures, seed), paths)
         history.append({"epoch": epoch + 1, **values})
         context.log(epoch + 1, values)
         scratch.save(

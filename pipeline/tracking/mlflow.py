@@ -1,4 +1,4 @@
-"""MLflow, and the only module that imports it: live curves, finished runs, the leaderboard, and all of it rebuilt.
+"""MLflow, and the only module that imports it: experiments and runs, and how they are written to.
 
 MLflow is a view. No stage reads from it, everything in it can be made again from the files under ``out/`` with
 :func:`rebuild`, and where it fails a stage goes on without it. A profile has two experiments: ``genas-<profile>`` with
@@ -14,22 +14,14 @@ from __future__ import annotations
 
 import fcntl
 import json
-import math
 import os
-import queue
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from models.errors import GenasError
-from pipeline.config import REPOSITORY, Params, load_params
-from pipeline.context import Log, silent
-from pipeline.results import board as results
+from pipeline.config import REPOSITORY, Params
 from pipeline.results import records
 from pipeline.results.records import Record
 from pipeline.stages import Key
@@ -37,12 +29,6 @@ from pipeline.tracking.pictures import drawn
 
 if TYPE_CHECKING:
     from mlflow.entities import Run as Entity
-
-FLUSH_SECONDS = 2.0
-"""How long a live value waits to be written; the stage itself never waits for it."""
-
-CLOSE_SECONDS = {"FINISHED": 120.0, "FAILED": 20.0, "KILLED": 20.0}
-"""How long a stage that is done waits for the tracking server, by how it ended."""
 
 BATCH = 1000
 """MLflow's own limit of metrics in one call; that of parameters and of tags is a tenth of it."""
@@ -219,172 +205,3 @@ class Run:
     def end(self, status: str) -> None:
         """Close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
         _patiently(self.client.set_terminated, self.id, status)
-
-
-class Live:
-    """The log of a running stage: values go into a queue, and a thread of its own does everything else.
-
-    Even MLflow's import happens there, since it costs a second. A child that was forked while a module is half
-    imported could wait for that import for ever, so a fork waits until the run is open.
-    """
-
-    def __init__(self, params: Params, root: Path, key: Key) -> None:
-        self._row = (params, root, key)
-        self._values: queue.SimpleQueue[tuple[str, int, float]] = queue.SimpleQueue()
-        self._closing = threading.Event()
-        self._opened = threading.Event()
-        self._status = "FAILED"
-        self._thread = threading.Thread(target=self._work, name="tracking", daemon=True)
-        self._thread.start()
-        os.register_at_fork(before=self._before_fork)
-
-    def __call__(self, step: int, values: Mapping[str, float]) -> None:
-        for name, value in values.items():
-            if math.isfinite(value):
-                self._values.put((f"{self._row[2][0]}_curves/{name}", int(step), float(value)))
-
-    def close(self, status: str) -> None:
-        """Say how the stage ended, and wait until that is written or the time is up."""
-        self._status = status
-        self._closing.set()
-        self._thread.join(CLOSE_SECONDS[status])
-        if self._thread.is_alive():
-            _warn(f"no answer within {CLOSE_SECONDS[status]:.0f} s")
-
-    def _before_fork(self) -> None:
-        if threading.current_thread() is not self._thread:
-            self._opened.wait(60)
-
-    def _work(self) -> None:
-        params, root, key = self._row
-        try:
-            record = records.head(params, root, key)
-            record.tags.update(_provenance(key[0]))
-            run = Experiment(f"genas-{params.profile}").resume(record)
-            self._opened.set()
-            while not self._closing.wait(FLUSH_SECONDS):
-                run.log(self._waiting())
-            run.log(self._waiting())
-            if self._status == "FINISHED":
-                run.finish(params, root, key)
-                if key[0] == "report":
-                    leaderboard(root)
-            run.end(self._status)
-        except Exception as error:  # whatever is wrong with tracking, the stage goes on
-            _warn(" ".join(str(error).split())[:300])
-        finally:
-            self._opened.set()
-
-    def _waiting(self) -> dict[str, dict[int, float]]:
-        curves: dict[str, dict[int, float]] = {}
-        while not self._values.empty():
-            name, step, value = self._values.get()
-            curves.setdefault(name, {})[step] = value
-        return curves
-
-
-def _warn(reason: str) -> None:
-    print(f"warning: MLflow at {uri()} is left out: {reason}", file=sys.stderr)
-
-
-def _provenance(stage: str) -> dict[str, str]:
-    """Tags that only a live run has: the code, and who started it."""
-    from pipeline.machine.resume import code_digest
-
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    found = {
-        "code": code_digest(stage)[:16],
-        "mlflow.source.git.commit": asked.stdout.strip() if asked.returncode == 0 else "",
-        "dvc_exp": os.environ.get("DVC_EXP_NAME", ""),
-        "prefect_run": os.environ.get("GENAS_PREFECT_RUN", ""),
-    }
-    return {name: value for name, value in found.items() if value}
-
-
-@contextmanager
-def follow(stage: str, axes: Mapping[str, str], params: Params, root: Path) -> Iterator[Log]:
-    """Track one row while it runs; what it yields takes the live values.
-
-    A row that was cut off goes on in its old run where parameters, data and code are the same. The run ends as
-    ``FINISHED`` with everything that the row left, as ``KILLED`` on SIGTERM and Ctrl-C, else as ``FAILED``.
-    """
-    if not enabled():
-        yield silent
-        return
-    live = Live(params, root, (stage, "-".join(axes.values())))
-    status = "FAILED"
-    try:
-        yield live
-        status = "FINISHED"
-    except KeyboardInterrupt:
-        status = "KILLED"
-        raise
-    except SystemExit as stop:
-        status = "KILLED" if stop.code == 143 else "FAILED"
-        raise
-    finally:
-        live.close(status)
-
-
-def leaderboard(root: Path) -> int:
-    """Bring the leaderboard in line with ``out/``, and tell each search how its network did; returns its length."""
-    params = load_params(root)
-    experiment = Experiment(f"genas-{params.profile}-leaderboard")
-    board = results.leaderboard(params, root)
-    wanted = {row: records.entry(params, root, row, metrics) for row, metrics in board.items()}
-    for run in experiment.runs():
-        data = run.entity.data
-        same = wanted.get(run.entity.info.run_name)
-        if same and (data.metrics, data.params, data.tags.get("fingerprint")) == (
-            same.metrics,
-            same.settings,
-            same.tags["fingerprint"],
-        ):
-            del wanted[same.name]
-        else:
-            experiment.client.delete_run(run.id)
-    for record in wanted.values():
-        run = experiment.start(record)
-        run.complete(record)
-        run.end("FINISHED")
-    _tell_searches(params, board)
-    return len(board)
-
-
-def _tell_searches(params: Params, board: Mapping[str, Mapping[str, float]]) -> None:
-    """Give each search's newest finished run the best top-1 that its cell reached when retrained."""
-    reached: dict[str, float] = {}
-    for row, metrics in board.items():
-        stage, _, cell = params.rows[row].cell.partition("/")
-        if stage == "search" and "top1" in metrics:
-            reached[cell] = max(metrics["top1"], reached.get(cell, -math.inf))
-    for run in Experiment(f"genas-{params.profile}").runs("tags.stage = 'search' and attributes.status = 'FINISHED'"):
-        name = "search/retrained_top1"
-        top1 = reached.pop(run.entity.data.tags["row"], None)
-        if top1 is not None and run.entity.data.metrics.get(name) != top1:
-            run.log({name: {0: top1}})
-
-
-def rebuild(root: Path) -> int:
-    """Make a profile's experiments again from ``params.yaml`` and ``out/``; returns how many rows have a run.
-
-    Former runs of the profile go to MLflow's bin (``mlflow gc`` empties it). Twice is as good as once.
-
-    Raises:
-        GenasError: ``params.yaml`` is wrong, or MLflow cannot be written to.
-    """
-    params = load_params(root)
-    keys = records.finished(params, root)
-    try:
-        experiment = Experiment(f"genas-{params.profile}")
-        for run in experiment.runs():
-            experiment.client.delete_run(run.id)
-        for key in keys:
-            seconds = float(records.timing(root, key).get("seconds", 0.0))
-            run = experiment.start(records.head(params, root, key), seconds)
-            run.finish(params, root, key)
-            run.end("FINISHED")
-        leaderboard(root)
-    except Exception as error:
-        raise GenasError(f"MLflow at {uri()}: {' '.join(str(error).split())[:300]}") from error
-    return len(keys)

@@ -1,8 +1,9 @@
 """A path of a one-shot network with little work: what a search does a million times, apart from what it means.
 
-The networks (:mod:`models.spaces.darts.supernet`, :mod:`models.spaces.nasbench201.network`) say what a path computes;
-this package computes the same in fewer passes over memory, to float tolerance, and leaves the network as it is. Weights
-and BatchNorm statistics come in as mappings, so perturbed weights need no copy of the network. Against the plain path
+The networks of :mod:`models.spaces` say what a path computes; this package computes the same in fewer passes over
+memory, to float tolerance, and leaves the network as it is. Each search space has a module here of its own name
+(:attr:`models.spaces.base.oneshot.OneShot.space`) with the function ``run_path``. Weights and BatchNorm statistics come
+in as mappings, so perturbed weights need no copy of the network. Against the plain path
 
 - one ReLU serves all edges that leave a node, where the plain path takes one per edge;
 - BatchNorm with fixed statistics is folded into the convolution before it (Jacob et al., 2018, Section 3.2);
@@ -13,26 +14,23 @@ and BatchNorm statistics come in as mappings, so perturbed weights need no copy 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from models.fast.folded import darts, nasbench201
 from models.fast.folded.normalisation import EPS, Calibrating, Folded, Moments, Normalisation, Statistics, Weights
 from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.darts.supernet import Supernet
-from models.spaces.nasbench201.network import NasBench201
 
 __all__ = ["EPS", "Calibrating", "Folded", "Moments", "Statistics", "Weights", "calibrate", "run_path"]
 
 
 def run_path(network: OneShot[Any], architecture: Architecture, images: Tensor, norm: Normalisation) -> Tensor:
     """Logits (N, num_classes) of a path for images (N, in_chans, H, W), channels-last."""
-    if isinstance(network, NasBench201):
-        return nasbench201.run_path(network, architecture, images, norm)
-    assert isinstance(network, Supernet)
-    return darts.run_path(network, architecture, images, norm)
+    space = import_module(f"{__name__}.{network.space}")
+    logits: Tensor = space.run_path(network, architecture, images, norm)
+    return logits
 
 
 def calibrate(

@@ -6,10 +6,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.fast.folded.normalisation import Normalisation, State
+from models.fast.folded.cell import State, run_nodes
+from models.fast.folded.normalisation import Normalisation
 from models.fast.pooling import avg_pool, max_pool
+from models.spaces.base.edge import Edge
 from models.spaces.base.operations import AvgPool3x3, FactorizedReduce, MaxPool3x3
-from models.spaces.darts.genotype import NODES, Edge, Genotype
+from models.spaces.darts.genotype import NODES, Genotype
 from models.spaces.darts.supernet import Supernet, SupernetCell
 
 
@@ -41,10 +43,10 @@ def _factorized_reduce(module: FactorizedReduce, name: str, relu: Tensor, norm: 
     return norm.finish(torch.cat(out, 1), f"{name}.bn")
 
 
-def _preprocess(module: nn.Module, name: str, relu: Tensor, norm: Normalisation) -> State:
+def _preprocess(module: nn.Module, name: str, relu: Tensor, norm: Normalisation) -> Tensor:
     if isinstance(module, FactorizedReduce):
-        return State(_factorized_reduce(module, name, relu, norm))
-    return State(norm.finish(norm.convolve(relu, f"{name}.1", f"{name}.2"), f"{name}.2"))
+        return _factorized_reduce(module, name, relu, norm)
+    return norm.finish(norm.convolve(relu, f"{name}.1", f"{name}.2"), f"{name}.2")
 
 
 def _operate(module: nn.Module, name: str, x: State, norm: Normalisation) -> Tensor:
@@ -65,26 +67,16 @@ def _cell(
     cell: SupernetCell, name: str, inputs: tuple[Tensor, Tensor], edges: tuple[Edge, ...], norm: Normalisation
 ) -> Tensor:
     """A cell's output for the ReLU of its two inputs."""
-    states = {
-        0: _preprocess(cell.preprocess0, f"{name}.preprocess0", inputs[0], norm),
-        1: _preprocess(cell.preprocess1, f"{name}.preprocess1", inputs[1], norm),
-    }
-    for node in NODES:
-        total, own = None, False
-        # An identity hands on its source's memory, so what has its own comes first and takes the sum.
-        arriving = sorted((e for e in edges if e.target == node), key=lambda e: e.operation == "skip_connect")
-        for edge in arriving:
-            module = cell.operation(edge)
-            out = _operate(
-                module, f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}", states[edge.source], norm
-            )
-            if total is None:
-                total, own = out, not isinstance(module, nn.Identity)
-            else:
-                total, own = total.add_(out) if own else total + out, True
-        assert total is not None, "every node has an input"
-        states[node] = State(total)
-    return torch.cat([states[node].value for node in NODES], 1)
+    narrow = [
+        _preprocess(cell.preprocess0, f"{name}.preprocess0", inputs[0], norm),
+        _preprocess(cell.preprocess1, f"{name}.preprocess1", inputs[1], norm),
+    ]
+
+    def operate(edge: Edge, source: State) -> Tensor:
+        module = f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}"
+        return _operate(cell.operation(edge), module, source, norm)
+
+    return torch.cat(run_nodes(narrow, NODES, edges, operate), 1)
 
 
 def run_path(network: Supernet, genotype: Genotype, images: Tensor, norm: Normalisation) -> Tensor:

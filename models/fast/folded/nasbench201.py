@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.fast.folded.normalisation import Normalisation, State
+from models.fast.folded.cell import State, run_nodes
+from models.fast.folded.normalisation import Normalisation
 from models.fast.pooling import avg_pool
-from models.spaces.nasbench201.cell import NODES, Cell201, Edge
+from models.spaces.base.edge import Edge
+from models.spaces.nasbench201.cell import NODES, Cell201
 from models.spaces.nasbench201.network import NasBench201, ResidualReduction, SearchCell
 
 
@@ -28,21 +29,12 @@ def _operate(edge: Edge, name: str, x: State, norm: Normalisation) -> Tensor:
 
 
 def _cell(name: str, x: Tensor, edges: tuple[Edge, ...], norm: Normalisation) -> Tensor:
-    states = {0: State(x)}
-    for node in NODES:
-        total, own = None, False
-        # A skip connection hands on its source's memory, so what has its own comes first and takes the sum.
-        arriving = sorted((e for e in edges if e.target == node), key=lambda e: e.operation == "skip_connect")
-        for edge in arriving:
-            out = _operate(
-                edge, f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}", states[edge.source], norm
-            )
-            if total is None:
-                total, own = out, edge.operation != "skip_connect"
-            else:
-                total, own = total.add_(out) if own else total + out, True
-        states[node] = State(torch.zeros_like(x) if total is None else total)
-    return states[NODES[-1]].value
+    """A cell's output, of the shape of its input (N, C, H, W)."""
+
+    def operate(edge: Edge, source: State) -> Tensor:
+        return _operate(edge, f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}", source, norm)
+
+    return run_nodes([x], NODES, edges, operate)[-1]
 
 
 def _reduce(name: str, x: Tensor, norm: Normalisation) -> Tensor:

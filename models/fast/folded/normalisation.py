@@ -4,7 +4,6 @@ with those of the batch, which it keeps. The code of a path is the same for both
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from typing import NamedTuple, Protocol
 
 import torch
@@ -27,17 +26,6 @@ class Moments(NamedTuple):
 
 Statistics = Mapping[str, Moments]
 """BatchNorm statistics by the norm's name in the network."""
-
-
-class State:
-    """A node's output (N, C, H, W) and, once for all edges that ask, its ReLU."""
-
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
-
-    @cached_property
-    def relu(self) -> Tensor:
-        return F.relu(self.value)
 
 
 class Normalisation(Protocol):

@@ -24,6 +24,9 @@ from models.spaces.base.oneshot import OneShot
 from models.spaces.darts.genotype import NODES, Genotype
 from models.spaces.darts.supernet import Supernet
 
+SPACES = ("darts",)
+"""The search spaces whose operations ``blocks.c`` has."""
+
 
 class Scratch(threading.local):
     """Memory for maps, kept by each thread: fresh memory costs as much time as a small network."""
@@ -43,17 +46,19 @@ def prepare(network: OneShot[Any], device: torch.device) -> ctypes.CDLL:
     """The compiled code for a network.
 
     Raises:
-        GenasError: the network is of another space than DARTS's, the device is no CPU, or no library can be made
+        GenasError: the network's space is not among :data:`SPACES`, the device is no CPU, or no library can be made
             (:func:`models.fast.native.build.load`).
     """
-    if not isinstance(network, Supernet):
-        raise GenasError("scorer native knows the DARTS space alone; choose scorer fast")
+    if network.space not in SPACES:
+        raise GenasError(f"scorer native knows {', '.join(SPACES)}, not the space {network.space}; choose scorer fast")
     if device.type != "cpu":
         raise GenasError(f"scorer native computes on a CPU, not on {device}; choose scorer fast")
     return load(lanes_for(_channels(network)))
 
 
-def _channels(network: Supernet) -> int:
+def _channels(network: OneShot[Any]) -> int:
+    """C of a supernet's first cell."""
+    assert isinstance(network, Supernet)
     return network.classifier.in_features // len(NODES) // 2 ** sum(bool(cell.reduction) for cell in network.cells)
 
 

@@ -7,15 +7,17 @@ sums of maps that are normalised as they are read are steps of their own.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 
 from models.fast.native.steps import MEAN, STEM, Depthwise, Map, Norm, Pointwise, Writer, pad
+from models.fast.walk import walk
+from models.spaces.base.edge import Edge
 from models.spaces.darts.cell import edge_stride, is_reduction
-from models.spaces.darts.genotype import NODES, Edge, Genotype
+from models.spaces.darts.genotype import NODES, Genotype
 
 
 class Layout(NamedTuple):
@@ -88,23 +90,31 @@ def _cell(
         height, width = (height + 1) // 2, (width + 1) // 2
     cell = Map(nodes, len(NODES), height, width, padded)
     middle, term = (cell._replace(offset=offset, parts=1) for offset in (place.middle, place.term))
-    for node in NODES:
-        out, total = cell.part(node - NODES[0]), None
-        # Identities first: what adds to them reads their source's map itself.
-        arriving = [(e, edge_stride(reduction, e.source)) for e in edges if e.target == node]
-        arriving.sort(key=lambda pair: pair[0].operation != "skip_connect" or pair[1] != 1)
-        for edge, stride in arriving:
-            x, path = states[edge.source], f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}"
-            identity = edge.operation == "skip_connect" and stride == 1
-            if not identity and not writer.batch:
-                total = writer.operate(edge, path, stride, channels, x, out, total, middle)
-                continue
-            if not identity:
-                free = total is None or total.offset != out.offset
-                x = writer.operate(edge, path, stride, channels, x, out if free else term, None, middle)
-            total = x if total is None else writer.sum(x, total, out)
+
+    def place_of(node: int) -> Map:
+        return cell.part(node - NODES[0])
+
+    def operates(edge: Edge) -> bool:
+        return edge.operation != "skip_connect" or edge_stride(reduction, edge.source) != 1
+
+    def add(edge: Edge, source: Map, total: Map | None) -> Map:
+        out, path = place_of(edge.target), f"{name}.edges.{edge.source}->{edge.target}.{edge.operation}"
+        operate = partial(writer.operate, edge, path, edge_stride(reduction, edge.source), channels, source)
+        if not operates(edge):
+            arriving = source
+        elif writer.batch:
+            free = total is None or total.offset != out.offset
+            arriving = operate(out if free else term, None, middle)
+        else:
+            return operate(out, total, middle)
+        return arriving if total is None else writer.sum(arriving, total, out)
+
+    def finish(node: int, total: Map | None) -> Map:
         assert total is not None, "every node has an input"
-        states[node] = total if total == out else writer.sum(total, None, out)
+        return total if total == place_of(node) else writer.sum(total, None, place_of(node))
+
+    # Identities come first: what adds to them reads their source's map itself.
+    walk(states, NODES, edges, operates, add, finish)
     return cell
 
 

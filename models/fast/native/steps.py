@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models.spaces.darts.genotype import Edge
+from models.spaces.base.edge import Edge
 
 STEM, BLOCK, POINTWISE, MAX_POOL, AVG_POOL, SUM, MEAN = range(7)
 """Kinds of steps, as ``blocks.c`` numbers them."""
@@ -149,9 +149,9 @@ class Writer:
         """FactorizedReduce: two convolutions that fill a half of the channels each. Where a half ends inside a vector,
         each fills all channels, with weights of zero for those of the other, and the second adds to the first."""
         half, norm = channels // 2, self.norm(f"{name}.bn", out.channels)
-        whole = half % self.lanes != 0
+        padded = half % self.lanes != 0
         for shift, start in enumerate((0, half)):
-            first, last = (0, out.channels) if whole else (start, half if shift == 0 else out.channels)
+            first, last = (0, out.channels) if padded else (start, half if shift == 0 else out.channels)
             columns = last - first
             pointwise = self.reserve(x.parts * x.channels * columns)
             self.pointwise.append(
@@ -160,7 +160,7 @@ class Writer:
                     start - first,
                 )
             )  # fmt: skip
-            twice = shift == 1 and whole
+            twice = shift == 1 and padded
             made = self.step(
                 POINTWISE, x, out, out._replace(affine=-1) if twice else add, norm if shift else -1,
                 stride=2, shift=shift, first=first, columns=columns, pointwise=pointwise,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, Generic, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from torch import nn
 
+from models.spaces.base.cost import Cost
 from models.spaces.base.path_vector import Piece
 
 Architecture: TypeAlias = Any
@@ -20,7 +21,12 @@ class OneShot(nn.Module, ABC, Generic[Path]):
     """A weight-sharing network, called with images and the path to run.
 
     The parameters of its searched cells have names that begin with ``cells.``
+
+    Attributes:
+        space: the name of its search space, and of the module in :mod:`models.fast.folded` that runs a path quickly.
     """
+
+    space: ClassVar[str]
 
     @abstractmethod
     def path_modules(self, path: Path) -> list[nn.Module]:
@@ -29,3 +35,7 @@ class OneShot(nn.Module, ABC, Generic[Path]):
     @abstractmethod
     def weighted_vectors(self, path: Path) -> Iterator[Piece]:
         """The weight vector of a path, of which its angle is taken: see :mod:`models.spaces.base.path_vector`."""
+
+    @abstractmethod
+    def reference_cost(self, path: Path) -> Cost:
+        """What a path costs as the one network, fixed for the space, by which architectures are compared."""

@@ -9,22 +9,14 @@ pieces, each with the number of its repetitions, which is all that dot products 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from models.spaces.base.edge import Edge
+
 Piece = tuple[int, Tensor]
 """How often, and which weights (n,), in double precision."""
-
-
-class Edge(Protocol):
-    """An edge of a cell, whatever the space."""
-
-    @property
-    def source(self) -> int: ...
-    @property
-    def target(self) -> int: ...
 
 
 def path_counts(edges: Sequence[Edge], starts: Collection[int], ends: Collection[int]) -> list[int]:
@@ -55,7 +47,9 @@ def operation_weights(operation: nn.Module, name: str, channels: int) -> Tensor:
     Pooling stands as a constant kernel of 1/9 shaped (channels, 3, 3), before a BatchNorm that it may have; a skip
     connection without weights as the identity matrix of its channels.
     """
-    own = [p.detach().double().flatten() for p in operation.parameters()]
+    parts = [p.detach().double().flatten() for p in operation.parameters()]
     if "pool" in name:
-        own = [torch.full((channels * 9,), 1 / 9, dtype=torch.float64), *own]
-    return torch.cat([part.to(own[-1].device) for part in own] or [torch.eye(channels, dtype=torch.float64).flatten()])
+        parts = [torch.full((channels * 9,), 1 / 9, dtype=torch.float64), *parts]
+    if not parts:
+        return torch.eye(channels, dtype=torch.float64).flatten()
+    return torch.cat([part.to(parts[-1].device) for part in parts])

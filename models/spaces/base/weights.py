@@ -24,12 +24,12 @@ def load_state(module: nn.Module, state: dict[str, torch.Tensor], origin: Path) 
     Raises:
         GenasError: a name or a shape differs; the message names the file and the first difference.
     """
-    own = module.state_dict()
-    for name in sorted(own.keys() | state.keys()):
-        if name not in own or name not in state:
+    expected = module.state_dict()
+    for name in sorted(expected.keys() | state.keys()):
+        if name not in expected or name not in state:
             raise GenasError(f"{origin}: {name} is {'missing' if name not in state else 'not in the network'}")
-        if own[name].shape != state[name].shape:
+        if expected[name].shape != state[name].shape:
             raise GenasError(
-                f"{origin}: {name} has shape {tuple(state[name].shape)}, expected {tuple(own[name].shape)}"
+                f"{origin}: {name} has shape {tuple(state[name].shape)}, expected {tuple(expected[name].shape)}"
             )
     module.load_state_dict(state)

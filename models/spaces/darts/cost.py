@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,18 +14,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from models.errors import GenasError
-from models.spaces.darts.genotype import NODES, PRIMITIVES, Edge, Genotype
+from models.spaces.base.cost import Cost
+from models.spaces.base.edge import Edge
+from models.spaces.darts.genotype import NODES, PRIMITIVES, Genotype
 from models.spaces.darts.network import Cell, GenasNetwork
 
 IMAGENET_SHAPE = {"width": 48, "layers": 14}
 """The network by which found cells are compared and limited, at 224 pixels, with 1000 classes."""
-
-
-class Cost(NamedTuple):
-    """``params``: trainable numbers without the auxiliary head; ``macs``: multiply-adds for one image."""
-
-    params: int
-    macs: int
 
 
 def count_macs(model: nn.Module, size: tuple[int, int], in_chans: int = 3) -> int:
@@ -144,7 +139,7 @@ def fit_width(
 def _pooled(reduction: bool, edge: Edge | None = None) -> Genotype:
     """Cells of pooling alone, which costs nothing, but for one edge of the normal or the reduction cell."""
     plain = tuple(Edge("max_pool_3x3", source, node) for node in NODES for source in (node - 2, node - 1))
-    changed = tuple(edge if edge and edge[1:] == one[1:] else one for one in plain)
+    changed = tuple(edge if edge and edge[1:] == pool[1:] else pool for pool in plain)
     return Genotype(plain, changed) if reduction else Genotype(changed, plain)
 
 
@@ -155,8 +150,8 @@ def _parts() -> tuple[Cost, dict[tuple[bool, str, bool], Cost]]:
     parts = {}
     for name, (reduction, strided) in product(PRIMITIVES[1:], ((False, False), (True, False), (True, True))):
         edge = Edge(name, 0, 2) if strided else Edge(name, 2, 4)
-        whole = network_cost(_pooled(reduction, edge), 224, **IMAGENET_SHAPE)
-        parts[reduction, name, strided] = Cost(whole.params - base.params, whole.macs - base.macs)
+        cost = network_cost(_pooled(reduction, edge), 224, **IMAGENET_SHAPE)
+        parts[reduction, name, strided] = Cost(cost.params - base.params, cost.macs - base.macs)
     return base, parts
 
 
@@ -167,4 +162,4 @@ def imagenet_cost(genotype: Genotype) -> Cost:
     """
     base, parts = _parts()
     chosen = [parts[r, edge.operation, r and edge.source < 2] for r in (False, True) for edge in genotype.cell(r)]
-    return Cost(base.params + sum(one.params for one in chosen), base.macs + sum(one.macs for one in chosen))
+    return Cost(base.params + sum(share.params for share in chosen), base.macs + sum(share.macs for share in chosen))

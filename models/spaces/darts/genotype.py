@@ -11,11 +11,12 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from models.errors import GenasError
+from models.spaces.base.edge import Edge
 
 PRIMITIVES = (
     "none",
@@ -36,14 +37,6 @@ EDGES = tuple((source, target) for target in NODES for source in range(target))
 """The 14 possible edges of a cell in the order of the encoding: 0->2, 1->2, 0->3, 1->3, 2->3, ..., 4->5."""
 
 INPUTS_PER_NODE = 2
-
-
-class Edge(NamedTuple):
-    """One edge of a cell: ``operation`` carries node ``source`` to node ``target``."""
-
-    operation: str
-    source: int
-    target: int
 
 
 def _cell(edges: Iterable[Sequence[Any]], name: str) -> tuple[Edge, ...]:

@@ -14,7 +14,6 @@ from typing import Any
 
 import timm
 import torch
-import torch.nn.functional as F
 from timm.layers import DropPath, SelectAdaptivePool2d
 from timm.models import build_model_with_cfg, register_model
 from timm.models._features import feature_take_indices
@@ -22,9 +21,11 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from models.errors import GenasError
+from models.spaces.base.edge import Edge
 from models.spaces.base.operations import DENSE, OPERATIONS, Grid
+from models.spaces.darts.auxiliary import AuxiliaryHead
 from models.spaces.darts.cell import edge_stride, is_reduction, preprocess, run_cell
-from models.spaces.darts.genotype import Edge, Genotype
+from models.spaces.darts.genotype import Genotype
 
 STEMS = ("imagenet", "cifar")
 
@@ -62,34 +63,6 @@ class Cell(nn.Module):
             return out if isinstance(self.operations[i], nn.Identity) else self.drop_path(out)
 
         return run_cell(self.preprocess0(s0), self.preprocess1(s1), self.edges, operate)
-
-
-class AuxiliaryHead(nn.Module):
-    """The auxiliary classifier behind the second reduction (training only).
-
-    Made for 7x7 maps (224-pixel images, pooling stride 2) and 8x8 maps (32-pixel images, stride 3); other sizes
-    are pooled adaptively to the same 2x2.
-    """
-
-    def __init__(self, in_channels: int, num_classes: int) -> None:
-        super().__init__()
-        self.features = nn.Sequential(
-            nn.Conv2d(in_channels, 128, 1, bias=False),
-            nn.BatchNorm2d(128),
-            nn.ReLU(),
-            nn.Conv2d(128, 768, 2, bias=False),
-            nn.ReLU(),
-        )
-        self.classifier = nn.Linear(768, num_classes)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = F.relu(x)
-        size = tuple(x.shape[-2:])
-        if size in ((7, 7), (8, 8)):
-            x = F.avg_pool2d(x, 5, stride=size[0] - 5, count_include_pad=False)
-        else:
-            x = F.adaptive_avg_pool2d(x, 2)
-        return self.classifier(self.features(x).flatten(1))
 
 
 def _imagenet_stems(in_chans: int, width: int) -> tuple[nn.Sequential, nn.Sequential]:

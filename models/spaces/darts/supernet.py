@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
+from models.spaces.base.cost import Cost
+from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.operations import DENSE, OPERATIONS
 from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
 from models.spaces.darts.cell import concatenate, edge_stride, is_reduction, preprocess, run_cell
-from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Edge, Genotype
+from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:
@@ -61,6 +63,8 @@ class Supernet(OneShot[Genotype]):
         in_chans: channels of the images.
     """
 
+    space = "darts"
+
     def __init__(self, num_classes: int, channels: int = 16, layers: int = 8, in_chans: int = 3) -> None:
         super().__init__()
         width = 3 * channels
@@ -102,3 +106,9 @@ class Supernet(OneShot[Genotype]):
             for edge, count in zip(edges, path_counts(edges, starts=(0, 1), ends=NODES), strict=True):
                 yield count, operation_weights(cell.operation(edge), edge.operation, cell.channels)
         yield 1, self.classifier.weight.detach().double().flatten()
+
+    def reference_cost(self, genotype: Genotype) -> Cost:
+        """The cost of the network of Table 2 (:func:`~models.spaces.darts.cost.imagenet_cost`)."""
+        from models.spaces.darts.cost import imagenet_cost  # with timm, which takes seconds to import
+
+        return imagenet_cost(genotype)

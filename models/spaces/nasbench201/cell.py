@@ -8,25 +8,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
 from models.errors import GenasError
+from models.spaces.base.edge import Edge
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """In the order of the benchmark; ``none`` carries nothing."""
 NODES = (1, 2, 3)
 EDGES = tuple((source, target) for target in NODES for source in range(target))
 """The six edges in the order of an architecture string: 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."""
-
-
-class Edge(NamedTuple):
-    """One edge of a cell: ``operation`` carries node ``source`` to node ``target``."""
-
-    operation: str
-    source: int
-    target: int
 
 
 @dataclass(frozen=True, order=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.spaces.darts.cost import Cost
+from models.spaces.base.cost import Cost
 from models.spaces.nasbench201.cell import Cell201
 
 

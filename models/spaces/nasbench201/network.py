@@ -11,10 +11,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from models.spaces.base.cost import Cost
+from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.operations import AvgPool3x3, ReLUConvBN
 from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
-from models.spaces.nasbench201.cell import EDGES, NODES, OPERATIONS, Cell201, Edge
+from models.spaces.nasbench201.cell import EDGES, NODES, OPERATIONS, Cell201
+from models.spaces.nasbench201.cost import nasbench201_cost
 
 
 def _operation(name: str, channels: int) -> nn.Module:
@@ -78,6 +81,8 @@ class NasBench201(OneShot[Cell201]):
         cell: the one architecture that a stand-alone network has; none, and it is a supernet.
     """
 
+    space = "nasbench201"
+
     def __init__(
         self, num_classes: int, channels: int = 16, cells: int = 5, in_chans: int = 3, cell: Cell201 | None = None
     ) -> None:
@@ -137,3 +142,7 @@ class NasBench201(OneShot[Cell201]):
                 elif isinstance(operation, AvgPool3x3):
                     yield count, operation_weights(operation, edge.operation, part.channels)
         yield 1, flat(self.head, self.classifier)
+
+    def reference_cost(self, cell: Cell201) -> Cost:
+        """The cost of the benchmark's network for CIFAR-10."""
+        return nasbench201_cost(cell)

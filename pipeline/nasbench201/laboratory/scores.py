@@ -14,15 +14,12 @@ import pandas as pd
 
 from models.errors import GenasError
 from pipeline.config import Settings201
+from pipeline.measures import ZERO_COST
 from pipeline.measures.flatness import flatness
 from pipeline.nasbench201.laboratory.ranking import Array, rank_sum
 
 CURVE = "curve"
 """The noise that has every sigma of Table 5."""
-UNTRAINED = ("synflow", "snip", "grad_norm", "naswot")
-"""Measures that ask for no training; of them there are values before and after."""
-GAMMA = 16.0
-"""Weight of flatness in a sum (Eq. 5; Table 8's best)."""
 
 
 class Stored:
@@ -47,10 +44,10 @@ class Stored:
             GenasError: the noise was not taken at one of them.
         """
         taken = self.sigma if noise == "hessian" else self.settings.noises[noise].sigma
-        for one in sigma:
-            if one not in taken:
-                raise GenasError(f"nasbench201.settings.noises.{noise}: sigma {one} was not taken")
-        return np.stack([self.column(f"{noise}_{draw}_{taken.index(one)}") for one in sigma])
+        for deviation in sigma:
+            if deviation not in taken:
+                raise GenasError(f"nasbench201.settings.noises.{noise}: sigma {deviation} was not taken")
+        return np.stack([self.column(f"{noise}_{draw}_{taken.index(deviation)}") for deviation in sigma])
 
     def flatness(
         self, noise: str = CURVE, sigma: Sequence[float] | None = None, alpha: float = 1.0, draw: int = 0
@@ -76,7 +73,16 @@ def _added(stored: Stored, name: str) -> Array:
     return stored.column(name) / (math.pi if name == "angle" else 1.0)
 
 
-MEASURES: dict[str, Score] = {
+def _column(name: str) -> Score:
+    return lambda run: run.column(name)
+
+
+def _with_flatness(stored: Stored, name: str) -> Array:
+    """A measure and flatness, the latter weighted by gamma (Eq. 5)."""
+    return _added(stored, name) + stored.settings.gamma * _added(stored, "flatness")
+
+
+SCORES: dict[str, Score] = {
     "flatness": lambda s: s.flatness(),
     "flatness, flat term": lambda s: s.flatness(alpha=0.0),
     "flatness, depth term": lambda s: -s.losses(CURVE, s.sigma[:1])[0],
@@ -85,18 +91,15 @@ MEASURES: dict[str, Score] = {
     "accuracy": lambda s: s.column("accuracy"),
     "accuracy, as trained": lambda s: s.column("accuracy_as_trained"),
     "angle": lambda s: s.column("angle"),
-    "angle + flatness": lambda s: _added(s, "angle") + GAMMA * _added(s, "flatness"),
-    "accuracy + flatness": lambda s: _added(s, "accuracy") + GAMMA * _added(s, "flatness"),
+    "angle + flatness": lambda s: _with_flatness(s, "angle"),
+    "accuracy + flatness": lambda s: _with_flatness(s, "accuracy"),
     "angle + accuracy": lambda s: _added(s, "angle") + _added(s, "accuracy"),
     "params": lambda s: s.column("params"),
     "macs": lambda s: s.column("macs"),
-    "synflow": lambda s: s.column("synflow"),
-    "snip": lambda s: s.column("snip"),
-    "grad_norm": lambda s: s.column("grad_norm"),
-    "naswot": lambda s: s.column("naswot"),
+    **{name: _column(name) for name in ZERO_COST},
 }
-"""The measures that are compared: the paper's, their parts, and controls. "As trained" has the supernet's own BatchNorm
-statistics instead of recalibrated ones."""
+"""The scores that are compared: the paper's measures, their parts, and controls. "As trained" has the supernet's own
+BatchNorm statistics instead of recalibrated ones."""
 JOINED: dict[str, Score] = {
     "loss & flatness": lambda s: rank_sum(-s.column("loss"), s.flatness()),
     "loss & flat term": lambda s: rank_sum(-s.column("loss"), s.flatness(alpha=0.0)),
@@ -124,10 +127,6 @@ def residual(values: Array, given: Array) -> Array:
     return result
 
 
-def _column(name: str) -> Score:
-    return lambda run: run.column(name)
-
-
 def _loss_at(noise: str, sigma: float) -> Score:
     return lambda run: -run.losses(noise, (sigma,))[0]
 
@@ -142,11 +141,11 @@ def _mean_flatness(noise: str) -> Score:
 
 def terms(settings: Settings201) -> dict[str, Score]:
     """What new scores are built from, by name: every measure, and further readings of what was stored."""
-    made: dict[str, Score] = dict(MEASURES)
+    made: dict[str, Score] = dict(SCORES)
     for name in ("flatness, depth term", "angle + flatness", "accuracy + flatness", "angle + accuracy"):
         del made[name]
     del made["macs"]  # in this space it orders architectures as params does
-    made |= {f"trained {name}": _column(f"trained_{name}") for name in UNTRAINED}
+    made |= {f"trained {name}": _column(f"trained_{name}") for name in ZERO_COST}
     for noise, about in settings.noises.items():
         low, high = about.sigma[0], about.sigma[-1]
         made[f"loss at {high:g} ({noise})"] = _loss_at(noise, high)

@@ -15,7 +15,7 @@ from pipeline.nasbench201.laboratory import combine, tables
 from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
 from pipeline.nasbench201.laboratory.judge import Judge, Part
 from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import MEASURES, PAPERS, Score, Stored, terms
+from pipeline.nasbench201.laboratory.scores import PAPERS, SCORES, Score, Stored, terms
 
 
 def stored(context: Context, dataset: str) -> list[Stored]:
@@ -78,14 +78,14 @@ def run(context: Context) -> dict[str, float]:
         "table_7": tables.table_7(whole, judges(curved(runs[0])) if settings.hessian else {}),
         "figure_2": tables.figure_2(runs, truths[first], settings.top),
         "searched": searched,
-        **tables.verdict(judges(combine.JUDGING), best, {best: score, **MEASURES}),
         "architectures": tables.architectures(runs[0], truths[first]),
+        **tables.verdict(judges(combine.JUDGING), best, {best: score, **SCORES}),
     }
     folder = context.out / "tables"
     folder.mkdir(exist_ok=True)
     for name, table in made.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     taus = whole[first]
-    metrics = {name: taus.tau(MEASURES[name]).value for name in (*PAPERS, *tables.CONTROLS)}
+    metrics = {name: taus.tau(SCORES[name]).value for name in (*PAPERS, *tables.CONTROLS)}
     found = made["judged"].query("truth == @first and score == @best")["value"].iloc[0]
     return {f"tau_{name.replace(' + ', '_')}": value for name, value in (metrics | {"found": float(found)}).items()}

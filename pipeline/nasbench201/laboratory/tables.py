@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.nasbench201.laboratory.judge import Judge
 from pipeline.nasbench201.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
 from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import CURVE, JOINED, MEASURES, Score, Stored
+from pipeline.nasbench201.laboratory.scores import CURVE, JOINED, SCORES, Score, Stored
 
 CONTROLS = ("params", "loss")
 """What a measure should beat to be worth its forward passes."""
@@ -22,7 +22,7 @@ def measures(judges: Judges) -> pd.DataFrame:
     """Every measure against every truth: tau-b, Spearman, precision of the top K, and what RLNAS reports of tau."""
     rows = []
     for truth, judge in judges.items():
-        for name, score in MEASURES.items():
+        for name, score in SCORES.items():
             rows += [
                 {"truth": truth, "measure": name, "statistic": statistic, **estimate.row(), "reported": reported}
                 for statistic, estimate, reported in (
@@ -42,7 +42,7 @@ def differences(judges: Judges) -> pd.DataFrame:
     """By how much tau of each measure, and of rank sums with the controls, exceeds that of the controls."""
     rows = []
     for truth, judge in judges.items():
-        known = {name: judge.tau(score) for name, score in {**MEASURES, **JOINED}.items()}
+        known = {name: judge.tau(score) for name, score in {**SCORES, **JOINED}.items()}
         for control in CONTROLS:
             for name, estimate in known.items():
                 if name != control:
@@ -65,7 +65,7 @@ def verdict(judges: Judges, best: str, scores: Mapping[str, Score]) -> dict[str,
 
 def table_1(judge: Judge, dataset: str) -> pd.DataFrame:
     """Tau between angle and flatness."""
-    estimate = judge.agreement(MEASURES["angle"], MEASURES["flatness"])
+    estimate = judge.agreement(SCORES["angle"], SCORES["flatness"])
     return pd.DataFrame([{"dataset": dataset, **estimate.row(), "paper": TABLE_1.get(dataset, np.nan)}])
 
 

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from models.fast.folded import Folded, calibrate, run_path
 from models.fast.pooling import avg_pool, max_pool
+from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.darts.genotype import PRIMITIVES, Edge, Genotype, random_genotype
+from models.spaces.darts.genotype import PRIMITIVES, Genotype, random_genotype
 from models.spaces.darts.supernet import Supernet
 
 Network = TypeVar("Network", bound=nn.Module)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from models.errors import GenasError
 from models.fast import folded, native
 from models.fast.native import build
-from models.spaces.darts.genotype import PRIMITIVES, Edge, Genotype, random_genotype
+from models.spaces.base.edge import Edge
+from models.spaces.darts.genotype import PRIMITIVES, Genotype, random_genotype
 from models.spaces.darts.supernet import Supernet
 
 

@@ -11,7 +11,8 @@ from torch import nn
 
 from models.errors import GenasError
 from models.networks.zoo import zoo_genotype
-from models.spaces.darts.cost import Cost, count_macs, fit_width, imagenet_cost, network_cost, official_cost
+from models.spaces.base.cost import Cost
+from models.spaces.darts.cost import count_macs, fit_width, imagenet_cost, network_cost, official_cost
 from models.spaces.darts.genotype import Genotype, random_genotype
 from models.spaces.darts.network import GenasNetwork
 

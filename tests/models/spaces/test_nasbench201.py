@@ -15,11 +15,11 @@ from torch import Tensor
 
 from models.errors import GenasError
 from models.fast.folded import Folded, Moments, calibrate, run_path
+from models.spaces.base.edge import Edge
 from models.spaces.darts.cost import count_macs
-from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, Edge, all_cells, random_cell
+from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells, random_cell
 from models.spaces.nasbench201.cost import nasbench201_cost
 from models.spaces.nasbench201.network import NasBench201, SearchCell
-from models.spaces.reference_cost import reference_cost
 from pipeline.config import data_root
 from tests.models.fast.test_folded import images, recalibrated, weights, worn
 
@@ -97,7 +97,7 @@ def test_a_network_has_the_cost_that_is_counted_for_it(seed: int) -> None:
     cell = random_cell(np.random.default_rng(seed))
     with torch.device("meta"):
         network = NasBench201(10, cell=cell)
-    cost = reference_cost(cell)
+    cost = network.reference_cost(cell)
     assert sum(parameter.numel() for parameter in network.parameters()) == cost.params
     # The other counter takes 2 in - 1 for a linear output, the benchmark in + 1.
     assert count_macs(network, (32, 32)) - 10 * (2 * 64 - 1) == cost.macs - 10 * (64 + 1)

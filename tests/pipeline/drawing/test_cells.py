@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from models.spaces.darts.genotype import NODES, PRIMITIVES, Edge, Genotype, random_genotype
+from models.spaces.base.edge import Edge
+from models.spaces.darts.genotype import NODES, PRIMITIVES, Genotype, random_genotype
 from pipeline.drawing import cells
 
 

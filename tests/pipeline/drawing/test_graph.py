@@ -35,7 +35,9 @@ def test_a_circle_has_no_columns() -> None:
 
 
 def test_colours_follow_the_phase(tmp_path: Path) -> None:
-    for name, phases in {"none": {}, "all": PHASES, "unknown": {"data": "another"}}.items():
+    """Stages of one phase have one colour, whatever the phase is called."""
+    renamed = {stage: f"phase of {phase}" for stage, phase in PHASES.items()}
+    for name, phases in {"all": PHASES, "renamed": renamed, "one": dict.fromkeys(PHASES, "all")}.items():
         draw_graph(INPUTS, phases, tmp_path / f"{name}.png")
-    drawn = {name: (tmp_path / f"{name}.png").read_bytes() for name in ("none", "all", "unknown")}
-    assert drawn["none"] == drawn["unknown"] != drawn["all"]
+    drawn = {name: (tmp_path / f"{name}.png").read_bytes() for name in ("all", "renamed", "one")}
+    assert drawn["all"] == drawn["renamed"] != drawn["one"]

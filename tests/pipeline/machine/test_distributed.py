@@ -24,6 +24,7 @@ from torchvision import transforms
 
 from models.errors import GenasError
 from models.networks.zoo import zoo_genotype
+from models.spaces.darts.genotype import random_genotype
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.darts.supernet import Supernet
 from pipeline.config import RecipeParams, SupernetParams
@@ -33,10 +34,10 @@ from pipeline.machine import data_parallel as parallel
 from pipeline.machine import distributed
 from pipeline.retrain.epoch import Training
 from pipeline.supernet import training as supernet
-from pipeline.supernet.stage import uniform
 from tests.conftest import Tiny, run_stage, tiny_params
 
 PARAMS = SupernetParams.model_validate(tiny_params()["supernet"])
+UNIFORM = supernet.draw_uniformly(random_genotype)
 
 
 def data() -> SearchData:
@@ -73,7 +74,7 @@ def worker(rank: int, port: int, folder: Path) -> None:
         assert float(mean) == pytest.approx(2.0)
         network, optimizer = network_and_optimizer()
         trained = parallel.parallel(network, unused=True)
-        loss = supernet.train_epoch(trained, optimizer, data(), PARAMS, seed=0, epoch=0, draw=uniform)
+        loss = supernet.train_epoch(trained, optimizer, data(), PARAMS, seed=0, epoch=0, draw=UNIFORM)
         results = {"supernet": {"loss": loss, "state": network.state_dict()}}
         for synchronise in (True, False):
             results[f"retrain {synchronise}"] = retrained(sync_batchnorm=synchronise)
@@ -112,7 +113,7 @@ def assert_same(ours: dict[str, Any], theirs: dict[str, Any], buffers: bool = Tr
 def test_two_processes_take_the_steps_of_one_supernet(pair: tuple[dict[str, Any], dict[str, Any]]) -> None:
     network, optimizer = network_and_optimizer()
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    loss = supernet.train_epoch(network, optimizer, data(), PARAMS, seed=0, epoch=0, draw=uniform)
+    loss = supernet.train_epoch(network, optimizer, data(), PARAMS, seed=0, epoch=0, draw=UNIFORM)
     assert_same(pair[0]["supernet"], {"loss": loss, "state": network.state_dict()})
     assert any(not p.equal(before[name]) for name, p in network.named_parameters())
 

@@ -18,10 +18,12 @@ from torch import Tensor, nn
 
 from models.errors import GenasError
 from models.official.vector import official_angle, weight_vector
+from models.spaces.base.cost import Cost
+from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.path_vector import Piece, operation_weights, path_counts
 from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import EDGES, NODES, Edge, Genotype, random_genotype
+from models.spaces.darts.genotype import EDGES, NODES, Genotype, random_genotype
 from models.spaces.darts.supernet import Supernet
 from pipeline import measures
 from pipeline.config import AngleParams, FlatnessParams, MeasureParams, MetricParams
@@ -183,7 +185,7 @@ def test_perturbed_losses_of_a_known_loss(noise: str) -> None:
     z = [float(standard_noise(torch.Size([1, 1]), 3, 0, "line.weight", step)) for step in (0, 1)]
     offsets = [0.1 * z[0], 0.5 * z[1]] if noise == "independent" else [0.1 * z[0], 0.1 * z[0] + 0.4 * z[1]]
     expected = [math.log(1 + math.exp(-(0.7 + offset))) for offset in offsets]
-    assert draw_losses(one, path(0))[0] == pytest.approx(expected, rel=1e-5)
+    assert draw_losses(one, path(0), one.params)[0] == pytest.approx(expected, rel=1e-5)
     assert float(line.line.weight.detach()) == pytest.approx(0.7)
     slope = abs(expected[1] - expected[0]) / 0.4
     taken = measures.measure("flatness", one, path(0))
@@ -194,7 +196,7 @@ def test_perturbed_losses_of_a_known_loss(noise: str) -> None:
 def test_several_draws_are_averaged_with_their_standard_error() -> None:
     one = probe(params(draws=3))
     taken = measures.measure("flatness", one, path(0))
-    losses = draw_losses(one, path(0))
+    losses = draw_losses(one, path(0), one.params)
     values = [flatness(drawn, (0.01, 0.03, 0.06)) for drawn in losses]
     assert len(set(values)) == 3
     assert taken["flatness"] == pytest.approx(sum(values) / 3)
@@ -208,7 +210,7 @@ def test_noise_off_the_path_cannot_act() -> None:
     """The same noise on all parameters gives the losses of noise on the path's."""
     one = probe()
     one.recalibrate(path(2))
-    on_path = draw_losses(one, path(2))[0]
+    on_path = draw_losses(one, path(2), one.params)[0]
     everywhere = dict(one.network.named_parameters())
     assert len(everywhere) > len(one.path_parameters(path(2)))
     losses = []
@@ -223,13 +225,13 @@ def test_noise_off_the_path_cannot_act() -> None:
 
 
 def test_noise_on_cells_leaves_stem_and_classifier() -> None:
-    everywhere = positions(probe(), path(0))
-    cells = positions(probe(params(positions="cells")), path(0))
+    everywhere = positions(probe(), path(0), PARAMS.flatness)
+    cells = positions(probe(), path(0), params(positions="cells").flatness)
     assert set(everywhere) - set(cells) == {
         "stem.0.weight", "stem.1.weight", "stem.1.bias", "classifier.weight", "classifier.bias"
     }  # fmt: skip
     assert set(cells) < set(everywhere)
-    assert draw_losses(probe(), path(0)) != draw_losses(probe(params(positions="cells")), path(0))
+    assert draw_losses(probe(), path(0), PARAMS) != draw_losses(probe(), path(0), params(positions="cells"))
 
 
 class Bowl(nn.Module):
@@ -257,8 +259,11 @@ def bowl(**flat: Any) -> Probe:
 
 def test_hessian_directions_go_uphill_along_the_sharpest_axes() -> None:
     one = bowl(draws=2)
-    parameters = positions(one, path(0))
-    first, second = (direction(0)["point.weight"].flatten() for direction in directions(one, path(0), parameters))
+    parameters = positions(one, path(0), one.params.flatness)
+    first, second = (
+        direction(0)["point.weight"].flatten()
+        for direction in directions(one, path(0), parameters, one.params.flatness)
+    )
     # As long as noise of two numbers, sqrt(2); uphill is away from 0 along x, and towards smaller y.
     assert first.tolist() == pytest.approx([math.sqrt(2), 0], abs=0.1)
     assert second.tolist() == pytest.approx([0, -math.sqrt(2)], abs=0.1)
@@ -267,19 +272,23 @@ def test_hessian_directions_go_uphill_along_the_sharpest_axes() -> None:
 @pytest.mark.parametrize("noise", ["independent", "cumulative"])
 def test_losses_along_the_hessian_in_closed_form(noise: str) -> None:
     one = bowl(noise=noise)
-    (move,) = (d(0)["point.weight"].flatten().tolist() for d in directions(one, path(0), positions(one, path(0))))
+    settings = one.params.flatness
+    (direction,) = directions(one, path(0), positions(one, path(0), settings), settings)
+    move = direction(0)["point.weight"].flatten().tolist()
     points = [(0.1 + sigma * move[0], -0.1 + sigma * move[1]) for sigma in (0.1, 0.5)]
     expected = [math.log(1 + math.exp((8 * x * x + 2 * y * y) / 2)) for x, y in points]
-    assert draw_losses(one, path(0))[0] == pytest.approx(expected, rel=1e-5)
+    assert draw_losses(one, path(0), one.params)[0] == pytest.approx(expected, rel=1e-5)
     assert one.network.point.weight.flatten().tolist() == pytest.approx([0.1, -0.1])
 
 
 def test_the_hessian_direction_of_a_supernet_is_sharper_than_noise() -> None:
     """The loss rises more along the top eigenvector than under random noise of the same length."""
     settings = {"sigma": (0.001, 0.005), "hessian_iterations": 20}
-    along, under = (draw_losses(probe(params(direction=d, **settings)), path(0))[0] for d in ("hessian", "random"))
+    along, under = (
+        draw_losses(probe(), path(0), params(direction=direction, **settings))[0] for direction in ("hessian", "random")
+    )
     assert along[1] > under[1]
-    assert along == draw_losses(probe(params(direction="hessian", **settings)), path(0))[0]
+    assert along == draw_losses(probe(), path(0), params(direction="hessian", **settings))[0]
 
 
 @pytest.mark.parametrize(
@@ -478,6 +487,9 @@ class Written(OneShot[Genotype]):
 
     def weighted_vectors(self, path: Genotype) -> Iterator[Piece]:
         return iter(self.pieces)
+
+    def reference_cost(self, path: Genotype) -> Cost:
+        raise NotImplementedError
 
 
 def test_the_angle_of_two_weights_by_hand() -> None:

@@ -16,6 +16,7 @@ from models.errors import GenasError
 from models.spaces.nasbench201.cell import Cell201, all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
 from pipeline.config import data_root, load_params
+from pipeline.measures import ZERO_COST
 from pipeline.nasbench201 import measuring as nasbench201
 from pipeline.nasbench201 import supernet as supernet201
 from pipeline.nasbench201.laboratory import combine
@@ -23,7 +24,7 @@ from pipeline.nasbench201.laboratory import stage as laboratory
 from pipeline.nasbench201.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
 from pipeline.nasbench201.laboratory.judge import Estimate, Judge
 from pipeline.nasbench201.laboratory.ranking import Resamples, interval, precision, rank_sum, spearman, tau
-from pipeline.nasbench201.laboratory.scores import JOINED, MEASURES, Stored, residual, terms
+from pipeline.nasbench201.laboratory.scores import JOINED, SCORES, Stored, residual, terms
 from pipeline.nasbench201.laboratory.tables import TABLE_5, TABLE_6, figure_2, table_5, table_6, table_7
 from tests.conftest import Tiny, make_tiny
 from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
@@ -103,7 +104,7 @@ def made_up(count: int = 60, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     for name in ("accuracy", "accuracy_as_trained", "loss_as_trained", "angle", "macs"):
         table[name] = rng.normal(size=count)
     table["params"] = quality + rng.normal(size=count)
-    for name in ("synflow", "snip", "grad_norm", "naswot"):
+    for name in ZERO_COST:
         table[name], table[f"trained_{name}"] = rng.normal(size=(2, count))
     return table, quality
 
@@ -135,7 +136,7 @@ def test_flatness_is_that_of_the_stored_losses(stored: tuple[list[Stored], np.nd
 
 def test_every_reading_is_one_value_for_each_architecture(stored: tuple[list[Stored], np.ndarray]) -> None:
     run = stored[0][0]
-    for name, score in {**MEASURES, **JOINED, **terms(run.settings)}.items():
+    for name, score in {**SCORES, **JOINED, **terms(run.settings)}.items():
         assert score(run).shape == (60,), name
         assert np.isfinite(score(run)).all(), name
 
@@ -197,7 +198,7 @@ def test_a_judge_of_one_half_sees_no_other(stored: tuple[list[Stored], np.ndarra
     runs, truth = stored
     judge = Judge(runs, truth, 5, 20, combine.JUDGING)
     expected = np.mean([tau(-run.table["loss"].to_numpy()[1::2], truth[1::2]) for run in runs])
-    assert judge.tau(MEASURES["loss"]).value == pytest.approx(expected)
+    assert judge.tau(SCORES["loss"]).value == pytest.approx(expected)
 
 
 def test_parameters_and_multiply_adds_order_the_space_alike() -> None:
@@ -328,7 +329,7 @@ def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
     own = tables["measures"].query("truth == 'cifar10' and measure == 'params' and statistic == 'tau'")
     assert float(own["value"].iloc[0]) > 0.6  # accuracy was made of parameters
     assert float((judged.root / "out/laboratory/small/returned").read_text()) == pytest.approx(own["value"].iloc[0])
-    assert set(tables["measures"]["measure"]) == set(MEASURES)
+    assert set(tables["measures"]["measure"]) == set(SCORES)
     assert tables["table_7"]["architectures"].tolist().count(3) == 6
 
 

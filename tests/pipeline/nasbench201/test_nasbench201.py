@@ -18,7 +18,7 @@ from pipeline.config import PROFILES, load_params
 from pipeline.nasbench201 import measuring as nasbench201
 from pipeline.nasbench201 import supernet as supernet201
 from pipeline.nasbench201.measuring import sample
-from pipeline.nasbench201.supernet import fair, uniform
+from pipeline.nasbench201.supernet import DRAWS, fair
 from tests.conftest import Killed, Tiny
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
@@ -86,7 +86,7 @@ def test_fair_rounds_train_every_operation_of_every_edge_once() -> None:
 
 
 def test_uniform_paths_are_uniform() -> None:
-    paths = uniform(np.random.default_rng(0))
+    paths = DRAWS["uniform"](np.random.default_rng(0))
     drawn = [next(paths) for _ in range(2000)]
     for edge in range(len(EDGES)):
         counts = [sum(cell.operations[edge] == name for cell in drawn) for name in OPERATIONS]
@@ -106,7 +106,7 @@ def test_every_noise_and_measure_is_stored(measured: Tiny) -> None:
             for i in range(len(about.sigma)):
                 assert table[f"{noise}_{draw}_{i}"].notna().all()
     assert table["hessian_0_2"].notna().sum() == 3
-    for name in (*nasbench201.MEASURES, "loss", "accuracy_as_trained", "loss_as_trained", "trained_naswot"):
+    for name in (*settings.measured, "loss", "accuracy_as_trained", "loss_as_trained", "trained_naswot"):
         assert np.isfinite(table[name]).all()
     assert (table["params"] == [nasbench201_cost(cell).params for cell in sample(COUNT)]).all()
     # The smallest noise changes next to nothing; recalibration changes a good deal.
@@ -190,5 +190,6 @@ def test_wrong_settings_are_refused(tiny: Tiny, change: dict[str, Any], message:
 
 def test_the_native_scorer_says_that_it_does_not_know_the_space(measured: Tiny, tiny: Tiny) -> None:
     with_laboratory(tiny).change("nasbench201", settings__measures__scorer="native")
-    with pytest.raises(GenasError, match="scorer native knows the DARTS space alone; choose scorer fast"):
-        supernet201.run(tiny.context("supernet201", **ROW))
+    (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
+    with pytest.raises(GenasError, match="scorer native knows darts, not the space nasbench201; choose scorer fast"):
+        nasbench201.run(tiny.context("nasbench201", **ROW))

@@ -14,7 +14,7 @@ from models.errors import GenasError
 from pipeline import measures
 from pipeline.config import EarlyParams, MetricParams
 from pipeline.probe.fast import make_probe
-from pipeline.scoring.early import Sight, influences, look, reach
+from pipeline.scoring.early import Evidence, influences, reach, take_early
 from pipeline.search import stage as search
 from tests.conftest import Killed, Tiny, kill_at
 from tests.pipeline.measures.test_measures import PARAMS, initial, path, search_data, supernet
@@ -24,8 +24,8 @@ EARLY = EarlyParams(shares=(0.25, 0.5), confidence=0.95)
 ROW = {"dataset": "small", "metric": "angle_flatness", "seed": "0"}
 
 
-def seen(*losses: float) -> Sight:
-    return Sight({"loss": np.array([losses])}, {})
+def seen(*losses: float) -> Evidence:
+    return Evidence({"loss": np.array([losses])}, {})
 
 
 def test_the_influence_on_a_mean_is_the_deviation_from_it() -> None:
@@ -48,7 +48,7 @@ def test_influences_of_flatness_are_its_derivative() -> None:
     rng = np.random.default_rng(0)
     images = np.abs(rng.normal(2.0, 0.3, (3, 400))) + np.array([[0.0], [0.2], [0.7]])
     metric = MetricParams(terms={"flatness": 1, "angle": 1})
-    score, moved = influences(Sight({"flatness": images}, {"angle": 1.2}), metric, PARAMS)
+    score, moved = influences(Evidence({"flatness": images}, {"angle": 1.2}), metric, PARAMS)
     step = 1e-4
     heavier = images.copy()
     heavier[:, 7] += step * (images[:, 7] - images.mean(1)) * 400  # as if image 7 counted more by this step
@@ -66,20 +66,20 @@ def probe() -> Any:
 )
 def test_without_a_bar_all_images_are_seen_and_the_measures_are_the_full_ones(terms: dict[str, float]) -> None:
     metric = MetricParams(terms=terms)
-    values, sight = look(probe(), path(0), metric, EARLY, None)
+    values, evidence = take_early(probe(), path(0), metric, EARLY, None)
     expected = measures.take(probe(), path(0), terms)
     assert values == pytest.approx({**expected, "images": PARAMS.images, "dropped": False}, rel=1e-6)
-    assert sight.measured(PARAMS) == pytest.approx(expected, rel=1e-6)
+    assert evidence.measured(PARAMS) == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_hopeless_candidate_is_dropped_and_the_bar_itself_is_not() -> None:
     one = probe()
-    sights = [look(one, path(seed), LOSS, EARLY, None) for seed in range(8)]
-    ranked = sorted(sights, key=lambda pair: pair[0]["loss"])
+    taken = [take_early(one, path(seed), LOSS, EARLY, None) for seed in range(8)]
+    ranked = sorted(taken, key=lambda pair: pair[0]["loss"])
     bar = ranked[0][1]
-    assert not look(one, path(sights.index(ranked[0])), LOSS, EARLY, bar)[0]["dropped"]
-    unreachable = Sight({"loss": bar.images["loss"] - 5}, {})
-    values, _ = look(one, path(0), LOSS, EARLY, unreachable)
+    assert not take_early(one, path(taken.index(ranked[0])), LOSS, EARLY, bar)[0]["dropped"]
+    unreachable = Evidence({"loss": bar.images["loss"] - 5}, {})
+    values, _ = take_early(one, path(0), LOSS, EARLY, unreachable)
     assert values["dropped"]
     assert values["images"] == PARAMS.images // 4
 
@@ -88,18 +88,18 @@ def test_what_another_measure_keeps_is_not_observed_again(monkeypatch: pytest.Mo
     one, passes = probe(), []
     real = one.outcomes
     monkeypatch.setattr(one, "outcomes", lambda *args: passes.append(args[2]) or real(*args))
-    look(one, path(0), MetricParams(terms={"accuracy": 1, "loss": 1}), EARLY, None)
+    take_early(one, path(0), MetricParams(terms={"accuracy": 1, "loss": 1}), EARLY, None)
     assert passes == [slice(0, PARAMS.images // 4), slice(PARAMS.images // 4, PARAMS.images // 2),
                       slice(PARAMS.images // 2, PARAMS.images)]  # fmt: skip
 
 
 def test_tensors_and_back() -> None:
-    sight = Sight({"loss": np.array([[1.0, 2.0]])}, {"angle": 0.5})
-    tensors = sight.as_tensors()
+    evidence = Evidence({"loss": np.array([[1.0, 2.0]])}, {"angle": 0.5})
+    tensors = evidence.as_tensors()
     assert isinstance(tensors[0]["loss"], torch.Tensor)
-    again = Sight.from_tensors(*tensors)
-    assert np.array_equal(again.images["loss"], sight.images["loss"])
-    assert again.values == sight.values
+    again = Evidence.from_tensors(*tensors)
+    assert np.array_equal(again.images["loss"], evidence.images["loss"])
+    assert again.values == evidence.values
 
 
 def searched(tiny: Tiny) -> pd.DataFrame:

@@ -132,7 +132,7 @@ def test_a_candidate_that_fails_is_kept_in_quarantine(trained: Tiny, monkeypatch
 
 
 def test_a_search_in_which_all_fail_says_why_in_one_line(trained: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    def observe(probe: Any, genotype: Genotype, part: slice) -> Any:
+    def observe(probe: Any, genotype: Genotype, part: slice, params: Any) -> Any:
         raise ValueError("no such luck")
 
     monkeypatch.setattr(flatness, "observe", observe)

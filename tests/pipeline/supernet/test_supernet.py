@@ -19,13 +19,22 @@ from pipeline.config import SupernetParams
 from pipeline.context import Context
 from pipeline.data.reading.halves import SearchData, load_search_data
 from pipeline.supernet import stage as supernet
+from pipeline.supernet import training
 from pipeline.supernet.augmentation import Augmentation
 from pipeline.supernet.network import build_supernet, load_supernets
-from pipeline.supernet.stage import uniform
-from pipeline.supernet.training import INITIAL, TRAINED, cosine, make_optimizer, random_labels, train_epoch
+from pipeline.supernet.training import (
+    INITIAL,
+    TRAINED,
+    cosine,
+    draw_uniformly,
+    make_optimizer,
+    random_labels,
+    train_epoch,
+)
 from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, tiny_params
 
 ROW = {"dataset": "small", "seed": "0"}
+UNIFORM = draw_uniformly(random_genotype)
 
 
 def halves_of(context: Context) -> SearchData:
@@ -65,6 +74,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny: Tiny, 
     assert tiny.bytes_of("supernet", "small-1", INITIAL) != tiny.bytes_of("supernet", "small-0", INITIAL)
 
 
+def test_validation_leaves_every_parameter_and_statistic(
+    tiny: Tiny, trained_outputs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Training without it ends with the same bytes."""
+    monkeypatch.setattr(training, "validate", lambda probe, paths: {"loss": 0.0, "top1": 0.0})
+    assert supernet.run(tiny.context("supernet", **ROW))["top1"] == 0
+    validated = (trained_outputs / "supernet/small-0" / TRAINED).read_bytes()
+    assert tiny.bytes_of("supernet", "small-0", TRAINED) == validated
+
+
 @pytest.mark.parametrize("epoch", [2, 3])
 def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
     tiny: Tiny, trained_outputs: Any, epoch: int
@@ -97,7 +116,7 @@ def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
         params = settings(unselected=unselected, weight_decay=0.1, learning_rate=0.1, momentum=0.0)
         network = build_supernet(context, data.num_classes)
         start = {name: p.detach().clone() for name, p in network.named_parameters()}
-        train_epoch(network, make_optimizer(network, params), data, params, seed=0, epoch=0, draw=uniform)
+        train_epoch(network, make_optimizer(network, params), data, params, seed=0, epoch=0, draw=UNIFORM)
         states[unselected] = {name: p.detach() for name, p in network.named_parameters()}
     paths = np.random.default_rng([0, 2, 0])
     steps = math.ceil(len(data.train_labels) / 20)
@@ -145,7 +164,7 @@ def test_the_fast_trainer_takes_the_plain_one_s_steps(tiny: Tiny, unselected: st
         network = build_supernet(replace(context, params=context.params.model_copy(update={"supernet": params})), 3)
         optimizer = make_optimizer(network, params)
         losses.append(
-            [train_epoch(network, optimizer, data, params, seed=0, epoch=epoch, draw=uniform) for epoch in range(7)]
+            [train_epoch(network, optimizer, data, params, seed=0, epoch=epoch, draw=UNIFORM) for epoch in range(7)]
         )
         states.append(network.state_dict())
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)

@@ -23,7 +23,8 @@ from pipeline.graph import graph, settings
 from pipeline.results import board as results
 from pipeline.results import records
 from pipeline.stages import Key
-from pipeline.tracking import mlflow as tracking
+from pipeline.tracking import live, mlflow
+from pipeline.tracking.board import leaderboard, rebuild
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*")
@@ -46,19 +47,19 @@ def database(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
     shutil.copy(empty, folder)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
     monkeypatch.delenv("GENAS_MLFLOW", raising=False)
-    monkeypatch.setattr(tracking, "FLUSH_SECONDS", 0.05)
+    monkeypatch.setattr(live, "FLUSH_SECONDS", 0.05)
     return folder
 
 
 def runs(name: str = "genas-demo") -> list[Any]:
-    client = MlflowClient(tracking_uri=tracking.uri())
+    client = MlflowClient(tracking_uri=mlflow.uri())
     experiment = client.get_experiment_by_name(name)
     return client.search_runs([experiment.experiment_id]) if experiment else []
 
 
 def content(name: str = "genas-demo") -> dict[str, Any]:
     """Everything of an experiment that does not depend on when and from which code it was written."""
-    client = MlflowClient(tracking_uri=tracking.uri())
+    client = MlflowClient(tracking_uri=mlflow.uri())
     found = {}
     for run in runs(name):
         history = {
@@ -75,7 +76,7 @@ def content(name: str = "genas-demo") -> dict[str, Any]:
 
 def cut_off(root: Path, values: list[dict[str, float]], raised: BaseException) -> None:
     """A search that logs and then ends by an exception."""
-    with tracking.follow("search", SEARCH, load_params(root), root) as log:
+    with live.follow("search", SEARCH, load_params(root), root) as log:
         for step, one in enumerate(values):
             log(step, one)
         raise raised
@@ -90,12 +91,12 @@ def replay(root: Path) -> None:
             continue
         history = records.table(root, (stage, row), "history.csv")
         folder.rename(hidden)
-        with tracking.follow(stage, node.axes, params, root) as log:
+        with live.follow(stage, node.axes, params, root) as log:
             for _, values in history.iterrows() if history is not None else ():
                 log(int(values.iloc[0]), {str(name): float(value) for name, value in values.iloc[1:].items()})
             hidden.rename(folder)
     (root / "out" / "report").mkdir()
-    with tracking.follow("report", {}, params, root):
+    with live.follow("report", {}, params, root):
         (root / "out" / "report" / "report.html").write_text("<html></html>")
 
 
@@ -134,14 +135,14 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert board["flatness"][3]["search_score"] == history["search/score"]
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database / 'fresh.db'}")
-    assert tracking.rebuild(finished) == 16
+    assert rebuild(finished) == 16
     assert content() == live
     assert content("genas-demo-leaderboard") == board
 
 
 def test_a_picture_that_cannot_be_drawn_fails_no_run(finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (finished / "out/search/digits-flatness-0/genotype.json").write_text("{}")
-    with tracking.follow("search", SEARCH, load_params(finished), finished):
+    with live.follow("search", SEARCH, load_params(finished), finished):
         pass
     (run,) = runs()
     status, _, _, history, _, files = content()["search@digits-flatness-0"]
@@ -151,7 +152,7 @@ def test_a_picture_that_cannot_be_drawn_fails_no_run(finished: Path, capfd: pyte
     assert {"search.png", "candidates.png"} <= set(files), "the others are there"
     (line,) = capfd.readouterr().err.strip().splitlines()
     assert line.startswith("warning: search@digits-flatness-0 has a picture that cannot be drawn: ")
-    assert tracking.rebuild(finished) == 15
+    assert rebuild(finished) == 15
 
 
 def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
@@ -167,8 +168,8 @@ def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
 
 def test_without_its_database_nothing_is_lost(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # In processes of their own, as for a user: a process that has had the old file open goes on writing to that.
-    line = f"print(tracking.rebuild(Path({str(finished)!r})))"
-    code = f"from pathlib import Path; from pipeline.tracking import mlflow as tracking; {line}"
+    line = f"print(rebuild(Path({str(finished)!r})))"
+    code = f"from pathlib import Path; from pipeline.tracking.board import rebuild; {line}"
     again = [sys.executable, "-c", code]
     assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "15\n"
     before, numbers = content(), results.collect(finished)
@@ -183,26 +184,26 @@ def test_without_its_database_nothing_is_lost(finished: Path, database: Path, mo
 
 
 def test_rebuilding_twice_changes_nothing(finished: Path) -> None:
-    tracking.rebuild(finished)
+    rebuild(finished)
     before, board = content(), {run.info.run_id for run in runs("genas-demo-leaderboard")}
-    tracking.rebuild(finished)
+    rebuild(finished)
     assert content() == before
     assert {run.info.run_id for run in runs("genas-demo-leaderboard")} == board, "unchanged lines stay"
 
 
 def test_leaderboard_follows_the_files(finished: Path) -> None:
-    assert tracking.leaderboard(finished) == 3
+    assert leaderboard(finished) == 3
     path = finished / "out/retrain/darts/metrics.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "top1": 60.0}))
     shutil.rmtree(finished / "out/retrain/angle-flatness")
-    assert tracking.leaderboard(finished) == 2
+    assert leaderboard(finished) == 2
     board = content("genas-demo-leaderboard")
     assert set(board) == {"flatness", "darts"}
     assert board["darts"][3]["top1"] == [(0, 60.0)]
 
 
 def test_searches_of_all_metrics_have_the_same_names(finished: Path) -> None:
-    tracking.rebuild(finished)
+    rebuild(finished)
     searches = [run for run in runs() if run.data.tags["stage"] == "search"]
     assert len(searches) == 2
     assert searches[0].data.metrics.keys() == searches[1].data.metrics.keys()
@@ -232,7 +233,7 @@ def test_a_killed_row_goes_on_in_its_run(finished: Path) -> None:
     with pytest.raises(SystemExit):
         cut_off(finished, [{"best": value} for value in best[:2]], SystemExit(143))
     (killed,) = runs()
-    with tracking.follow("search", SEARCH, params, finished) as log:
+    with live.follow("search", SEARCH, params, finished) as log:
         for step in (1, 2, 3):  # generation 1 was not saved when the process was killed, so it is done again
             log(step, {"best": best[step]})
     (run,) = runs()
@@ -251,9 +252,9 @@ def test_other_parameters_are_another_run(profile: Path) -> None:
 
 def test_a_killed_process_is_marked_when_its_row_starts_again(profile: Path) -> None:
     params = load_params(profile)
-    stale = tracking.Experiment("genas-demo").resume(records.head(params, profile, ("search", "digits-flatness-0")))
+    stale = mlflow.Experiment("genas-demo").resume(records.head(params, profile, ("search", "digits-flatness-0")))
     assert runs()[0].info.status == "RUNNING"
-    with tracking.follow("search", SEARCH, params, profile):
+    with live.follow("search", SEARCH, params, profile):
         (profile / "out/search/digits-flatness-0").mkdir(parents=True)
     assert {run.info.run_id: run.info.status for run in runs()}[stale.id] == "KILLED"
 
@@ -262,11 +263,11 @@ def test_off_means_not_even_imported(profile: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from pipeline.tracking import mlflow as tracking
+from pipeline.tracking import live
 from pipeline.config import load_params
 from pipeline.context import silent
 root = Path({str(profile)!r})
-with tracking.follow("search", {SEARCH!r}, load_params(root), root) as log:
+with live.follow("search", {SEARCH!r}, load_params(root), root) as log:
     assert log is silent
 assert "mlflow" not in sys.modules
 """
@@ -275,7 +276,7 @@ assert "mlflow" not in sys.modules
 
 def test_only_the_first_process_of_several_tracks(profile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
-    with tracking.follow("search", SEARCH, load_params(profile), profile) as log:
+    with live.follow("search", SEARCH, load_params(profile), profile) as log:
         assert log is context.silent
 
 
@@ -285,24 +286,24 @@ def test_no_server_is_one_line(
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     started = time.monotonic()
-    with tracking.follow("search", SEARCH, load_params(finished), finished) as log:
+    with live.follow("search", SEARCH, load_params(finished), finished) as log:
         log(0, {"best": 1.0})
     assert time.monotonic() - started < 20
     lines = capfd.readouterr().err.strip().splitlines()
     assert len(lines) == 1
     assert lines[0].startswith(f"warning: MLflow at {uri} is left out: ")
     with pytest.raises(GenasError, match="MLflow at"):
-        tracking.rebuild(finished)
+        rebuild(finished)
 
 
 def test_live_values_never_wait(profile: Path) -> None:
-    with tracking.follow("search", SEARCH, load_params(profile), profile) as log:
+    with live.follow("search", SEARCH, load_params(profile), profile) as log:
         started = time.monotonic()
         for step in range(5000):
             log(step, {"best": float(step)})
         took = time.monotonic() - started
     assert took < 1.0
-    client = MlflowClient(tracking_uri=tracking.uri())
+    client = MlflowClient(tracking_uri=mlflow.uri())
     assert len(client.get_metric_history(runs()[0].info.run_id, "search_curves/best")) == 5000
 
 
@@ -312,10 +313,10 @@ def test_processes_that_start_at_once(finished: Path, database: Path) -> None:
     code = """
 import json, sys
 from pathlib import Path
-from pipeline.tracking import mlflow as tracking
+from pipeline.tracking import live
 from pipeline.config import load_params
 stage, axes, root = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
-with tracking.follow(stage, axes, load_params(root), root) as log:
+with live.follow(stage, axes, load_params(root), root) as log:
     for step in range(200):
         log(step, {"best": float(step)})
 """
@@ -342,12 +343,12 @@ def test_sigterm_is_a_killed_run(profile: Path) -> None:
     code = """
 import signal, sys, time
 from pathlib import Path
-from pipeline.tracking import mlflow as tracking
+from pipeline.tracking import live
 from pipeline.config import load_params
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 root = Path(sys.argv[1])
 axes = {"dataset": "digits", "metric": "flatness", "seed": "0"}
-with tracking.follow("search", axes, load_params(root), root) as log:
+with live.follow("search", axes, load_params(root), root) as log:
     log(0, {"best": 1.0})
     print("ready", flush=True)
     time.sleep(60)

@@ -1,4 +1,4 @@
-"""The measures that need no training, against networks where they are known."""
+"""Zero-cost measures against networks where they are known."""
 
 from __future__ import annotations
 
@@ -56,6 +56,9 @@ class Line(OneShot[None]):
         return [self.classifier]
 
     def weighted_vectors(self, path: None) -> Any:
+        raise NotImplementedError
+
+    def reference_cost(self, path: None) -> Any:
         raise NotImplementedError
 
 

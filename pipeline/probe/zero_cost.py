@@ -1,4 +1,5 @@
-"""What the measures that need no training have in common: the network before it, and a batch's gradients there.
+"""What zero-cost measures, which ask for no training (Abdelfattah et al., Zero-Cost Proxies, 2021), have in common: the
+network before it, and a batch's gradients there.
 
 They are taken of the supernet's initial weights. BatchNorm uses the batch's statistics, as in training; what that
 leaves in its buffers is never read.
@@ -21,7 +22,7 @@ from pipeline.probe.plain import BatchNorm, Probe
 
 def initial_network(probe: Probe) -> OneShot[Any]:
     """The supernet before training."""
-    assert probe.initial is not None, "measures without training look at the initial weights"
+    assert probe.initial is not None, "zero-cost measures look at the initial weights"
     return probe.initial
 
 
