@@ -219,7 +219,7 @@ _STAGES = (
     Stage(
         "shift", "pipeline.transfer.shift", "Distribution shift", ("row",),
         rows=_matrix("shift"),
-        reads=_retrained(lambda params: params.retrain.dataset, lambda params: params.shift.dataset),
+        reads=_retrained(lambda params: params.shift.dataset, lambda params: params.retrain.dataset),
         keys=lambda params, axes: {"shift": "shift", "validation": "retrain.dataset", "row": f"rows.{axes['row']}"},
         flow="shift", hours=DAY,
         judges=("v2_top1", "a_top1", "o_aupr", "r_top1", "real_top1"),

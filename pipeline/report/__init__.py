@@ -1,5 +1,5 @@
-"""The phase ``report``: the paper's tables and figures with our numbers beside theirs (Tables 2 to 4 and 8), on one page.
+"""The phase ``report``: the paper's tables and figures with our numbers beside theirs (Tables 2, 3, 4 and 8).
 
-Reads what every row left, trains nothing. Leaves Markdown, HTML, pictures and tables as CSV; the laboratory has a page
-of its own (Tables 1, 5, 6 and 7, Figure 2).
+Reads what every row left, trains nothing. Leaves a page as Markdown and HTML, pictures and tables as CSV; the
+laboratory has a page of its own (Tables 1, 5, 6 and 7, Figure 2).
 """

@@ -181,7 +181,7 @@ def test_a_row_that_is_not_there_is_one_line(fresh: Tiny) -> None:
         export(fresh.root, ROW)
 
 
-@pytest.mark.parametrize(("name", "value"), [("width", 4), ("layers", 5), ("stem", "imagenet"), ("image_size", 32)])
+@pytest.mark.parametrize(("name", "value"), [("width", 4), ("layers", 5), ("stem", "imagenet"), ("image_size", 48)])
 def test_a_row_that_has_changed_since_is_one_line(fresh: Tiny, name: str, value: int | str) -> None:
     fresh.change("rows", **{f"{ROW}__{name}": value})
     with pytest.raises(GenasError, match=rf"weights\.safetensors: a network of {name.replace('_', ' ')} .*, expected "):

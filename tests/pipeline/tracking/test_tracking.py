@@ -109,8 +109,8 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert live["data@digits"][5] == ["manifest.json"], "data stay where they are"
     _, params, tags, history, sets, files = live["search@digits-flatness-0"]
     assert params["metric"] == "flatness"
-    assert params["weight.flatness"] == "1.0"
-    assert params["weight.angle"] == "0.0"
+    assert params["metric.terms.flatness"] == "1.0"
+    assert params["metric.terms.angle"] == "0.0"
     assert params["search.population"] == "6"
     assert params["measures.flatness.sigma"] == "[0.001, 0.003, 0.006]"
     assert (tags["stage"], tags["row"], tags["profile"]) == ("search", "digits-flatness-0", "demo")
