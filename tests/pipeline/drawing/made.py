@@ -29,7 +29,7 @@ INPUTS: dict[tuple[str, str], tuple[tuple[str, str], ...]] = {
     ("retrain", "published"): (("data", "d"), ("zoo", "z")),
     ("shift", "found"): (("data", "shifted"), ("retrain", "found")),
 }
-PHASES = {"data": "data", "zoo": "zoo", "supernet": "supernet", "search": "search", "retrain": "retrain", "shift": "transfer"}
+PHASES = {**{stage: stage for stage in ("data", "zoo", "supernet", "search", "retrain")}, "shift": "transfer"}
 
 
 def estimates(**about: Any) -> dict[str, Any]:

@@ -121,7 +121,8 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert {"candidates.json", "candidates.parquet", "genotype.json", "history.csv"} <= set(files)
     assert {"cell.png", "search.png", "candidates.png"} <= set(files), "drawn for the run, not by the stage"
     _, other, _, rated, *_ = live["rerank@digits-angle_flatness-0-16"]
-    assert other == {"search": "digits-angle_flatness-0", "gamma": "16"}
+    assert (other["search"], other["gamma"]) == ("digits-angle_flatness-0", "16")
+    assert other["measures.flatness.alpha"] == "1.0"
     assert rated["rerank/flatness_share"] == [(0, 93.0)]
     assert live["agreement@digits-0"][3]["agreement/tau_flatness_loss"] == [(0, 0.875)]
     assert {"agreement.csv", "errors.csv", "agreement.png"} <= set(live["agreement@digits-0"][5])
