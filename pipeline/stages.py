@@ -131,7 +131,7 @@ _STAGES = (
         hours=DAY / 2, scan=True,
     ),
     Stage(
-        "measures", "pipeline.measures.stage", "Code of the measures", (),
+        "measures", "pipeline.scoring.code", "Code of the measures", (),
         rows=_single,
         reads=lambda params, axes: [],
         keys=_keys("metrics"),

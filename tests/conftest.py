@@ -21,7 +21,7 @@ import torch
 import yaml
 from PIL import Image
 
-from pipeline.config import PROFILES, load_params
+from pipeline.config import PROFILES, MetricParams, load_params
 from pipeline.context import Context, Log, silent
 from pipeline.data import stage as data
 
@@ -132,6 +132,11 @@ def tiny_params() -> dict[str, Any]:
         params[section] |= values
     params["recipes"]["short"] |= {"epochs": 3, "batch_size": 16}
     return params
+
+
+def metric_of(terms: dict[str, float], combine: str = "sum", strategy: str = "evolution") -> MetricParams:
+    """A metric as ``params.yaml`` would have it."""
+    return MetricParams.model_validate({"terms": terms, "combine": combine, "strategy": strategy})
 
 
 class Tiny:

@@ -13,9 +13,8 @@ import pytest
 
 from pipeline.analysis import rerank
 from pipeline.analysis.rerank import flatness_share, weighed
-from pipeline.config import MetricParams
 from pipeline.search import stage as search
-from tests.conftest import Tiny, make_tiny
+from tests.conftest import Tiny, make_tiny, metric_of
 
 SEARCH = "small-angle_flatness-0"
 
@@ -68,7 +67,7 @@ def test_scores_are_those_of_equation_5(searched: Tiny, gamma: str) -> None:
 def test_the_share_of_flatness_by_hand(tiny: Tiny) -> None:
     params = tiny.context("zoo", row="darts_v2_c10").params.measures
     candidates = [{"angle": math.pi / 2, "flatness": 0.001}, {"angle": math.pi / 4, "flatness": 0.003}]
-    metric = weighed(MetricParams(terms={"angle": 1, "flatness": 16}), 1.0)
+    metric = weighed(metric_of({"angle": 1, "flatness": 16}), 1.0)
     assert metric.terms == {"angle": 1, "flatness": 1.0}
     # 0.5 and 0.25 of angle beside 0.5 and 1.5 of flatness
     assert flatness_share(candidates, metric, params) == pytest.approx(100 * np.mean([0.5, 1.5 / 1.75]))

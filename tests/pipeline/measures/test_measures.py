@@ -26,12 +26,13 @@ from models.spaces.darts.cost import network_cost
 from models.spaces.darts.genotype import EDGES, NODES, Genotype, random_genotype
 from models.spaces.darts.supernet import Supernet
 from pipeline import measures
-from pipeline.config import AngleParams, FlatnessParams, MeasureParams, MetricParams
+from pipeline.config import AngleParams, FlatnessParams, MeasureParams
 from pipeline.data.reading.halves import SearchData
 from pipeline.measures import angle as angle_module
 from pipeline.measures.angle import angle
 from pipeline.measures.flatness import directions, draw_losses, flatness, positions, standard_noise, steps
 from pipeline.probe.plain import Probe
+from tests.conftest import metric_of
 
 PARAMS = MeasureParams(
     scorer="plain",
@@ -134,15 +135,15 @@ def test_the_scale_of_eq_5() -> None:
 
 def test_combined_scores_by_hand() -> None:
     values = {"angle": [math.pi / 4, 0], "flatness": [0.002, 0.004], "accuracy": [0.5, 1], "loss": [3.0, 1.0]}
-    angle_flatness = MetricParams(terms={"angle": 1, "flatness": 16})
+    angle_flatness = metric_of({"angle": 1, "flatness": 16})
     assert measures.combine(values, angle_flatness, PARAMS) == pytest.approx([0.25 + 16 * 0.2, 16 * 0.4])
-    assert measures.combine(values, MetricParams(terms={"accuracy": 2, "loss": 1}), PARAMS) == pytest.approx([-2, 1])
+    assert measures.combine(values, metric_of({"accuracy": 2, "loss": 1}), PARAMS) == pytest.approx([-2, 1])
 
 
 def test_a_sum_of_ranks_by_hand() -> None:
     """A rank is 1/n for the worst and 1 for the best, ties on their average; a smaller loss ranks higher."""
     values = {"angle": [0.1, 0.3, 0.3, 0.2], "loss": [1.0, 4.0, 3.0, 2.0]}
-    metric = MetricParams(terms={"angle": 1, "loss": 2}, combine="rank")
+    metric = metric_of({"angle": 1, "loss": 2}, combine="rank")
     angle, loss = [1, 3.5, 3.5, 2], [4, 1, 2, 3]
     expected = [a / 4 + 2 * b / 4 for a, b in zip(angle, loss, strict=True)]
     assert measures.combine(values, metric, PARAMS) == pytest.approx(expected)

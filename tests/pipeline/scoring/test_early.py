@@ -12,14 +12,14 @@ from scipy.stats import norm
 
 from models.errors import GenasError
 from pipeline import measures
-from pipeline.config import EarlyParams, MetricParams
+from pipeline.config import EarlyParams
 from pipeline.probe.fast import make_probe
 from pipeline.scoring.early import Evidence, influences, reach, take_early
 from pipeline.search import stage as search
-from tests.conftest import Killed, Tiny, kill_at
+from tests.conftest import Killed, Tiny, kill_at, metric_of
 from tests.pipeline.measures.test_measures import PARAMS, initial, path, search_data, supernet
 
-LOSS = MetricParams(terms={"loss": 1})
+LOSS = metric_of({"loss": 1})
 EARLY = EarlyParams(shares=(0.25, 0.5), confidence=0.95)
 ROW = {"dataset": "small", "metric": "angle_flatness", "seed": "0"}
 
@@ -47,7 +47,7 @@ def test_reach_by_hand() -> None:
 def test_influences_of_flatness_are_its_derivative() -> None:
     rng = np.random.default_rng(0)
     images = np.abs(rng.normal(2.0, 0.3, (3, 400))) + np.array([[0.0], [0.2], [0.7]])
-    metric = MetricParams(terms={"flatness": 1, "angle": 1})
+    metric = metric_of({"flatness": 1, "angle": 1})
     score, moved = influences(Evidence({"flatness": images}, {"angle": 1.2}), metric, PARAMS)
     step = 1e-4
     heavier = images.copy()
@@ -65,7 +65,7 @@ def probe() -> Any:
     "terms", [{"flatness": 1}, {"angle": 1, "flatness": 16}, {"accuracy": 1, "loss": 1}, {"angle": 1}]
 )
 def test_without_a_bar_all_images_are_seen_and_the_measures_are_the_full_ones(terms: dict[str, float]) -> None:
-    metric = MetricParams(terms=terms)
+    metric = metric_of(terms)
     values, evidence = take_early(probe(), path(0), metric, EARLY, None)
     expected = measures.take(probe(), path(0), terms)
     assert values == pytest.approx({**expected, "images": PARAMS.images, "dropped": False}, rel=1e-6)
@@ -88,7 +88,7 @@ def test_what_another_measure_keeps_is_not_observed_again(monkeypatch: pytest.Mo
     one, passes = probe(), []
     real = one.outcomes
     monkeypatch.setattr(one, "outcomes", lambda *args: passes.append(args[2]) or real(*args))
-    take_early(one, path(0), MetricParams(terms={"accuracy": 1, "loss": 1}), EARLY, None)
+    take_early(one, path(0), metric_of({"accuracy": 1, "loss": 1}), EARLY, None)
     assert passes == [slice(0, PARAMS.images // 4), slice(PARAMS.images // 4, PARAMS.images // 2),
                       slice(PARAMS.images // 2, PARAMS.images)]  # fmt: skip
 
@@ -126,6 +126,6 @@ def test_a_search_drops_some_resumes_with_the_same_bytes_and_never_breeds_from_t
 
 def test_ranks_have_no_early_decisions(trained: Tiny) -> None:
     trained.change("search", early={"shares": [0.5], "confidence": 0.9})
-    trained.change("metrics", angle_flatness={"terms": {"angle": 1, "flatness": 1}, "combine": "rank"})
+    trained.change("metrics", angle_flatness__combine="rank")
     with pytest.raises(GenasError, match=r"search\.early: metric angle_flatness adds ranks"):
         search.run(trained.context("search", **ROW))

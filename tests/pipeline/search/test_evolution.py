@@ -11,9 +11,9 @@ import pytest
 from models.errors import GenasError
 from models.spaces.darts.cost import imagenet_cost
 from models.spaces.darts.genotype import Genotype, random_genotype
-from pipeline.config import MetricParams, Params, SearchParams
+from pipeline.config import Params, SearchParams
 from pipeline.search.evolution import allowed, best_of, propose, rate, summary
-from tests.conftest import tiny_params
+from tests.conftest import metric_of, tiny_params
 
 
 def settings(**changed: Any) -> SearchParams:
@@ -101,7 +101,7 @@ def test_the_quarantined_have_no_score_and_no_rank() -> None:
         {"accuracy": 0.7, "score": 9.0, "error": ""},
         {"score": None, "error": "RuntimeError: out of memory"},
     ]
-    rate(candidates, MetricParams(terms={"accuracy": 2}), MEASURES)
+    rate(candidates, metric_of({"accuracy": 2}), MEASURES)
     assert [c["score"] for c in candidates] == [1.0, None, 1.4, None]
-    rate(candidates, MetricParams(terms={"accuracy": 1}, combine="rank"), MEASURES)
+    rate(candidates, metric_of({"accuracy": 1}, combine="rank"), MEASURES)
     assert [c["score"] for c in candidates] == [0.5, None, 1.0, None]

@@ -150,7 +150,7 @@ def test_a_mistake_of_the_programme_is_no_quarantine(trained: Tiny, monkeypatch:
 
 
 def test_random_search_proposes_at_random_in_every_generation(trained: Tiny) -> None:
-    trained.change("metrics", flatness={"terms": {"flatness": 1}, "strategy": "random"})
+    trained.change("metrics", flatness={"terms": {"flatness": 1}, "combine": "sum", "strategy": "random"})
     search.run(trained.context("search", **FLATNESS))
     seen: set[Genotype] = set()
     expected = [
@@ -166,7 +166,7 @@ def rng(generation: int) -> np.random.Generator:
 
 
 def test_ranks_are_among_all_candidates(trained: Tiny) -> None:
-    trained.change("metrics", accuracy={"terms": {"accuracy": 1, "macs": 1}, "combine": "rank"})
+    trained.change("metrics", accuracy__combine="rank", accuracy__terms={"accuracy": 1, "macs": 1})
     trained.change("search", generations=2)
     metrics = search.run(trained.context("search", **ACCURACY))
     table = table_of(trained, "small-accuracy-0")

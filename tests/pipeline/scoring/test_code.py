@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.machine import imports
-from pipeline.measures import stage
+from pipeline.scoring import code
 from pipeline.stages import STAGES
 from tests.conftest import Tiny
 
@@ -16,7 +16,7 @@ from tests.conftest import Tiny
 def left(tiny: Tiny) -> dict[str, dict[str, str]]:
     """What the stage leaves, by file."""
     context = tiny.context("measures")
-    stage.run(context)
+    code.run(context)
     return {str(p.relative_to(context.out)): json.loads(p.read_text()) for p in sorted(context.out.rglob("*.json"))}
 
 
@@ -48,7 +48,7 @@ def test_another_measure_changes_only_the_rows_that_take_it(
     def edited(files: set[Path]) -> str:
         return real(files) + ("edited" if Path("pipeline/measures/angle.py") in files else "")
 
-    monkeypatch.setattr(stage, "digest", edited)
+    monkeypatch.setattr(code, "digest", edited)
     after = left(tiny)
     changed = {name for name in before if before[name] != after[name]}
     expected = {"search/small-angle-0.json", "search/small-angle_flatness-0.json", "agreement/small-0.json"}
