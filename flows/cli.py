@@ -130,8 +130,8 @@ def parity(folder: Path) -> None:
 
     import torch
 
+    from benchmarks.parity import parity as compare
     from pipeline.config import data_root
-    from pipeline.parity import parity as compare
 
     torch.set_num_threads(1)
     found = compare(folder, data_root() / "cifar10")

@@ -20,11 +20,11 @@ from models.spaces.base.cost import Cost
 from models.spaces.darts.cost import network_cost
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import Params
-from pipeline.graph import Node, graph, settings
 from pipeline.report.page import table
 from pipeline.results import records
 from pipeline.results.board import COLUMNS, JUDGES, number
 from pipeline.stages import Key
+from pipeline.stages.graph import Node, graph, settings
 
 NAMED = 20
 """Up to so many classes are named in the card; all of them are in ``config.json``."""

@@ -19,9 +19,8 @@ NEUTRAL = (
     "models/errors.py",
     "pipeline/config",
     "pipeline/context.py",
-    "pipeline/graph.py",
     "pipeline/machine",
-    "pipeline/stages.py",
+    "pipeline/stages",
 )
 """What changes no number: it refuses, finds, starts, keeps and resumes. The exception is :data:`ARITHMETIC`."""
 ARITHMETIC = ("pipeline/machine/data_parallel.py",)

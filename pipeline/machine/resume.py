@@ -17,10 +17,10 @@ from typing import Any
 import torch
 
 from pipeline.context import Context
-from pipeline.graph import settings
 from pipeline.machine import imports
 from pipeline.machine.distributed import leader
 from pipeline.stages import STAGES
+from pipeline.stages.graph import settings
 
 
 def digest(paths: Iterable[Path]) -> str:

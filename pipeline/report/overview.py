@@ -6,10 +6,10 @@ from pathlib import Path
 
 from pipeline.config import MetricParams, Params
 from pipeline.drawing.graph import draw_graph
-from pipeline.graph import graph as rows_of_profile
 from pipeline.report.page import table
 from pipeline.results import records
 from pipeline.stages import STAGES
+from pipeline.stages.graph import graph as rows_of_profile
 
 
 def settings(params: Params) -> str:

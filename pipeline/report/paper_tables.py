@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from pipeline.config import Params
-from pipeline.graph import graph
+from pipeline.stages.graph import graph
 
 MEASURE_NAMES = {"angle": "Angle", "accuracy": "Accuracy", "flatness": "Flatness"}
 """In the order in which the paper writes sums."""

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Params, load_params
-from pipeline.graph import graph
 from pipeline.results import records
 from pipeline.stages import STAGES, folder_of
+from pipeline.stages.graph import graph
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.config import Params
-from pipeline.graph import Node, ancestors, flatten, graph, settings
 from pipeline.stages import STAGES, Key, folder_of
+from pipeline.stages.graph import Node, ancestors, flatten, graph, settings
 
 if TYPE_CHECKING:
     import pandas as pd

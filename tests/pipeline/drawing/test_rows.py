@@ -11,8 +11,8 @@ from models.errors import GenasError
 from models.networks.zoo import zoo_genotype
 from pipeline.config import load_params
 from pipeline.drawing.rows import PICTURES, draw_row
-from pipeline.graph import graph
 from pipeline.stages import STAGES
+from pipeline.stages.graph import graph
 from tests.pipeline.drawing.made import TABLES
 
 SEARCH = ("search", "digits-flatness-0")

@@ -26,9 +26,9 @@ from pipeline.__main__ import run
 from pipeline.config import REPOSITORY, load_params
 from pipeline.export.card import model_card
 from pipeline.export.folder import FILES, export
-from pipeline.graph import settings
 from pipeline.results import records
 from pipeline.retrain.preprocessing import evaluation_transform
+from pipeline.stages.graph import settings
 from tests.conftest import Killed, Tiny, make_tiny
 from tests.networks import write_network
 from tests.pipeline.conftest import leave

@@ -19,10 +19,10 @@ from mlflow import MlflowClient
 from models.errors import GenasError
 from pipeline import context
 from pipeline.config import REPOSITORY, Params, load_params
-from pipeline.graph import graph, settings
 from pipeline.results import board as results
 from pipeline.results import records
 from pipeline.stages import Key
+from pipeline.stages.graph import graph, settings
 from pipeline.tracking import live, mlflow
 from pipeline.tracking.board import leaderboard, rebuild
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from benchmarks.parity import TOLERANCES, compare, parity, read_cases, read_networks
 from models.errors import GenasError
 from models.official.vector import PATHS, official_angle
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import data_root
 from pipeline.measures.angle import angle
-from pipeline.parity import TOLERANCES, compare, parity, read_cases, read_networks
 
 FOLDER = data_root().parent / "reference" / "official_parity"
 needed = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the official evaluator's numbers are not at hand in {FOLDER}")

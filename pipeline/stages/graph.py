@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import MEASURES, Params
-from pipeline.stages import STAGES, Axes, Key
+from pipeline.stages.table import STAGES, Axes, Key
 
 
 @dataclass(frozen=True)
