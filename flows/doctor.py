@@ -24,6 +24,13 @@ DISK = 5
 """GB that should be free for the outputs of the small profiles."""
 
 
+FAULTS = {
+    "2.14.1": "without AVX-512 its oneDNN corrupts memory in the backward pass of a strided 1x1 convolution of fewer "
+    "than 8 channels (uxlfoundation/oneDNN issue 6035); the networks here have no such convolution",
+}
+"""What is known to be wrong with a release of torch, and what that means here."""
+
+
 @dataclass(frozen=True)
 class Finding:
     """One line of the diagnosis; what is ``essential`` and not ``ok`` makes the command fail."""
@@ -72,9 +79,15 @@ def packages() -> Iterator[Finding]:
 
 
 def tools() -> Iterator[Finding]:
-    """The device, git, telemetry and disk."""
+    """The processor and what is known of it with this torch, the device, git, telemetry and disk."""
     import torch
 
+    kernels = torch.backends.cpu.get_cpu_capability()
+    wider = os.environ.get("ONEDNN_MAX_CPU_ISA")
+    yield Finding("CPU", True, f"{kernels} kernels{f', oneDNN up to {wider}' if wider else ''}", essential=False)
+    for release, fault in FAULTS.items():
+        if torch.__version__.startswith(release):
+            yield Finding(f"torch {release}", True, fault, essential=False)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
     yield Finding("GPU", True, device, essential=False)
     git = shutil.which("git")
