@@ -66,23 +66,28 @@ def replay(
     kept = True
     passes = 0
     shuffled = {
-        id(one): Evidence({name: seen[:, order] for name, seen in one[EVIDENCE].images.items()}, one[EVIDENCE].values)
-        for one in candidates
+        id(candidate): Evidence(
+            {name: seen[:, order] for name, seen in candidate[EVIDENCE].images.items()}, candidate[EVIDENCE].values
+        )
+        for candidate in candidates
     }
-    generations = range(1 + max(one["generation"] for one in candidates))
-    best = [best_of([one for one in candidates if one["generation"] <= last], parents) for last in generations]
-    ever = {id(one) for some in best for one in some}
+    generations = range(1 + max(candidate["generation"] for candidate in candidates))
+    best = [
+        best_of([candidate for candidate in candidates if candidate["generation"] <= last], parents)
+        for last in generations
+    ]
+    ever = {id(candidate) for some in best for candidate in some}
     for generation in generations:
         before = best[generation - 1] if generation else []
-        for one in (one for one in candidates if one["generation"] == generation):
+        for candidate in (candidate for candidate in candidates if candidate["generation"] == generation):
             seen = total
             if len(before) == parents:
                 bar = shuffled[id(before[-1])]
                 for count in rounds(early, total)[:-1]:
-                    evidence = shuffled[id(one)].first(count)
+                    evidence = shuffled[id(candidate)].first(count)
                     if reach(evidence, bar, total, metric, params, early.confidence) < 0:
                         seen = count
-                        kept &= id(one) not in ever
+                        kept &= id(candidate) not in ever
                         break
             passes += fixed + noises * seen
     return kept, passes / (len(candidates) * (fixed + noises * total))

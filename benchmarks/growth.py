@@ -98,14 +98,14 @@ def draw(rows: list[dict[str, Any]], path: Path) -> None:
     figure, axes = pyplot.subplots(2, len(POINTS), figsize=(11, 6), sharey="row", layout="constrained")
     for column, axis in enumerate(POINTS):
         for scorer in SCORERS:
-            own = [row for row in rows if (row["axis"], row["scorer"]) == (axis, scorer)]
-            values = [row["value"] for row in own]
-            axes[0, column].plot(values, [row["seconds"] for row in own], marker="o", label=scorer)
-            axes[1, column].plot(values, [100 * row["share_of_limit"] for row in own], marker="o", label=scorer)
+            measured = [row for row in rows if (row["axis"], row["scorer"]) == (axis, scorer)]
+            values = [row["value"] for row in measured]
+            axes[0, column].plot(values, [row["seconds"] for row in measured], marker="o", label=scorer)
+            axes[1, column].plot(values, [100 * row["share_of_limit"] for row in measured], marker="o", label=scorer)
         axes[1, column].set_xlabel(axis)
-    for one in axes.flat:  # once all is drawn: rows share their scale
-        one.set_ylim(bottom=0)
-        one.grid(alpha=0.3)
+    for panel in axes.flat:  # once all is drawn: rows share their scale
+        panel.set_ylim(bottom=0)
+        panel.grid(alpha=0.3)
     axes[0, 0].set_ylabel("CPU seconds a candidate")
     axes[1, 0].set_ylabel("% of a large convolution's rate")
     axes[0, 0].legend(frameon=False)

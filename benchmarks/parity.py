@@ -148,7 +148,7 @@ def compare(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> dict
     result = {}
     for name, tolerance in TOLERANCES.items():
         pairs = [(ours[name], theirs[name]) for ours, theirs in zip(found, expected, strict=True) if name in theirs]
-        ours, theirs = (np.concatenate([np.ravel(one) for one in side]) for side in zip(*pairs, strict=True))
+        ours, theirs = (np.concatenate([np.ravel(value) for value in side]) for side in zip(*pairs, strict=True))
         gap = np.abs(ours - theirs)
         result[name] = {
             "max_abs": float(gap.max()),

@@ -67,7 +67,7 @@ def run(quick: bool = False, scorer: str = "", precision: str = "float32") -> di
         partial(our_side, images, recalibrate, scorer=scorer, precision=precision),
     ]
     theirs, ours = take_turns(sides, workload.architectures(count), "bench score")
-    differences = [abs(one.result / other.result - 1) for one, other in zip(ours, theirs, strict=True)]
+    differences = [abs(mine.result / other.result - 1) for mine, other in zip(ours, theirs, strict=True)]
     if precision == "float32" and max(differences) > TOLERANCE:
         raise GenasError(f"bench score: scores differ by up to {max(differences):.2g}, expected {TOLERANCE}")
     return {

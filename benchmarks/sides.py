@@ -89,8 +89,8 @@ def compare(reference: Sequence[Timed], ours: Sequence[Timed]) -> dict[str, Any]
     return {
         "ratio": spread(ratios),
         "seconds": {
-            "reference": spread(one.seconds for one in reference),
-            "ours": spread(one.seconds for one in ours),
+            "reference": spread(run.seconds for run in reference),
+            "ours": spread(run.seconds for run in ours),
         },
         "pieces": len(ratios),
     }

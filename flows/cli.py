@@ -136,7 +136,7 @@ def parity(folder: Path) -> None:
     torch.set_num_threads(1)
     found = compare(folder, data_root() / "cifar10")
     typer.echo(json.dumps(found, indent=1))
-    raise typer.Exit(0 if all(one["ok"] for one in found.values()) else 1)
+    raise typer.Exit(0 if all(quantity["ok"] for quantity in found.values()) else 1)
 
 
 @data_app.command("check")

@@ -115,7 +115,7 @@ def frameworks(params: Params | None) -> Iterator[Finding]:
 def data(folder: Path, params: Params | None) -> Iterator[Finding]:
     """Where the data root is and which of the profile's data sets are there."""
     root = data_root()
-    derived = params is not None and all(one.path is None for one in params.data.values())
+    derived = params is not None and all(data_set.path is None for data_set in params.data.values())
     yield Finding("data root", root.is_dir() or derived, str(root))
     if params is not None:
         from pipeline.data.stage import check

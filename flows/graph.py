@@ -33,10 +33,10 @@ def stage_graph(folder: Path, targets: Sequence[str] = ()) -> nx.DiGraph[str]:
     try:
         with Repo(str(folder)) as repo:
             graph = repo.index.graph  # semi-public; tests/flows/test_graph.py compares it with `dvc dag`
-            own = [s for s in graph if isinstance(s, PipelineStage) and Path(s.path).parent == folder]
-            names = {stage: stage.name for stage in own}
-            scans = {stage.name: bool(stage.always_changed) for stage in own}
-            stages = chained(nx.relabel_nodes(graph.subgraph(own).reverse(), names))
+            mine = [s for s in graph if isinstance(s, PipelineStage) and Path(s.path).parent == folder]
+            names = {stage: stage.name for stage in mine}
+            scans = {stage.name: bool(stage.always_changed) for stage in mine}
+            stages = chained(nx.relabel_nodes(graph.subgraph(mine).reverse(), names))
     except DvcException as error:
         raise GenasError(f"{folder / 'dvc.yaml'}: {' '.join(str(error).split())}") from None
     nx.set_node_attributes(stages, scans, "scan")

@@ -62,8 +62,9 @@ def rank_agreement(table: pd.DataFrame, names: tuple[str, ...], params: MeasureP
     diagonal, missing where a measure is constant."""
     turned = {name: measures.scaled({name: table[name].to_numpy()}, name, params) for name in names}
     result = pd.DataFrame(np.eye(len(names)), index=list(names), columns=list(names))
-    for one, other in combinations(names, 2):
-        result.loc[one, other] = result.loc[other, one] = kendalltau(turned[one], turned[other]).statistic
+    for first, second in combinations(names, 2):
+        tau = kendalltau(turned[first], turned[second]).statistic
+        result.loc[first, second] = result.loc[second, first] = tau
     return result
 
 
@@ -78,7 +79,7 @@ def standard_errors(values: np.ndarray, draws: tuple[int, ...]) -> list[float]:
         The standard deviation over the replicates by their mean, averaged over the architectures.
     """
     means = [values[:, :, :count].mean(axis=2) for count in draws]
-    return [float(np.mean(100 * one.std(axis=1, ddof=1) / one.mean(axis=1))) for one in means]
+    return [float(np.mean(100 * mean.std(axis=1, ddof=1) / mean.mean(axis=1))) for mean in means]
 
 
 def replicate(context: Context, data: SearchData, number: int, images: int) -> tuple[SearchData, MeasureParams, int]:
@@ -104,10 +105,10 @@ def flatness_errors(context: Context, scratch: Scratch, genotypes: list[Genotype
         own, settings, seed = replicate(context, data, number, images)
         probe = make_probe(network, own, settings, seed)
         drawn = [draw_losses(probe, genotype, settings) for genotype in genotypes]
-        values.append([[flatness(losses, flat.sigma, flat.alpha) for losses in one] for one in drawn])
+        values.append([[flatness(losses, flat.sigma, flat.alpha) for losses in draws] for draws in drawn])
         scratch.save("errors.pt", values)
     shaped = np.array(values).reshape(len(params.images), params.replicates, len(genotypes), max(params.draws))
-    rows = [standard_errors(one.swapaxes(0, 1), params.draws) for one in shaped]
+    rows = [standard_errors(replicates.swapaxes(0, 1), params.draws) for replicates in shaped]
     return pd.DataFrame(rows, index=pd.Index(params.images, name="images"), columns=list(params.draws))
 
 

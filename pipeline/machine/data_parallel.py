@@ -117,6 +117,6 @@ def interleave(part: Tensor, length: int) -> Tensor:
     parts: list[Tensor] = [part] * size()
     dist.all_gather_object(parts, part)
     whole = part.new_empty((length, *part.shape[1:]))
-    for one, tensor in enumerate(parts):
-        whole[one :: size()] = tensor
+    for process, computed in enumerate(parts):
+        whole[process :: size()] = computed
     return whole

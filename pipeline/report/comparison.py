@@ -69,5 +69,5 @@ def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
 
 def tables(params: Params, root: Path, board: results.Board) -> dict[str, pd.DataFrame]:
     """All of them by name, ``table2`` to ``table8``."""
-    found = {name: compared(params, board, lines, columns) for name, (_, lines, columns) in TABLES.items()}
-    return {**found, "table8": gammas(params, root, board)}
+    tables_2_to_4 = {name: compared(params, board, lines, columns) for name, (_, lines, columns) in TABLES.items()}
+    return {**tables_2_to_4, "table8": gammas(params, root, board)}

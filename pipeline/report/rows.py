@@ -58,8 +58,8 @@ def agreement(params: Params, root: Path, folder: Path) -> str:
             continue
         tau, errors = tau.set_index("measure"), errors.set_index("images")
         count = int(records.metrics(root, key)["architectures"])
-        agreeing = [(str(one), *(f"{value:.2f}" for value in values)) for one, values in tau.iterrows()]
-        sure = [(str(one), *(f"{value:.1f}" for value in values)) for one, values in errors.iterrows()]
+        agreeing = [(str(name), *(f"{value:.2f}" for value in values)) for name, values in tau.iterrows()]
+        sure = [(str(images), *(f"{value:.1f}" for value in values)) for images, values in errors.iterrows()]
         parts += [
             f"### {row}, {count} architectures",
             table(("tau", *tau.columns), agreeing),

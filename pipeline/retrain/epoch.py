@@ -28,6 +28,8 @@ from pipeline.data.reading.images import Pictures
 from pipeline.machine.data_parallel import average, average_statistics, parallel, share, weight
 from pipeline.machine.distributed import rank, size
 
+LAST_EPOCHS = 5
+"""Of the linear schedule, which have a slope of their own."""
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -58,15 +60,23 @@ def seed_everything(state: int) -> None:
 
 
 def learning_rate(epoch: int, recipe: RecipeParams) -> float:
-    """The rate of an epoch (from 0): linear warm-up, then cosine, or the official linear decay whose last 5 epochs have
-    a slope of their own."""
+    """The rate of an epoch (from 0): a linear warm-up, then the recipe's schedule."""
     if epoch < recipe.warmup_epochs:
         return recipe.learning_rate * (epoch + 1) / recipe.warmup_epochs
+    return {"linear": linear_decay, "cosine": cosine_decay}[recipe.schedule](epoch, recipe)
+
+
+def linear_decay(epoch: int, recipe: RecipeParams) -> float:
+    """The official decay: in a straight line to what the last five epochs share among themselves, a fifth a step."""
     left = recipe.epochs - epoch
-    if recipe.schedule == "linear":
-        return recipe.learning_rate * (left - 5 if left > 5 else left / 5) / (recipe.epochs - 5)
-    done = (epoch - recipe.warmup_epochs) / max(1, recipe.epochs - recipe.warmup_epochs)
-    return recipe.learning_rate * (1 + math.cos(math.pi * done)) / 2
+    steps = left - LAST_EPOCHS if left > LAST_EPOCHS else left / LAST_EPOCHS
+    return recipe.learning_rate * steps / (recipe.epochs - LAST_EPOCHS)
+
+
+def cosine_decay(epoch: int, recipe: RecipeParams) -> float:
+    """Half a cosine from the full rate to none, over the epochs behind the warm-up."""
+    progress = (epoch - recipe.warmup_epochs) / max(1, recipe.epochs - recipe.warmup_epochs)
+    return recipe.learning_rate * (1 + math.cos(math.pi * progress)) / 2
 
 
 class Part(NamedTuple):

@@ -50,7 +50,7 @@ def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[di
             row = summary(candidates, generation)
             history.append({"generation": generation, **row})
             context.log(generation, row)
-            parents = {spelled(one["encoding"]) for one in best_of(candidates, params.parents)}
+            parents = {spelled(parent["encoding"]) for parent in best_of(candidates, params.parents)}
             # No other candidate can be a parent again.
             evidence_of = {name: evidence for name, evidence in evidence_of.items() if name in parents}
             parts = {name: evidence.as_tensors() for name, evidence in evidence_of.items()}

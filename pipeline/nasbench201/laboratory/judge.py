@@ -68,7 +68,7 @@ class Judge:
 
     def _estimate(self, score: Score, value: Callable[..., float], samples: Callable[..., Array]) -> Estimate:
         scores = self.scores(score)
-        return Estimate.of([value(one, self.truth) for one in scores], [samples(one, self.truth) for one in scores])
+        return Estimate.of([value(run, self.truth) for run in scores], [samples(run, self.truth) for run in scores])
 
     def tau(self, score: Score) -> Estimate:
         """Kendall's tau-b with the truth."""
@@ -82,8 +82,8 @@ class Judge:
         """The share of the K best by score that are among the K best in truth."""
         return self._estimate(
             score,
-            lambda one, truth: precision(one, truth, self.top),
-            lambda one, truth: self.drawn.precision(one, truth, self.top),
+            lambda scores, truth: precision(scores, truth, self.top),
+            lambda scores, truth: self.drawn.precision(scores, truth, self.top),
         )
 
     def agreement(self, first: Score, second: Score) -> Estimate:

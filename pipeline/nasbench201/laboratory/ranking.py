@@ -43,7 +43,7 @@ def _share(values: Array, top: int) -> Array:
 
 def rank_sum(*scores: Array) -> Array:
     """Sum of the ranks by each score, ties on their average, in units of n."""
-    return np.sum([rankdata(one) / len(one) for one in scores], axis=0)
+    return np.sum([rankdata(score) / len(score) for score in scores], axis=0)
 
 
 class Resamples:
@@ -73,8 +73,8 @@ class Resamples:
 
     def spearman(self, scores: Array, truth: Array) -> Array:
         """:func:`spearman` in each sample."""
-        first, second = (rankdata(one[self.index], axis=1) for one in (scores, truth))
-        first, second = (one - one.mean(1, keepdims=True) for one in (first, second))
+        first, second = (rankdata(values[self.index], axis=1) for values in (scores, truth))
+        first, second = (ranks - ranks.mean(1, keepdims=True) for ranks in (first, second))
         norm = np.sqrt((first**2).sum(1) * (second**2).sum(1))
         return np.divide((first * second).sum(1), norm, out=np.zeros(len(norm)), where=norm > 0)
 

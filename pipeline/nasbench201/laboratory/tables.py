@@ -75,7 +75,7 @@ def table_5(judges: Judges) -> pd.DataFrame:
     for truth, judge in judges.items():
         for sigma, paper in TABLE_5.items():
             estimate = judge.tau(lambda run, sigma=sigma: run.flatness(CURVE, sigma))  # type: ignore[misc]
-            text = ", ".join(f"{one:g}" for one in sigma)
+            text = ", ".join(f"{deviation:g}" for deviation in sigma)
             rows.append({"truth": truth, "sigma": text, **estimate.row(), "paper": paper.get(truth, np.nan)})
     return pd.DataFrame(rows)
 
