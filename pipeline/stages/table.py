@@ -119,7 +119,8 @@ def _recipe(params: Params, axes: Axes) -> Mapping[str, str]:
 
 
 def _everything_reported(params: Params, axes: Axes) -> Iterable[Key]:
-    return [(name, row) for name, stage in STAGES.items() if stage.reported for row in stage.rows(params)]
+    reported = [(name, row) for name, stage in STAGES.items() if stage.reported for row in stage.rows(params)]
+    return [("measures", ""), *reported]  # which makes the folders of stages without rows
 
 
 _STAGES = (

@@ -208,3 +208,20 @@ def test_the_ends_of_table_8_are_lines_of_table_2() -> None:
     for gamma, method in ((0, "Angle"), (16, "Angle + Flatness")):
         for column in ("top1", "top5"):
             assert paper_tables.TABLE_8[gamma][column] == lines[method][column]
+
+
+def test_a_profile_need_not_have_rows_of_every_stage(profile: Path) -> None:
+    params = yaml.safe_load((profile / "params.yaml").read_text())
+    params["matrix"] |= {
+        "rerank": {"search": [], "gamma": []},
+        "agreement": {"dataset": [], "seed": []},
+        "zoo": {"row": []},
+        "shift": {"row": []},
+        "detect": {"row": []},
+        "segment": {"row": []},
+    }
+    params["rows"] = {name: row for name, row in params["rows"].items() if not row["cell"].startswith("zoo/")}
+    (profile / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    page = report.build(profile).read_text()
+    assert "Retraining" in page
+    assert (profile / "out/report/pictures/graph.png").exists()

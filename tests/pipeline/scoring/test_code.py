@@ -39,6 +39,13 @@ def test_the_same_code_gives_the_same_bytes_and_rows_that_are_gone_leave_nothing
     assert set(first) - set(left(tiny)) == {"search/small-angle-0.json", "search/small-accuracy-0.json"}
 
 
+def test_stages_without_rows_have_a_folder_that_the_report_can_read(tiny: Tiny) -> None:
+    tiny.change("matrix", rerank={"search": [], "gamma": []}, detect={"row": []})
+    left(tiny)
+    assert [list((tiny.root / "out" / stage).iterdir()) for stage in ("rerank", "detect")] == [[], []]
+    assert not (tiny.root / "out/search").exists(), "its own rows make it"
+
+
 def test_another_measure_changes_only_the_rows_that_take_it(
     tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

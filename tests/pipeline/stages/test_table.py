@@ -55,10 +55,10 @@ def test_rows_read_what_dvc_says(profile: tuple[Params, dict[Key, Any]]) -> None
     """DVC knows of no data set that another is made from: its scan looks itself. It sees the stage of the measures."""
     params, rows = profile
     for key, node in graph(params).items():
-        inputs, expected = rows[key][0] - {("measures", "")}, set(node.inputs)
-        assert inputs == (set() if key[0] == "data" else expected), key
+        code, expected = {("measures", "")}, set(node.inputs)
+        assert rows[key][0] - code == (set() if key[0] == "data" else expected - code), key
         takes = bool(list(STAGES[key[0]].measures(params, node.axes)))
-        assert (("measures", "") in rows[key][0]) == takes, key
+        assert (code <= rows[key][0]) == (takes or code <= expected), key
 
 
 def test_rows_depend_on_the_parameters_that_dvc_says(profile: tuple[Params, dict[Key, Any]]) -> None:
@@ -108,7 +108,7 @@ def test_ancestors_are_all_inputs_nearest_first() -> None:
 def test_the_report_reads_what_it_reports() -> None:
     params = load_params(PROFILES["mini"])
     read = {stage for stage, _ in graph(params)["report", ""].inputs}
-    assert read == {name for name, stage in STAGES.items() if stage.reported and rows_of(params, name)}
+    assert read - {"measures"} == {name for name, stage in STAGES.items() if stage.reported and rows_of(params, name)}
 
 
 def spelled_lists(tree: ast.AST) -> list[list[str]]:
