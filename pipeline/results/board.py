@@ -14,7 +14,7 @@ from pipeline.stages.graph import graph
 if TYPE_CHECKING:
     from rich.console import Console
 
-COLUMNS = {
+HEADINGS = {
     "params": "params (M)",
     "macs": "MACs (M)",
     "top1": "top-1",
@@ -26,19 +26,20 @@ COLUMNS = {
     "r_top1": "R",
     "real_top1": "Real",
     "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
     "miou": "mIoU",
+    "macc": "mAcc",
+    "aacc": "aAcc",
 }
-"""What a retrained network is judged by, and how a table heads it."""
-
+"""How tables head the metrics of networks."""
 JUDGES = [stage.name for stage in STAGES.values() if stage.judges]
 """The stages that judge retrained networks."""
-COST = ("params", "macs")
-
+COLUMNS = {metric: HEADINGS[metric] for stage in STAGES.values() for metric in stage.judges}
+"""What a retrained network is judged by, in the order of a table."""
 OPTIONAL = {"r_top1", "real_top1"}
 """Of these, what is left out of a table where no network has it."""
-
-TASKS = {"ap50": "AP50", "ap75": "AP75", "macc": "mAcc", "aacc": "aAcc"}
-"""What else whole detectors and segmenters are judged by."""
+COST = ("params", "macs")
 
 Board = dict[str, dict[str, float]]
 """Values by retrained row and name."""
@@ -127,7 +128,7 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
 
 def heading(metric: str) -> str:
     """What a table calls a metric."""
-    return {**COLUMNS, **TASKS}.get(metric, metric.replace("_", " "))
+    return HEADINGS.get(metric, metric.replace("_", " "))
 
 
 def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
@@ -137,8 +138,8 @@ def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
     from rich.table import Table
 
     table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("id", "width", "params", "paper", "MACs", "paper", "top-1"):
-        table.add_column(heading, no_wrap=True, justify="left" if heading == "id" else "right")
+    for title in ("id", "width", "params", "paper", "MACs", "paper", "top-1"):
+        table.add_column(title, no_wrap=True, justify="left" if title == "id" else "right")
     for row in rows:
         paper, match = row["paper"] or {}, row["match"] or {}
         costs = []
@@ -160,10 +161,9 @@ def _print(console: Console, title: str, found: dict[str, dict[str, float]], col
 
     table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("row", no_wrap=True)
-    for heading in columns.values():
-        table.add_column(heading, justify="right")
-    known = {*COLUMNS, *TASKS}
+    for column in columns.values():
+        table.add_column(column, justify="right")
     for row, values in found.items():
-        digits = [f"{values[n]:.4g}" if n in values and n not in known else number(values.get(n), n) for n in columns]
+        digits = [f"{values[n]:.4g}" if n in values and n not in HEADINGS else number(values.get(n), n) for n in columns]
         table.add_row(row, *digits)
     console.print(table)
