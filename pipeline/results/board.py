@@ -164,6 +164,8 @@ def _print(console: Console, title: str, found: dict[str, dict[str, float]], col
     for column in columns.values():
         table.add_column(column, justify="right")
     for row, values in found.items():
-        digits = [f"{values[n]:.4g}" if n in values and n not in HEADINGS else number(values.get(n), n) for n in columns]
+        digits = [
+            f"{values[n]:.4g}" if n in values and n not in HEADINGS else number(values.get(n), n) for n in columns
+        ]
         table.add_row(row, *digits)
     console.print(table)
