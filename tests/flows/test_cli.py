@@ -115,7 +115,6 @@ def test_a_width_is_found_for_a_budget(tmp_path: Path) -> None:
 
 
 def test_what_nobody_expected_is_one_line_with_a_log(done: Toy, tmp_path: Path) -> None:
-    (done.folder / "params.yaml").chmod(0o644)
     code = "import sys, flows.cli as cli; cli.checked = lambda profile: 1 / 0; sys.exit(cli.main())"
     for folder, logs in ((done.folder, done.folder / ".scratch/logs"), (tmp_path, tmp_path)):
         surroundings = environment.of_children(TMPDIR=str(tmp_path), PYTHONPATH=str(REPOSITORY))
