@@ -31,14 +31,15 @@ app.add_typer(bench_app, name="bench")
 
 Profile = Annotated[str, typer.Option("--profile", "-p", help="demo, mini, paper, or a folder with a params.yaml.")]
 Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many stages run at once.")]
+Wait = Annotated[bool, typer.Option("--wait", help="Wait until another run of the profile has ended.")]
 Port = Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")]
 JOBS = min(2, os.cpu_count() or 1)
 
 
 @app.command()
-def demo(jobs: Jobs = JOBS) -> None:
+def demo(jobs: Jobs = JOBS, wait: Wait = False) -> None:
     """Run the whole chain on small embedded data, then print its results."""
-    execute("demo", (), jobs)
+    execute("demo", (), jobs, wait)
     results("demo")
 
 
@@ -49,9 +50,10 @@ def run(
     ] = None,
     profile: Profile = "demo",
     jobs: Jobs = JOBS,
+    wait: Wait = False,
 ) -> None:
     """Bring a profile up to date: the targets, and all that they depend on."""
-    execute(profile, tuple(targets or ()), jobs)
+    execute(profile, tuple(targets or ()), jobs, wait)
 
 
 @app.command()
@@ -234,7 +236,8 @@ def stopped(number: int, frame: Any) -> None:
 
 
 def main() -> int:
-    """The entry point; exit status 0, 1 for a failed stage or check, 2 for a user's error, 130 when interrupted."""
+    """The entry point; exit status 0, 2 for a user's error, 130 when interrupted; 1 for a failed stage or check, and
+    for what nobody expected."""
     from flows import environment
 
     environment.apply(environment.QUIET)
@@ -244,6 +247,12 @@ def main() -> int:
     except (GenasError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, GenasError) else 1
+    except Exception as error:
+        from pipeline.machine.failure import explain
+
+        here = Path.cwd()
+        print(f"error: {explain(error, here if (here / 'params.yaml').exists() else None, 'genas')}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,4 +1,5 @@
-"""Child processes that never outlive their parent: each in a group of its own, all of them ended together."""
+"""Child processes that never outlive their parent: each in a group of its own, all of them ended together, and by a
+guard (:mod:`flows.guard`) where the parent is killed."""
 
 from __future__ import annotations
 
@@ -10,8 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-GRACE = 60.0
-"""Seconds between SIGTERM, on which a stage saves what it has, and SIGKILL."""
+from flows.guard import GRACE, guarded
 
 
 class StoppedError(Exception):
@@ -106,9 +106,9 @@ class Children:
             if self._stopping:
                 raise StoppedError("the run is being stopped")
             process = subprocess.Popen(
-                command,
+                guarded(command),
                 cwd=folder,
-                env=dict(environment),
+                env={**environment, "GENAS_PARENT": str(os.getpid())},  # pipeline/machine/lifetime.py
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -31,19 +31,34 @@ def checked(profile: str) -> Path:
     return folder
 
 
-def execute(profile: str, targets: tuple[str, ...], jobs: int) -> None:
+def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = False) -> None:
     """Bring ``targets`` up to date; Prefect is started only if something is to be done.
 
+    Args:
+        profile: a profile's name or folder.
+        targets: stages or rows; none means everything.
+        jobs: how many stages run at once.
+        wait: for another run of the profile to end.
+
     Raises:
-        GenasError, StageError: one line that names what failed.
+        GenasError: one line that names what failed by the user's mistake; or another run is working.
+        StageError: one line that names what failed otherwise.
     """
+    from flows.lock import run_lock
+    from pipeline.config import PROFILES
+
+    folder = checked(profile)
+    with run_lock(folder, wait):
+        _execute(folder, profile if profile in PROFILES else "", targets, jobs)
+
+
+def _execute(folder: Path, known: str, targets: tuple[str, ...], jobs: int) -> None:
+    """:func:`execute` for a profile whose lock is held; ``known`` is its name where it has one."""
     from flows.plan import plan
     from flows.process import Children
     from flows.progress import shown
-    from pipeline.config import PROFILES
 
-    folder, children = checked(profile), Children()
-    name, errors = (profile if profile in PROFILES else folder.name), console(stderr=True)
+    children, name, errors = Children(), known or folder.name, console(stderr=True)
     with shown(errors):
         try:
             stale = plan(folder, targets, children)
@@ -56,10 +71,15 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int) -> None:
         from flows import environment
 
         environment.for_prefect(console=False)
+        from prefect import tags
+
         from flows.reproduce import reproduce
+        from flows.service.history import mark_crashed, tag_of
         from flows.service.server import server
 
-        with server():
-            ended = reproduce(str(folder) if name != profile else name, targets, jobs, tuple(stale))
+        tag = tag_of(folder)
+        with server(), tags(tag):
+            mark_crashed(tag)
+            ended = reproduce(known or str(folder), targets, jobs, tuple(stale))
     words = ", ".join(f"{list(ended.values()).count(word)} {word}" for word in sorted(set(ended.values())))
     print(f"{name}: {words}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,25 +29,39 @@ DEFAULT = Policy(hours=4)
 """Of stages that a user's own ``dvc.yaml`` adds."""
 
 
+MISTAKE = 2
+"""The exit status of a stage that met a user's error."""
+
+
 class Output:
     """What a stage's output tells about its end."""
 
     def __init__(self, stage: str) -> None:
         self.stage = stage
         self.word = "done"
-        self.user_error = ""
+        self.said = ""
+        self.status = 0
         self.last = ""
 
     def read(self, line: str) -> None:
         """Take in one line."""
         if line.startswith("error: "):
-            self.user_error = line.removeprefix("error: ")
+            self.said = line.removeprefix("error: ")
+        elif status := re.search(r"^ERROR: failed to reproduce .*, exited with (\d+)$", line):
+            self.status = int(status[1])
+        elif blocker := re.match(r"\s+\((PID \d+)\): (.*)", line):  # DVC's advice would be to delete a lock
+            self.said = f"another DVC process ({blocker[1]}: {blocker[2]}) is working on it"
         elif line.startswith(f"Stage '{self.stage}' didn't change"):
             self.word = "unchanged"
         elif line.startswith(f"Stage '{self.stage}' is cached"):
             self.word = "restored"
         if line.strip() and not (self.last and line.startswith("ERROR: failed to reproduce")):
             self.last = line.strip()  # DVC's closing line says less than the stage's own
+
+    @property
+    def user_error(self) -> str:
+        """The user's error that ended the stage, or nothing."""
+        return self.said if self.status == MISTAKE else ""
 
 
 def policy_of(stage: str) -> Policy:
@@ -71,7 +86,7 @@ def reproduce_stage(
         ``done``, ``restored`` (from DVC's cache of runs) or ``unchanged``.
 
     Raises:
-        GenasError: the stage said ``error: ...``, which trying again does not mend.
+        GenasError: the stage met a user's error, which trying again does not mend.
         StageError: it crashed, or ran out of time.
     """
     path, output = log_file(folder, stage), Output(stage)
@@ -91,5 +106,6 @@ def reproduce_stage(
     if status and output.user_error:
         raise GenasError(f"{stage}: {output.user_error}")
     if status:
-        raise StageError(f"{stage}: {output.last or f'exit status {status}'} (log: {path})")
+        reason = output.said or output.last or f"exit status {status}"
+        raise StageError(f"{stage}: {reason} (log: {path})")
     return output.word

@@ -1,7 +1,7 @@
 """Run one row of one stage: ``python -m pipeline search dataset=cifar10 metric=flatness seed=0``.
 
 This is what ``dvc.yaml`` calls, in a profile's folder. Around the stage's own ``run(context)`` it validates the
-parameters, opens the tracking run, writes ``metrics.json`` and ``timing.json``, and turns user errors into one line.
+parameters, opens the tracking run, writes ``metrics.json`` and ``timing.json``, and turns every error into one line.
 """
 
 from __future__ import annotations
@@ -9,17 +9,24 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 import warnings
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from models.errors import GenasError
 from pipeline.config import load_params
+from pipeline.machine.failure import explain, out_of_space
+from pipeline.machine.lifetime import end_with_parent
 from pipeline.machine.memory import keep_memory
 from pipeline.stages import STAGES, rows_of
+
+if TYPE_CHECKING:
+    from pipeline.context import Context
 
 
 def parse(arguments: list[str]) -> tuple[str, dict[str, str]]:
@@ -57,30 +64,48 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
         context = Context(stage, axes, params, root, log)
         context.out.mkdir(parents=True, exist_ok=True)
         started = time.time()
-        metrics = module.run(context)
-        if not first:
-            return
-        if metrics is not None:
-            (context.out / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
-        if not STAGES[stage].scan:
-            timing = {"seconds": round(time.time() - started, 1), "device": str(context.device)}
-            (context.out / "timing.json").write_text(json.dumps(timing) + "\n")
+        try:
+            metrics = module.run(context)
+            if first:
+                leave(context, metrics, time.time() - started)
+        except Exception as error:
+            if first and out_of_space(error):  # a file that is cut off must not pass for an output
+                shutil.rmtree(context.out, ignore_errors=True)
+            raise
+
+
+def leave(context: Context, metrics: dict[str, Any] | None, seconds: float) -> None:
+    """Write ``metrics.json``, and ``timing.json`` for all stages but scans."""
+    if metrics is not None:
+        (context.out / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
+    if not STAGES[context.stage].scan:
+        timing = {"seconds": round(seconds, 1), "device": str(context.device)}
+        (context.out / "timing.json").write_text(json.dumps(timing) + "\n")
 
 
 def main() -> int:
-    """The entry point; returns the exit status: 0, 2 for a user's error, 143 when stopped."""
+    """The entry point; returns the exit status: 0, 2 for a user's error, 1 for any other, 130 or 143 when stopped."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     keep_memory()
     # Detectron2 and timm use torch.jit.script at import; torch announces its end.
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=DeprecationWarning)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_with_parent()
+    root, name = Path.cwd(), "pipeline"
     try:
-        run(*parse(sys.argv[1:]), Path.cwd())
+        stage, axes = parse(sys.argv[1:])
+        name = "-".join([stage, *axes.values()])
+        run(stage, axes, root)
     except GenasError as error:
         # A loader's worker process hands its error over with a traceback before the message.
         print(f"error: {str(error).strip().rpartition('GenasError: ')[2]}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        return 130
+    except Exception as error:
+        print(f"error: {explain(error, root, name)}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -1,7 +1,8 @@
 """A Prefect server for as long as it is needed, where none is configured.
 
 Prefect's own ephemeral server shares the terminal's process group: Ctrl-C ends it before the flow that is being
-stopped has told it so, and the flow then waits for it in vain. This one is in a group of its own and ends last.
+stopped has told it so, and the flow then waits for it in vain. This one is in a group of its own and ends last, by its
+guard (:mod:`flows.guard`) where this process is killed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows import environment
+from flows.guard import guarded
 from flows.service.ports import HOST, require_free
 from models.errors import GenasError
 
@@ -54,7 +56,9 @@ def server(port: int | None = None) -> Iterator[None]:
     surroundings = environment.of_children(PREFECT_API_URL=url, **browser)
     log = environment.STATE / "server.log"
     with log.open("w") as stream:
-        process = subprocess.Popen(command, env=surroundings, stdout=stream, stderr=stream, start_new_session=True)
+        process = subprocess.Popen(
+            guarded(command), env=surroundings, stdout=stream, stderr=stream, start_new_session=True
+        )
     try:
         try:
             wait_for(url, process)

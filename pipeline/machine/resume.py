@@ -1,15 +1,18 @@
 """Where a long stage keeps its half-done work, outside DVC, so that a killed run goes on where it was.
 
 The folder's name is a fingerprint of everything that the work depends on: stage, row, parameters, inputs and code.
-Changed parameters therefore find nothing, and a folder that is found always fits.
+Changed parameters therefore find nothing, and a folder that is found always fits. Everything in it is sealed by a
+checksum; what a disk or a kill has damaged is set aside, never read.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -40,6 +43,27 @@ def code_digest(stage: str) -> str:
     return imports.digest(imports.closure(STAGES[stage].module))
 
 
+SEAL = 64
+"""Bytes of a checksum: SHA-256 in hexadecimal."""
+
+
+def _seal(content: bytes | memoryview) -> bytes:
+    return hashlib.sha256(content).hexdigest().encode()
+
+
+def _before(path: Path) -> Path:
+    """Where the state before the last one lies."""
+    return path.with_name(f"{path.name}.before")
+
+
+def _set_aside(path: Path) -> None:
+    """Rename a damaged file and say so; of several processes, all of which read it, the first alone does."""
+    if leader():
+        damaged = path.with_name(f"{path.name}.damaged")
+        path.replace(damaged)
+        print(f"warning: {damaged}: damaged and set aside, going on from what was before it", file=sys.stderr)
+
+
 class Scratch:
     """The scratch folder of one row.
 
@@ -64,37 +88,67 @@ class Scratch:
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def save(self, name: str, state: Any) -> None:
-        """Write tensors and plain containers under ``name``; a kill leaves either the old file or the new one.
+        """Write tensors and plain containers under ``name``; the state before stays as ``name.before``.
 
-        Of several processes that train together the first alone writes, and clears up.
+        A kill or a full disk leaves the old file or the new one. Of several processes that train together the first
+        alone writes, and clears up.
         """
         if not leader():
             return
         path = self.folder / name
-        part = path.with_suffix(path.suffix + ".part")
-        with part.open("wb") as stream:
-            torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+        part = path.with_name(f"{name}.part")
+        content = io.BytesIO()
+        torch.save(state, content)
+        try:
+            with part.open("wb") as stream:
+                stream.write(content.getbuffer())
+                stream.write(_seal(content.getbuffer()))  # torch.load takes no notice of what follows its archive
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
+        if path.exists():
+            path.replace(_before(path))
         part.replace(path)
 
     def load(self, name: str) -> Any | None:
-        """What :meth:`save` wrote, or None; nothing is unpickled beyond tensors and plain containers."""
+        """The last state that :meth:`save` wrote and that is as it was written, or None.
+
+        A damaged one is set aside as ``name.damaged``, with a line on standard error. Nothing is unpickled beyond
+        tensors and plain containers.
+        """
         path = self.folder / name
-        return torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+        for candidate in (path, _before(path)):
+            if not candidate.exists():
+                continue
+            sealed = candidate.read_bytes()
+            content, seal = sealed[:-SEAL], sealed[-SEAL:]
+            if seal == _seal(content):
+                return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+            _set_aside(candidate)
+        return None
 
     def append(self, name: str, record: dict[str, Any]) -> None:
-        """Add a record of plain values to the lines of ``name``."""
+        """Add a record of plain values to the lines of ``name``, each with its checksum before it."""
+        text = json.dumps(record)
         with (self.folder / name).open("a") as stream:
-            stream.write(json.dumps(record) + "\n")
+            stream.write(f"{_seal(text.encode()).decode()} {text}\n")
 
     def records(self, name: str) -> list[dict[str, Any]]:
-        """What :meth:`append` added; a line that a kill tore is cut off."""
+        """What :meth:`append` added, up to the first line that is damaged; one that a kill tore is cut off."""
         path = self.folder / name
-        whole, newline, _ = (path.read_text() if path.exists() else "").rpartition("\n")
-        if path.exists():
-            path.write_text(whole + newline)
-        return [json.loads(line) for line in whole.splitlines()]
+        *lines, torn = (path.read_bytes() if path.exists() else b"").split(b"\n")
+        texts = [line[SEAL + 1 :] for line in lines]
+        sound = [line == _seal(text) + b" " + text for line, text in zip(lines, texts, strict=True)]
+        kept = sound.index(False) if False in sound else len(lines)
+        if kept < len(lines):
+            _set_aside(path)
+        if torn or kept < len(lines):
+            part = path.with_name(f"{name}.part")
+            part.write_bytes(b"".join(line + b"\n" for line in lines[:kept]))
+            part.replace(path)
+        return [json.loads(text) for text in texts[:kept]]
 
     def close(self) -> None:
         """Remove the folder: the row is done."""

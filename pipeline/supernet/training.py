@@ -8,7 +8,7 @@ epoch and ends with the same bytes.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import islice
 from typing import Any
@@ -20,6 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from models.errors import GenasError
 from models.spaces.base.oneshot import Architecture, OneShot
 from models.spaces.base.weights import save_weights
 from pipeline.config import MeasureParams, TrainingParams
@@ -106,7 +107,11 @@ def train_epoch(
     epoch: int,
     draw: Draw,
 ) -> float:
-    """One epoch of single-path training; returns the mean training loss of its steps."""
+    """One epoch of single-path training; returns the mean training loss of its steps.
+
+    Raises:
+        GenasError: too few images for a single step.
+    """
     generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1, epoch]).generate_state(1)[0]))
     paths = draw(np.random.default_rng([seed, 2, epoch]))
     device, count = data.train_images.device, len(data.train_labels)
@@ -123,7 +128,23 @@ def train_epoch(
         labels = share(data.train_labels[index])
         loss = train_step(network, optimizer, images, labels, next(paths), params, len(index))
         total, steps = total + loss, steps + 1
+    if not steps:
+        raise GenasError(f"no step in an epoch: {count} images to train on, expected at least {2 * size()}")
     return float(average(total / steps))
+
+
+def require_finite(epoch: int, values: Mapping[str, float]) -> None:
+    """Return if no loss of an epoch (from 0) shows that training went wrong.
+
+    Raises:
+        GenasError: one is not finite.
+    """
+    for name, words in (("train_loss", "training loss"), ("loss", "loss")):
+        if not math.isfinite(values.get(name, 0)):
+            raise GenasError(
+                f"epoch {epoch + 1}: the {words} is {values[name]}, expected a finite number: lower learning_rate "
+                "or clip_norm"
+            )
 
 
 def make_optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.SGD:
@@ -176,6 +197,9 @@ def train(
         params: how it is trained.
         measures: how fixed architectures are validated on the way.
         draw: the paths.
+
+    Raises:
+        GenasError: the data cannot be used, or a loss is no longer finite.
     """
     seed = int(context.axes["seed"])
     data = load_search_data(context, params)
@@ -212,6 +236,7 @@ def train(
         if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
             validated.load_state_dict(network.state_dict())
             values |= validate(Probe(validated, held, measures, seed), paths)
+        require_finite(epoch, values)
         history.append({"epoch": epoch + 1, **values})
         context.log(epoch + 1, values)
         scratch.save(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import socket
 import subprocess
@@ -111,6 +112,42 @@ def test_a_width_is_found_for_a_budget(tmp_path: Path) -> None:
     assert none.stderr.startswith("error: zoo row spos_c10: its genotype was not published")
     lost = genas("width", str(tmp_path / "genotype.json"), "--params", "1e6")
     assert "no such genotype file" in lost.stderr
+
+
+def test_what_nobody_expected_is_one_line_with_a_log(done: Toy, tmp_path: Path) -> None:
+    code = "import sys, flows.cli as cli; cli.checked = lambda profile: 1 / 0; sys.exit(cli.main())"
+    for folder, logs in ((done.folder, done.folder / ".scratch/logs"), (tmp_path, tmp_path)):
+        surroundings = environment.of_children(TMPDIR=str(tmp_path), PYTHONPATH=str(REPOSITORY))
+        command = [sys.executable, "-c", code, "results"]
+        said = subprocess.run(command, cwd=folder, env=surroundings, capture_output=True, text=True, check=False)
+        (log,) = logs.glob("genas*.error.log")
+        line = f"error: unexpected ZeroDivisionError: division by zero (whole traceback: {log})\n"
+        assert (said.returncode, said.stderr) == (1, line)
+        assert "Traceback" in log.read_text()
+
+
+def test_a_second_run_says_who_is_working(done: Toy) -> None:
+    """Or waits, and says that too; what a dead run has left in the file is in nobody's way."""
+    path = done.folder / ".scratch" / "run.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        content = {"pid": 123, "since": "2026-01-02T12:34:56", "command": "genas run", "stages": ["search@a-angle-0"]}
+        held.write(json.dumps(content))
+        held.flush()
+        said = genas("run", "--profile", str(done.folder))
+        working = "another run (PID 123, since 2026-01-02 12:34, stage search@a-angle-0) is working"
+        assert (said.returncode, said.stdout) == (2, "")
+        assert said.stderr == f"error: {working}, wait for it with --wait\n"
+        assert not done.runs()
+        command = [sys.executable, "-m", "flows.cli", "run", "--wait", "--profile", str(done.folder)]
+        surroundings = environment.of_children()
+        waiting = subprocess.Popen(command, cwd=REPOSITORY, env=surroundings, stderr=subprocess.PIPE, text=True)
+        assert waiting.stderr is not None
+        assert waiting.stderr.readline() == f"{working}, waiting for it\n"
+    waiting.communicate(timeout=120)
+    assert waiting.returncode == 0
+    assert json.loads(path.read_text())["pid"] == waiting.pid
 
 
 @pytest.mark.slow

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import networkx as nx
@@ -131,6 +135,42 @@ def test_a_run_that_is_stopped_leaves_no_process(
     assert not alive(tmp_path)
     (done.folder / "faults" / "supernet@a-0").unlink()
     assert done.dvc("repro", "supernet@a-0")  # no lock is left behind
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_leaves_no_process_and_a_true_history(done: Toy, tmp_path: Path) -> None:
+    (done.folder / "raw" / "a.txt").write_text("more")
+    done.fault("supernet@a-0", "hang")
+    command = [sys.executable, "-m", "flows.cli", "run", "supernet@a-0", "--profile", str(done.folder)]
+    database = tmp_path / "prefect.db"
+    url = f"sqlite+aiosqlite:///{database}"
+    surroundings = environment.of_children(PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=surroundings, stderr=subprocess.DEVNULL)
+    wait_for(lambda: done.runs("supernet@a-0"), 180)
+    assert len(alive(tmp_path)) > 3  # the command, its server, dvc, the stage
+    lock = json.loads((done.folder / ".scratch" / "run.lock").read_text())
+    assert (lock["pid"], lock["stages"]) == (process.pid, ["supernet@a-0"])
+    process.kill()
+    process.wait()
+    wait_for(lambda: not alive(tmp_path), 20)
+    assert states(database) == ["RUNNING"]
+    (done.folder / "faults" / "supernet@a-0").unlink()
+    subprocess.run(command, cwd=REPOSITORY, env=surroundings, check=True, capture_output=True)
+    assert states(database) == ["CRASHED", "COMPLETED"]
+
+
+def wait_for(what: Callable[[], object], seconds: float) -> None:
+    """Until ``what`` is true."""
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def states(database: Path) -> list[str]:
+    """In which state each flow run of a Prefect database is, in the order of their beginning."""
+    with closing(sqlite3.connect(database)) as connection:
+        return [state for (state,) in connection.execute("select state_type from flow_run order by created")]
 
 
 def test_children_that_ignore_the_first_signal_are_killed(tmp_path: Path) -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
-from typing import Any
 
+import psutil
 import pytest
 
 from models.errors import GenasError
 from pipeline import __main__ as program
 from pipeline import zoo
 from pipeline.config import REPOSITORY
+from pipeline.context import Context
 from pipeline.stages import STAGES
 from tests.conftest import Tiny
 
@@ -103,14 +107,103 @@ def test_the_data_stage_leaves_nothing_that_changes_from_run_to_run(
     assert [path.name for path in (tiny.root / "out/data/small").iterdir()] == ["manifest.json"]
 
 
-def test_another_exception_keeps_its_traceback(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(context: Any) -> None:
-        raise ZeroDivisionError
+ZOO = ("zoo", "row=darts_v2_c10")
+
+
+def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
+    """Let the zoo's stage write half a file and fail."""
+
+    def broken(context: Context) -> None:
+        (context.out / "genotype.json").write_text("{")
+        raise error
 
     monkeypatch.setattr(zoo, "run", broken)
-    with pytest.raises(ZeroDivisionError):
-        call(tiny, monkeypatch, "zoo", "row=darts_v2_c10")
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_another_exception_is_one_line_and_its_traceback_lies_in_a_log(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: bool
+) -> None:
+    failing(monkeypatch, ZeroDivisionError("by\nzero"))
+    monkeypatch.setenv("GENAS_TRACEBACK", str(int(asked)))
+    assert call(tiny, monkeypatch, *ZOO) == 1
+    log = tiny.root / ".scratch/logs/zoo-darts_v2_c10.error.log"
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == f"error: unexpected ZeroDivisionError: by zero (whole traceback: {log})"
+    assert (len(lines) > 1) == asked
+    for text in (log.read_text(), *["\n".join(lines)] * asked):
+        assert "Traceback (most recent call last)" in text
+        assert "in broken" in text
     assert not (tiny.root / "out/zoo/darts_v2_c10/metrics.json").exists()
+
+
+def test_a_log_lies_elsewhere_where_the_profile_takes_none(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, KeyError("x" * 1000))
+    (tiny.root / ".scratch").write_text("in the way")
+    monkeypatch.setattr(tempfile, "tempdir", str(tiny.root))
+    assert call(tiny, monkeypatch, *ZOO) == 1
+    (log,) = tiny.root.glob("*.error.log")
+    said = capsys.readouterr().err
+    assert said.endswith(f"x... (whole traceback: {log})\n")
+    assert len(said) < 600
+    assert "x" * 1000 in log.read_text()
+
+
+def from_full_disk() -> RuntimeError:
+    """As torch.save raises it: what the disk said is the context of another error."""
+    try:
+        try:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            raise RuntimeError("unexpected pos 704 vs 598")
+    except RuntimeError as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        from_full_disk(),
+        RuntimeError("I/O error: No space left on device (os error 28)"),  # safetensors
+    ],
+)
+def test_a_full_disk_is_one_line_and_leaves_no_half_written_output(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    failing(monkeypatch, error)
+    assert call(tiny, monkeypatch, *ZOO) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: no space left on the disk of {tiny.root} (")
+    assert said.count("\n") == 1
+    assert not (tiny.root / "out/zoo/darts_v2_c10").exists()
+
+
+def test_an_interruption_is_no_error(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    failing(monkeypatch, KeyboardInterrupt())
+    assert call(tiny, monkeypatch, *ZOO) == 130
+    assert capsys.readouterr().err == ""
+
+
+def test_a_stage_ends_with_the_process_that_it_is_told_of(tiny: Tiny) -> None:
+    """Also when that has ended before it begins; while it lives, so does the stage."""
+    tiny.change("supernet", epochs=2000)
+    command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
+    with subprocess.Popen(["sleep", "600"]) as parent:
+        environment = {**os.environ, "GENAS_PARENT": str(parent.pid), "OMP_NUM_THREADS": "1"}
+        with subprocess.Popen(command, cwd=tiny.root, env=environment, stderr=subprocess.DEVNULL) as stage:
+            while not list(tiny.root.glob(".scratch/*/state.pt")):
+                assert stage.poll() is None
+                time.sleep(0.02)
+            parent.kill()  # a zombie, until it is waited for, is gone too
+            assert stage.wait(60) == 143
+    assert not psutil.pid_exists(parent.pid)
+    late = subprocess.run(command, cwd=tiny.root, env=environment, stderr=subprocess.DEVNULL, check=False)
+    assert late.returncode in (143, -signal.SIGTERM)
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.errors import GenasError
 from pipeline.config import TrainingParams
 from pipeline.context import Context
 from pipeline.data.reading.images import Pictures, channel_statistics, load_images, to_tensor
@@ -38,7 +39,7 @@ def load_search_data(context: Context, training: TrainingParams) -> SearchData:
     """The two halves for the row's data set and seed, on the row's device, shared as the supernet's ``training`` says.
 
     Raises:
-        GenasError: the data set is missing or unreadable.
+        GenasError: the data set is missing or unreadable, or one of the halves would be empty.
     """
     name, seed = context.axes["dataset"], int(context.axes["seed"])
     root, kind = dataset_root(context, name), context.params.data[name].layout
@@ -46,6 +47,11 @@ def load_search_data(context: Context, training: TrainingParams) -> SearchData:
     mean, std = channel_statistics(Pictures(source))
     order = np.random.default_rng([seed, 0]).permutation(len(source.labels))
     cut = int(len(order) * training.train_share)
+    if not 0 < cut < len(order):
+        raise GenasError(
+            f"train_share: {training.train_share} of {len(order)} images is {cut} to train on and {len(order) - cut} "
+            "to search with, expected some of each"
+        )
     halves: list[Tensor] = []
     layout = memory_format(training)
     for index in (order[:cut], order[cut:]):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,7 @@ def test_saving_replaces_and_leaves_no_part(tiny: Tiny) -> None:
     for epoch in range(3):
         one.save("state.pt", {"epoch": epoch})
     assert one.load("state.pt") == {"epoch": 2}
-    assert [path.name for path in one.folder.iterdir()] == ["state.pt"]
+    assert sorted(path.name for path in one.folder.iterdir()) == ["state.pt", "state.pt.before"]
 
 
 def test_a_save_that_fails_leaves_the_former_state(tiny: Tiny) -> None:
@@ -44,6 +47,91 @@ def test_a_save_that_fails_leaves_the_former_state(tiny: Tiny) -> None:
     with pytest.raises(TypeError, match="cannot pickle"):
         one.save("state.pt", {"epoch": 2, "what": (i for i in ())})
     assert one.load("state.pt") == {"epoch": 1}
+
+
+def flip(path: Path, place: int) -> None:
+    """Turn a bit of a file's byte number ``place``."""
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
+def truncate(path: Path, size: int) -> None:
+    """Keep the first ``size`` bytes."""
+    path.write_bytes(path.read_bytes()[:size])
+
+
+def states_of(tiny: Tiny) -> Scratch:
+    """A scratch folder after two epochs."""
+    scratch = place(tiny)
+    for epoch in (1, 2):
+        scratch.save("state.pt", {"epoch": epoch, "weights": torch.full((100,), float(epoch))})
+    return scratch
+
+
+@pytest.mark.parametrize("damage", [flip, truncate])
+@pytest.mark.parametrize("at", [0, 500, -1])
+def test_a_damaged_state_is_set_aside_and_the_one_before_is_taken(
+    tiny: Tiny, capsys: pytest.CaptureFixture[str], damage: Callable[[Path, int], None], at: int
+) -> None:
+    """Damaged in its first byte, in the middle, in the checksum; or empty, cut in the middle, cut by a byte."""
+    states = states_of(tiny)
+    path = states.folder / "state.pt"
+    damage(path, at)
+    assert states.load("state.pt")["epoch"] == 1
+    said = capsys.readouterr().err
+    assert said == f"warning: {path}.damaged: damaged and set aside, going on from what was before it\n"
+    assert sorted(file.name for file in states.folder.iterdir()) == ["state.pt.before", "state.pt.damaged"]
+    states.save("state.pt", {"epoch": 2})
+    assert states.load("state.pt") == {"epoch": 2}
+    assert not capsys.readouterr().err
+
+
+def test_without_a_sound_state_the_work_begins_again(tiny: Tiny) -> None:
+    states = states_of(tiny)
+    flip(states.folder / "state.pt", 300)
+    truncate(states.folder / "state.pt.before", 300)
+    assert states.load("state.pt") is None
+
+
+def test_a_kill_between_the_two_states_loses_nothing(tiny: Tiny) -> None:
+    states = states_of(tiny)
+    (states.folder / "state.pt").replace(states.folder / "state.pt.before")
+    assert states.load("state.pt")["epoch"] == 2
+
+
+def test_a_full_disk_leaves_the_former_state_alone(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    states = states_of(tiny)
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        states.save("state.pt", {"epoch": 3})
+    assert states.load("state.pt")["epoch"] == 2
+    assert sorted(file.name for file in states.folder.iterdir()) == ["state.pt", "state.pt.before"]
+
+
+@pytest.mark.parametrize("line", range(4))
+def test_the_records_before_a_damaged_line_are_kept(tiny: Tiny, capsys: pytest.CaptureFixture[str], line: int) -> None:
+    """A digit of a value flipped, or the end of a line, which joins it to the next."""
+    scratch = place(tiny)
+    for value in range(4):
+        scratch.append("lines", {"a": value})
+    path = scratch.folder / "lines"
+    length = path.stat().st_size // 4
+    for byte in (length - 3, length - 1) if line < 3 else (length - 3,):
+        flip(path, length * line + byte)
+        kept = [{"a": value} for value in range(line)]
+        assert scratch.records("lines") == kept
+        assert capsys.readouterr().err.count("\n") == 1
+        assert (scratch.folder / "lines.damaged").exists()
+        assert scratch.records("lines") == kept
+        assert not capsys.readouterr().err
+        for value in range(line, 4):
+            scratch.append("lines", {"a": value})
+        assert scratch.records("lines") == [{"a": value} for value in range(4)]
 
 
 def test_closing_removes_the_folder(tiny: Tiny) -> None:
@@ -56,7 +144,7 @@ def test_closing_removes_the_folder(tiny: Tiny) -> None:
 
 def test_nothing_but_tensors_and_plain_containers_is_unpickled(tiny: Tiny) -> None:
     one = place(tiny)
-    torch.save({"path": Path("x")}, one.folder / "state.pt")
+    one.save("state.pt", {"path": Path("x")})
     with pytest.raises(Exception, match="Weights only load failed"):
         one.load("state.pt")
 

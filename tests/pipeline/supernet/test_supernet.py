@@ -98,6 +98,56 @@ def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
         assert tiny.bytes_of("supernet", "small-0", name) == (trained_outputs / "supernet/small-0" / name).read_bytes()
 
 
+@pytest.mark.parametrize(("damaged", "again"), [(1, [2, 3]), (2, [1, 2, 3])])
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_damaged_state_changes_no_byte(
+    tiny: Tiny, trained_outputs: Any, damaged: int, again: list[int], cut: bool
+) -> None:
+    """The last of two states, or both; a bit flipped in the middle, or the second half lost."""
+    with pytest.raises(Killed):
+        supernet.run(tiny.context("supernet", kill_at(3), **ROW))
+    (folder,) = (tiny.root / ".scratch").iterdir()
+    for name in ("state.pt", "state.pt.before")[:damaged]:
+        content = bytearray((folder / name).read_bytes())
+        content[len(content) // 2] ^= 4
+        (folder / name).write_bytes(content[: len(content) // 2] if cut else content)
+    seen: list[int] = []
+    supernet.run(tiny.context("supernet", lambda step, _: seen.append(step), **ROW))
+    assert seen == again
+    for name in (INITIAL, TRAINED, "history.csv"):
+        assert tiny.bytes_of("supernet", "small-0", name) == (trained_outputs / "supernet/small-0" / name).read_bytes()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_in_one_line(tiny: Tiny, monkeypatch: pytest.MonkeyPatch, value: float) -> None:
+    def step(*arguments: Any) -> torch.Tensor:
+        return torch.tensor(value)
+
+    monkeypatch.setattr(training, "train_step", step)
+    with pytest.raises(GenasError, match=rf"^epoch 1: the training loss is {value}, expected a finite number"):
+        supernet.run(tiny.context("supernet", **ROW))
+    assert not (tiny.root / "out/supernet/small-0" / TRAINED).exists()
+
+
+def test_weights_that_the_last_step_spoils_are_noticed(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "validate", lambda probe, paths: {"loss": math.nan, "top1": 0.0})
+    with pytest.raises(GenasError, match=r"^epoch 2: the loss is nan, expected a finite number"):
+        supernet.run(tiny.context("supernet", **ROW))
+
+
+@pytest.mark.parametrize(
+    ("share", "message"),
+    [
+        (0.001, "train_share: 0.001 of 60 images is 0 to train on and 60 to search with, expected some of each"),
+        (0.02, "no step in an epoch: 1 images to train on, expected at least 2"),
+    ],
+)
+def test_too_few_images_are_one_line(tiny: Tiny, share: float, message: str) -> None:
+    tiny.change("supernet", train_share=share)
+    with pytest.raises(GenasError, match=f"^{message}"):
+        supernet.run(tiny.context("supernet", **ROW))
+
+
 def test_a_killed_run_under_other_parameters_starts_afresh(tiny: Tiny) -> None:
     with pytest.raises(Killed):
         supernet.run(tiny.context("supernet", kill_at(3), **ROW))
