@@ -29,11 +29,16 @@ def _origin_pictures(context: Context, spec: DataParams) -> tuple[Pictures, list
 
 
 def fingerprint(context: Context, spec: DataParams) -> str:
-    """What a derived set depends on: its parameters, its origin's files and the code that makes it."""
+    """What a derived set depends on: its parameters, its origin's files and the code that makes it.
+
+    Raises:
+        GenasError: the origin is missing or cannot be read.
+    """
     content = [spec.model_dump_json(), inspect.getsource(digits), inspect.getsource(shifts)]
     if spec.derive != "digits":
         origin = context.params.data.get(str(spec.derive))
         if origin is not None and origin.path is not None:
+            require_layout(str(spec.derive), origin, dataset_root(context, str(spec.derive)))
             content.append(digest_of(dataset_root(context, str(spec.derive)), origin.digest))
     return hashlib.sha256("\0".join(content).encode()).hexdigest()
 

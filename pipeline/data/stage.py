@@ -17,7 +17,9 @@ from models.errors import GenasError
 from pipeline.config import DataParams, load_params
 from pipeline.context import Context
 from pipeline.data import derive
+from pipeline.data.checks import look_at
 from pipeline.data.reading import shards
+from pipeline.data.reading.files import reason
 from pipeline.data.reading.layouts import (
     classes_of,
     dataset_root,
@@ -27,14 +29,18 @@ from pipeline.data.reading.layouts import (
     root_of,
     splits_of,
 )
-from pipeline.data.reading.manifest import MANIFEST
+from pipeline.data.reading.manifest import MANIFEST, former_manifest
 
 
-def describe(name: str, spec: DataParams, root: Path, index: Path | None = None) -> dict[str, Any]:
+def describe(
+    name: str, spec: DataParams, root: Path, index: Path | None = None, looked_at: str | None = None
+) -> dict[str, Any]:
     """The manifest of a data set that is there; the members of shards are recorded in ``index``.
 
+    Files are looked at (:mod:`pipeline.data.checks`) unless the digest is ``looked_at``, that of an earlier look.
+
     Raises:
-        GenasError: the set is missing, empty, or a file of it cannot be read.
+        GenasError: the set is missing, empty, or defective.
     """
     require_layout(name, spec, root)
     digest = digest_of(root, spec.digest)
@@ -44,16 +50,25 @@ def describe(name: str, spec: DataParams, root: Path, index: Path | None = None)
     empty = [split for split, count in splits.items() if not count]
     if empty or not splits:
         raise GenasError(f"data set {name}: no images in {', '.join(empty) or 'any split'} below {root}")
+    if digest != looked_at:
+        look_at(spec, root)
     classes = classes_of(spec.layout, root, index)
     return {"name": name, "layout": spec.layout, "digest": digest, "splits": splits, "classes": classes}
 
 
 def _download(spec: DataParams, root: Path) -> None:
-    """Fetch CIFAR through torchvision (checked by its own digest), where the parameters name a torchvision layout."""
+    """Fetch CIFAR through torchvision (checked by its own digest), where the parameters name a torchvision layout.
+
+    Raises:
+        GenasError: the download fails.
+    """
     from torchvision import datasets
 
     kind = datasets.CIFAR10 if spec.layout == "cifar10" else datasets.CIFAR100
-    kind(str(root), download=True)
+    try:
+        kind(str(root), download=True)
+    except (OSError, RuntimeError) as error:
+        raise GenasError(f"{root}: the download of {spec.layout} failed ({reason(error)})") from None
 
 
 def run(context: Context) -> None:
@@ -62,18 +77,19 @@ def run(context: Context) -> None:
     spec = context.params.data[name]
     root = dataset_root(context, name)
     path = context.out / MANIFEST
+    former = former_manifest(path)
+    looked_at = former.get("digest") if former.get("layout") == spec.layout else None
     if spec.derive is not None:
         origin = derive.fingerprint(context, spec)
-        former = json.loads(path.read_text()) if path.exists() else {}
-        fresh = former.get("origin") == origin and root.is_dir() and digest_of(root, spec.digest) == former["digest"]
+        fresh = former.get("origin") == origin and root.is_dir() and digest_of(root, spec.digest) == looked_at
         if not fresh:
             path.unlink(missing_ok=True)
             derive.write(context, spec, root)
-        manifest = {**describe(name, spec, root), "origin": origin}
+        manifest = {**describe(name, spec, root, looked_at=looked_at), "origin": origin}
     else:
         if spec.layout in ("cifar10", "cifar100") and os.environ.get("GENAS_DOWNLOAD") == "1":
             _download(spec, root)
-        manifest = describe(name, spec, root, index_of(context, name))
+        manifest = describe(name, spec, root, index_of(context, name), looked_at)
     path.write_text(json.dumps(manifest, indent=1) + "\n")
 
 

@@ -16,7 +16,6 @@ The published sets are whole: fewer than their classes, for a network of ImageNe
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
@@ -27,6 +26,7 @@ from torch import Tensor
 from models.errors import GenasError
 from models.networks.checkpoint import load_network, read_header
 from pipeline.context import Context
+from pipeline.data.reading import files
 from pipeline.data.reading.images import Pictures, list_folder, pictures
 from pipeline.data.reading.layouts import dataset_root, index_of
 from pipeline.retrain.evaluation import logits_of, top_k
@@ -59,7 +59,7 @@ def labels_by_number(classes: list[str]) -> list[int]:
 
 def _subfolders(folder: Path) -> list[str]:
     """Names of the folders in a folder, sorted; none where it does not exist."""
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return files.subfolders(folder) if folder.is_dir() else []
 
 
 def _folder_of_label(folder: Path, classes: list[str]) -> list[str]:
@@ -81,7 +81,7 @@ def _folder_of_label(folder: Path, classes: list[str]) -> list[str]:
 def _readme_wnids(folder: Path) -> list[str]:
     """The wnids that begin lines of the set's ``README.txt``: its classes, where it is that of ImageNet-A, -O or -R."""
     readme = folder / "README.txt"
-    text = readme.read_text(errors="replace") if readme.exists() else ""
+    text = readme.read_text(errors="replace") if readme.is_file() else ""
     return sorted(set(re.findall(rf"^({WNID.pattern})\b", text, re.MULTILINE)))
 
 
@@ -98,18 +98,18 @@ def labelled(folder: Path, classes: list[str], count: int = 0) -> tuple[Listing,
         GenasError: no such folder, a folder that is none of the network's classes, or classes without images.
     """
     folder_names = _folder_of_label(folder, classes)
-    files, wnids = list_folder(folder, folder_names), _readme_wnids(folder)
+    images, wnids = list_folder(folder, folder_names), _readme_wnids(folder)
     if not set(wnids) <= set(folder_names):
         wnids = []
     label_of = {name: label for label, name in enumerate(folder_names)}
     set_labels = [label_of[name] for name in wnids or _subfolders(folder)]
-    with_images = {label for _, label in files}
+    with_images = {label for _, label in images}
     count = len(wnids) or count
     if count and len(with_images) != count:
         missing = [folder_names[label] for label in set_labels if label not in with_images]
         which = f", none of {', '.join(missing[:3])}" + ", ..." * (len(missing) > 3) if missing else ""
         raise GenasError(f"{folder}: images of {len(with_images)} of {count} classes{which}")
-    return files, sorted(set_labels)
+    return images, sorted(set_labels)
 
 
 def unlabelled(folder: Path, classes: list[str], count: int = 0) -> tuple[Listing, list[int]]:
@@ -156,17 +156,19 @@ def real_top1(logits: Tensor, names: list[str], path: Path) -> float:
         path: the published ``real.json``: a list of labels for each validation image, in the order of their names.
 
     Raises:
-        GenasError: another file, or the labels of other images.
+        GenasError: another file, a label that is no class number, or the labels of other images.
     """
     from timm.data import RealLabelsImagenet
 
-    try:
-        labels = json.loads(path.read_text())
-        valid = isinstance(labels, list) and all(isinstance(image, list) for image in labels) and any(labels)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise GenasError(f"{path}: not a list of the labels of each validation image")
+    expected_form = "a list of the labels of each validation image"
+    labels = files.json_of(path, expected_form)
+    if not (isinstance(labels, list) and all(isinstance(image, list) for image in labels) and any(labels)):
+        raise GenasError(f"{path}: not {expected_form}")
+    for place, image in enumerate(labels):
+        for label in image:
+            if type(label) is not int or not 0 <= label < logits.shape[1]:
+                last = logits.shape[1] - 1
+                raise GenasError(f"{path}: image {place + 1} has label {files.line(label, 40)}, expected 0 to {last}")
     expected = [f"ILSVRC2012_val_{i + 1:08d}" for i in range(len(labels))]
     if sorted(names) != expected:
         raise GenasError(
@@ -211,8 +213,8 @@ def run(context: Context) -> dict[str, float]:
         return logits_of(network, data, params.batch_size, retrain.workers)
 
     def top1_within_set(name: str) -> float:
-        files, set_labels = sets[name]
-        logits, labels = evaluated(Pictures(files))
+        images, set_labels = sets[name]
+        logits, labels = evaluated(Pictures(images))
         return top_k(masked(logits, set_labels), labels, 1)
 
     known, labels = evaluated(val)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -12,12 +11,14 @@ import numpy as np
 from PIL import Image
 
 from models.errors import GenasError
+from pipeline.data.reading import tables
+from pipeline.data.reading.decoding import ENDINGS, decode
+from pipeline.data.reading.files import reason, subfolders, walk
 from pipeline.data.reading.shards import Shards, open_split
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 ALL = slice(None)
 Transform = Callable[[Image.Image], "Tensor"]
 
@@ -29,44 +30,14 @@ class Images(NamedTuple):
     labels: np.ndarray
 
 
-def decode(data: bytes | Path, origin: str) -> Image.Image:
-    """An RGB image from bytes or a file.
-
-    Raises:
-        GenasError: the image is truncated or no image; the message names ``origin``.
-    """
-    try:
-        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
-            return image.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise GenasError(f"{origin}: not a readable image ({' '.join(str(error).split())})") from None
-
-
-def _parquet(root: Path, split: str, rows: slice) -> Images:
-    import pyarrow.parquet
-
-    names = {"train": ("train",), "val": ("test", "val")}[split]
-    path = next((p for p in (root / f"{name}.parquet" for name in names) if p.exists()), root / f"{names[0]}.parquet")
-    try:
-        table = pyarrow.parquet.read_table(path, columns=["image", "label"])
-    except (pyarrow.ArrowInvalid, OSError, KeyError) as error:
-        raise GenasError(f"{path}: not a parquet file with image and label ({' '.join(str(error).split())})") from None
-    first, stop, _ = rows.indices(len(table))
-    table = table.slice(first, stop - first)
-    images = [np.asarray(decode(data.as_py(), f"{path} row {first + i}")) for i, data in enumerate(table["image"])]
-    if len({image.shape for image in images}) > 1:
-        raise GenasError(f"{path}: images of different sizes; small-image data sets have one size")
-    return Images(np.stack(images), np.array(table["label"].to_pylist(), dtype=np.int64))
-
-
 def _torchvision(root: Path, layout: str, split: str) -> Images:
     from torchvision import datasets
 
     kind = datasets.CIFAR10 if layout == "cifar10" else datasets.CIFAR100
     try:
         source = kind(str(root), train=split == "train")  # checks the published digest before it reads
-    except RuntimeError as error:
-        raise GenasError(f"{root}: {' '.join(str(error).split())}; GENAS_DOWNLOAD=1 allows the download") from None
+    except (RuntimeError, OSError) as error:
+        raise GenasError(f"{root}: {reason(error)}; GENAS_DOWNLOAD=1 allows the download") from None
     return Images(np.asarray(source.data), np.array(source.targets, dtype=np.int64))
 
 
@@ -96,12 +67,14 @@ def load_images(
         GenasError: an unreadable file, named.
     """
     if layout == "parquet":
-        return _parquet(root, split, rows)
+        return Images(*tables.read_split(root, split, rows))
     if layout in ("cifar10", "cifar100"):
         every = _torchvision(root, layout, split)
         return Images(every.pixels[rows], every.labels[rows])
     large = pictures(root, layout, split, index=index)
     chosen = range(len(large))[rows]
+    if not chosen:
+        raise GenasError(f"{root / split}: no images")
     pixels = np.stack([_shrunk(large.picture(i), folder_size) for i in chosen])
     return Images(pixels, np.array([large.label(i) for i in chosen], dtype=np.int64))
 
@@ -114,11 +87,11 @@ def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path
         classes: class names in label order; by default the folders' names in alphabetical order.
 
     Raises:
-        GenasError: no such folder, or one whose name is no class.
+        GenasError: no such folder, one whose name is no class, or as :func:`pipeline.data.reading.files.walk`.
     """
     if not root.is_dir():
         raise GenasError(f"{root}: no such folder")
-    found = sorted(path.name for path in root.iterdir() if path.is_dir())
+    found = subfolders(root)
     classes = found if classes is None else classes
     labels = {name: label for label, name in enumerate(classes)}
     unknown = [name for name in found if name not in labels]
@@ -131,8 +104,7 @@ def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path
 
 
 def _image_files(folder: Path) -> list[Path]:
-    files = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
-    files = [file for file in files if file.lower().endswith(ENDINGS)]
+    files = [file for file in walk(folder) if file.lower().endswith(ENDINGS)]
     return [Path(file) for file in sorted(files, key=lambda file: file.split(os.sep))]  # the order of paths, sooner
 
 

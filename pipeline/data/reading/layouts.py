@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import os
 from pathlib import Path
 
 from models.errors import GenasError
 from pipeline.config import DataParams, data_root
 from pipeline.context import Context
-from pipeline.data.reading import shards
-from pipeline.data.reading.images import ENDINGS
+from pipeline.data.reading import coco, shards, tables
+from pipeline.data.reading.classes import class_list
+from pipeline.data.reading.decoding import ENDINGS
+from pipeline.data.reading.files import reason, subfolders, walk
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "parquet": ("train.parquet", "test.parquet|val.parquet"),
@@ -48,7 +50,7 @@ def require_layout(name: str, spec: DataParams, root: Path) -> None:
         GenasError: one line with the set, where it is looked for, in which layout, and where it comes from.
     """
     for alternatives in REQUIRED[spec.layout]:
-        if not any((root / part).exists() for part in alternatives.split("|")):
+        if not any(os.path.exists(root / part) for part in alternatives.split("|")):
             source = f"; it comes from {spec.source}" if spec.source else ""
             expected = ", ".join(REQUIRED[spec.layout])
             raise GenasError(
@@ -58,25 +60,32 @@ def require_layout(name: str, spec: DataParams, root: Path) -> None:
 
 
 def files_of(root: Path) -> list[Path]:
-    """All files of a data set in a fixed order, hidden ones left out."""
-    return sorted(path for path in root.rglob("*") if path.is_file() and not path.name.startswith("."))
+    """All files of a data set in a fixed order, hidden ones left out, links followed.
+
+    Raises:
+        GenasError: as :func:`pipeline.data.reading.files.walk`.
+    """
+    return sorted(Path(path) for path in walk(root))
 
 
 def digest_of(root: Path, how: str) -> str:
-    """SHA-256 over names and contents (``content``) or names and sizes (``listing``)."""
+    """SHA-256 over names and contents (``content``) or names and sizes (``listing``).
+
+    Raises:
+        GenasError: a file that vanishes or cannot be read meanwhile, or as :func:`files_of`.
+    """
     sha = hashlib.sha256()
     for path in files_of(root):
         sha.update(f"{path.relative_to(root)}\0".encode())
-        if how == "content":
-            with path.open("rb") as stream:
-                sha.update(hashlib.file_digest(stream, "sha256").digest())
-        else:
-            sha.update(str(path.stat().st_size).encode())
+        try:
+            if how == "content":
+                with path.open("rb") as stream:
+                    sha.update(hashlib.file_digest(stream, "sha256").digest())
+            else:
+                sha.update(str(path.stat().st_size).encode())
+        except OSError as error:
+            raise GenasError(f"{path}: not readable while the digest of {root} is taken ({reason(error)})") from None
     return sha.hexdigest()
-
-
-def _subfolders(root: Path) -> list[str]:
-    return sorted(path.name for path in root.iterdir() if path.is_dir())
 
 
 def _images(folder: Path) -> int:
@@ -87,18 +96,16 @@ def classes_of(layout: str, root: Path, index: Path | None = None) -> list[str]:
     """The class names that a data set brings, in label order; empty where the layout fixes or lacks them.
 
     Shards without ``classes.txt`` have the numbers that their training images have.
+
+    Raises:
+        GenasError: a list that is no list of names (:func:`pipeline.data.reading.classes.class_list`).
     """
     if layout == "folder":
-        return _subfolders(root / "train")
+        return subfolders(root / "train")
     if layout == "coco":
-        categories = json.loads((root / "annotations/instances_val2017.json").read_text())["categories"]
-        return [category["name"] for category in sorted(categories, key=lambda category: category["id"])]
-    if (root / "classes.txt").exists():
-        return (root / "classes.txt").read_text().split()
-    if (root / "classes.json").exists():
-        entries = json.loads((root / "classes.json").read_text())
-        names = [entry["name"].split(",")[0] if isinstance(entry, dict) else entry for entry in entries]
-        return [name for name in names if not name.startswith("Void")]
+        return coco.read_classes(root / "annotations/instances_val2017.json")
+    if names := class_list(root):
+        return names
     if layout == "webdataset":
         return [str(i) for i in range(1 + shards.open_split(root, "train", index=index).labels.max(initial=-1))]
     return []
@@ -115,15 +122,7 @@ def splits_of(layout: str, root: Path, index: Path | None = None) -> dict[str, i
         found, classes = [name for name in names if (root / name).is_dir()], classes_of(layout, root, index)
         return {name: len(shards.open_split(root, name, classes, index)) for name in found}
     if layout == "parquet":
-        import pyarrow.parquet
-
-        counts = {}
-        for path in sorted(root.glob("*.parquet")):
-            try:
-                counts[path.stem] = pyarrow.parquet.read_metadata(path).num_rows
-            except (pyarrow.ArrowInvalid, OSError) as error:
-                raise GenasError(f"{path}: not a readable parquet file ({' '.join(str(error).split())})") from None
-        return counts
+        return {path.stem: tables.rows_of(path) for path in sorted(root.glob("*.parquet"))}
     if layout in ("cifar10", "cifar100"):
         return {"train": 50_000, "test": 10_000}
     folder = {"coco": "{}2017", "cityscapes": "leftImg8bit/{}"}.get(layout, "{}")

@@ -9,6 +9,7 @@ beside its manifest (:func:`record`), so that no later stage, and no process of 
 from __future__ import annotations
 
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import NamedTuple
@@ -18,10 +19,15 @@ import pyarrow
 import pyarrow.parquet
 
 from models.errors import GenasError
+from pipeline.data.reading.files import check_name, reason
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 CLASSES = ("cls", "json", "txt")
 SPLITS = ("train", "val", "test")
+KINDS = {"member": pyarrow.string(), "offset": pyarrow.int64(), "size": pyarrow.int64(), "label": pyarrow.int64()}
+"""Columns of the table beside the shard's name."""
+NUMBER = re.compile(r"\s*[0-9]{1,6}\s*")
+"""A class number. There are never a million classes, and their names are listed in memory."""
 
 
 class Sample(NamedTuple):
@@ -35,12 +41,25 @@ class Sample(NamedTuple):
 
 def _label(origin: str, member: str, content: bytes) -> int:
     try:
-        label = int(str(json.loads(content)["label"]) if member.lower().endswith("json") else content)
-    except (ValueError, KeyError, TypeError):
-        label = -1
-    if label < 0:
+        text = str(json.loads(content)["label"]) if member.lower().endswith("json") else content.decode()
+    except (ValueError, KeyError, TypeError, RecursionError):
+        text = ""
+    if not NUMBER.fullmatch(text):
         raise GenasError(f"{origin}: {member}: {content[:40]!r} is no class number")
-    return label
+    return int(text)
+
+
+def _check_member(origin: str, member: tarfile.TarInfo) -> None:
+    """Refuse an image or a class that has no bytes of its own in the shard, or whose name leads out of it.
+
+    Raises:
+        GenasError: naming the member.
+    """
+    check_name(origin, member.name)
+    if not member.isreg() or member.issparse():
+        raise GenasError(f"{origin}: {member.name}: a link, a folder or a sparse file, expected a file")
+    if member.name.startswith("/") or ".." in member.name.split("/"):
+        raise GenasError(f"{origin}: {member.name}: the name leads out of the shard")
 
 
 def samples_of(shard: Path) -> list[Sample]:
@@ -51,7 +70,7 @@ def samples_of(shard: Path) -> list[Sample]:
             names the shard and the member.
     """
     images: dict[str, tuple[str, int, int]] = {}
-    classes: dict[str, tuple[int, str, bytes]] = {}
+    classes: dict[str, dict[int, tuple[str, bytes]]] = {}
     last = "its beginning"
     try:
         with shard.open("rb") as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
@@ -59,30 +78,33 @@ def samples_of(shard: Path) -> list[Sample]:
                 last = member.name
                 folder, slash, name = member.name.rpartition("/")
                 name, _, kind = name.partition(".")
-                if not member.isreg() or not name:
-                    continue
                 key, kind = folder + slash + name, kind.lower()
+                if not name or kind not in (*IMAGES, *CLASSES):
+                    continue
+                _check_member(str(shard), member)
                 if kind in IMAGES:
                     if key in images:
                         raise GenasError(f"{shard}: {member.name}: a second image of the sample {key}")
                     images[key] = (member.name, member.offset_data, member.size)
-                elif kind in CLASSES and CLASSES.index(kind) < classes.get(key, (len(CLASSES),))[0]:
+                else:
+                    if CLASSES.index(kind) in classes.setdefault(key, {}):
+                        raise GenasError(f"{shard}: {member.name}: a second class of the sample {key}")
                     stream.seek(member.offset_data)
-                    classes[key] = (CLASSES.index(kind), member.name, stream.read(member.size))
+                    classes[key][CLASSES.index(kind)] = (member.name, stream.read(member.size))
             # tarfile takes any header that it cannot read for the end; a whole file ends with a block of zeros.
             stream.seek(tar.offset)
             whole = stream.read(tarfile.BLOCKSIZE) == bytes(tarfile.BLOCKSIZE)
     except (tarfile.TarError, OSError) as error:
-        raise GenasError(f"{shard}: not a whole tar file after {last} ({' '.join(str(error).split())})") from None
+        raise GenasError(f"{shard}: not a whole tar file after {last} ({reason(error)})") from None
     if not whole:
         raise GenasError(f"{shard}: not a whole tar file after {last} (no end-of-archive block)")
     for key, image in images.items():
         if key not in classes:
             raise GenasError(f"{shard}: {image[0]}: no class beside it ({', '.join(f'.{k}' for k in CLASSES)})")
-    for key, (kind_index, name, _) in classes.items():
-        if key not in images and CLASSES[kind_index] == "cls":  # whatever else a shard holds may have a text or a JSON
-            raise GenasError(f"{shard}: {name}: no image beside it")
-    return [Sample(*image, _label(str(shard), *classes[key][1:])) for key, image in images.items()]
+    for key, written in classes.items():
+        if key not in images and 0 in written:  # whatever else a shard holds may have a text or a JSON
+            raise GenasError(f"{shard}: {written[0][0]}: no image beside it")
+    return [Sample(*image, _label(str(shard), *min(classes[key].items())[1])) for key, image in images.items()]
 
 
 def _shards(root: Path) -> dict[str, int]:
@@ -98,16 +120,23 @@ def build(root: Path) -> pyarrow.Table:
         GenasError: as :func:`samples_of`.
     """
     sizes, parts = _shards(root), []
-    kinds = {"member": pyarrow.string(), "offset": pyarrow.int64(), "size": pyarrow.int64(), "label": pyarrow.int64()}
     for shard in sizes:
         columns = zip(*samples_of(root / shard), strict=True)
-        arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, kinds.values(), strict=False)]
+        arrays = [pyarrow.array(column, kind) for column, kind in zip(columns, KINDS.values(), strict=False)]
         if arrays:
             names = pyarrow.DictionaryArray.from_arrays(np.zeros(len(arrays[0]), np.int32), [shard])
-            parts.append(pyarrow.table([names, *arrays], names=["shard", *kinds]))
-    empty = pyarrow.schema({"shard": pyarrow.dictionary(pyarrow.int32(), pyarrow.string()), **kinds}).empty_table()
+            parts.append(pyarrow.table([names, *arrays], names=["shard", *KINDS]))
+    empty = pyarrow.schema({"shard": pyarrow.dictionary(pyarrow.int32(), pyarrow.string()), **KINDS}).empty_table()
     table = pyarrow.concat_tables([empty, *parts]).unify_dictionaries().combine_chunks()
     return table.replace_schema_metadata({"shards": json.dumps(sizes)})
+
+
+def _metadata(index: Path) -> dict[bytes, bytes]:
+    """What a recorded table says of itself; nothing where there is none that can be read."""
+    try:
+        return pyarrow.parquet.read_schema(index).metadata or {}
+    except (OSError, pyarrow.ArrowException):
+        return {}
 
 
 def record(root: Path, index: Path, digest: str) -> None:
@@ -116,7 +145,7 @@ def record(root: Path, index: Path, digest: str) -> None:
     Raises:
         GenasError: as :func:`samples_of`.
     """
-    if index.exists() and (pyarrow.parquet.read_schema(index).metadata or {}).get(b"digest") == digest.encode():
+    if _metadata(index).get(b"digest") == digest.encode():
         return
     table = build(root)
     table = table.replace_schema_metadata({**table.schema.metadata, "digest": digest})
@@ -129,12 +158,18 @@ def load(root: Path, index: Path | None = None) -> pyarrow.Table:
     """The table that :func:`record` wrote; made by a pass over the headers where there is none.
 
     Raises:
-        GenasError: the shards are not those that were recorded, or as :func:`samples_of`.
+        GenasError: the shards are not those that were recorded, the table is broken, or as :func:`samples_of`.
     """
     if index is None or not index.exists():
         return build(root)
-    table = pyarrow.parquet.read_table(index)
-    if json.loads(table.schema.metadata[b"shards"]) != _shards(root):
+    try:
+        table = pyarrow.parquet.read_table(index, columns=["shard", *KINDS])
+        recorded = json.loads(_metadata(index)[b"shards"])
+    except (OSError, pyarrow.ArrowException, KeyError, ValueError) as error:
+        raise GenasError(
+            f"{index}: no index of shards ({reason(error)}); delete it and run the stage data@{index.parent.name}"
+        ) from None
+    if recorded != _shards(root):
         raise GenasError(f"{root}: not the shards that {index} has recorded; run the stage data@{index.parent.name}")
     return table
 

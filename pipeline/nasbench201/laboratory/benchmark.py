@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow
 from tqdm import tqdm
 
 from models.errors import GenasError
-from models.spaces.nasbench201.cell import Cell201
+from models.spaces.nasbench201.cell import Cell201, all_cells
 from pipeline.nasbench201.laboratory.ranking import Array
 
 SIZE = 15625
@@ -37,26 +38,62 @@ def load_benchmark(path: Path) -> pd.DataFrame:
     """The benchmark with a row for each architecture string and the columns of :data:`COLUMNS`.
 
     Raises:
-        GenasError: nothing is there, a column is missing, or it has other rows than the 15,625 architectures.
+        GenasError: nothing is there, a column is missing, it has other rows than the 15,625 architectures, or what
+            should be an accuracy in percent is none.
     """
     if not path.exists():
         raise GenasError(f"{path}: the benchmark's table is missing")
     table = _official(path) if path.is_dir() else _parquet(path)
-    table = table.set_index("arch_str")
-    for text in table.index:
+    _check_architectures(path, table["arch_str"])
+    for name in COLUMNS:
+        _check_accuracies(path, table, name)
+    return table.set_index("arch_str")
+
+
+def _check_architectures(path: Path, architectures: pd.Series[Any]) -> None:
+    """Refuse a table that has not every architecture of the space once.
+
+    Raises:
+        GenasError: naming the architecture.
+    """
+    for row, text in enumerate(architectures):
+        if not isinstance(text, str):
+            raise GenasError(f"{path} row {row}: arch_str is {repr(text)[:40]}, expected an architecture")
         try:
             Cell201.parse(text)
         except GenasError as error:
-            raise GenasError(f"{path}: {error}") from None
-    if table.index.nunique() != SIZE or len(table) != SIZE:
-        raise GenasError(f"{path}: {table.index.nunique()} architectures, expected {SIZE}")
-    return table
+            raise GenasError(f"{path} row {row}: {error}") from None
+    present = set(architectures)
+    if len(present) != SIZE:
+        missing = next(text for cell in all_cells() if (text := str(cell)) not in present)
+        raise GenasError(f"{path}: {len(present)} architectures, expected {SIZE}; none is {missing}")
+    if len(architectures) != SIZE:
+        doubled = architectures[architectures.duplicated()].iloc[0]
+        raise GenasError(f"{path}: {len(architectures)} rows, expected {SIZE}; two are of {doubled}")
+
+
+def _check_accuracies(path: Path, table: pd.DataFrame, name: str) -> None:
+    """Refuse a column of anything but numbers from 0 to 100, or of shares of one.
+
+    Raises:
+        GenasError: naming the column and, where it is one of them, the architecture.
+    """
+    column = table[name]
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        raise GenasError(f"{path}: column {name} is of type {column.dtype}, expected accuracies in percent")
+    values = column.to_numpy(np.float64, na_value=np.nan)
+    wrong = np.flatnonzero(~((values >= 0) & (values <= 100)))
+    if len(wrong):
+        architecture = table["arch_str"].iloc[wrong[0]]
+        raise GenasError(f"{path}: {name} of {architecture} is {values[wrong[0]]}, expected 0 to 100 (percent)")
+    if values.max() <= 1:
+        raise GenasError(f"{path}: no {name} exceeds {values.max():g}, expected percent, not shares of one")
 
 
 def _parquet(path: Path) -> pd.DataFrame:
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise GenasError(f"{path}: no parquet file ({' '.join(str(error).split())})") from None
     for name in ("arch_str", *COLUMNS):
         if name not in table:

@@ -8,7 +8,6 @@ image is read, so that a run can begin at any batch; each image's augmentation h
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,70 +29,14 @@ from detectron2.data.samplers import TrainingSampler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from models.errors import GenasError
+from pipeline.data.reading import coco
+from pipeline.data.reading.decoding import TOO_LARGE
+from pipeline.data.reading.files import reason
 from pipeline.machine.distributed import rank, size
 from pipeline.transfer.frameworks.configuration import images_per_process
 
 Record = dict[str, Any]
 """One image in Detectron2's dataset format."""
-
-
-def _check_box(origin: Path, annotation: Record, image: Record) -> None:
-    """Refuse a box of negative size, or one that leaves its image by more than a pixel.
-
-    COCO's own boxes are rounded, and some are empty: those Detectron2 leaves out by itself.
-
-    Raises:
-        GenasError: naming the annotation.
-    """
-    x, y, width, height = annotation["bbox"]
-    box = f"{origin}: box {annotation['bbox']} of annotation {annotation['id']}"
-    if not (width >= 0 and height >= 0):
-        raise GenasError(f"{box} has a negative size")
-    inside = x >= -1 and y >= -1 and x + width <= image["width"] + 1 and y + height <= image["height"] + 1
-    if not inside:
-        size = f"{image['width']}x{image['height']}"
-        raise GenasError(f"{box} lies outside its image {image['file_name']} ({size})")
-
-
-def check_instances(annotations: Path, images: Path) -> list[str]:
-    """Check a COCO instances file against its folder of images; images themselves are not opened.
-
-    Args:
-        annotations: ``instances_<split>.json``.
-        images: the folder of the images that it names.
-
-    Returns:
-        The class names in the order of their ids.
-
-    Raises:
-        GenasError: a missing file, no JSON, a missing key, nothing annotated, an image that does not exist, an
-            annotation of an unknown image or category, a doubled annotation id, a box outside its image.
-    """
-    try:
-        content = json.loads(annotations.read_text())
-        categories = {c["id"]: c["name"] for c in content["categories"]}
-        described = {image["id"]: image for image in content["images"]}
-        if not content["annotations"]:
-            raise GenasError(f"{annotations}: no annotations")
-        for image in described.values():
-            if not (images / image["file_name"]).is_file():
-                raise GenasError(f"{annotations}: image {images / image['file_name']} does not exist")
-        seen = set()
-        for annotation in content["annotations"]:
-            for key, known in (("image_id", described), ("category_id", categories)):
-                if annotation[key] not in known:
-                    raise GenasError(
-                        f"{annotations}: annotation {annotation['id']} has unknown {key} {annotation[key]!r}"
-                    )
-            if annotation["id"] in seen:
-                raise GenasError(f"{annotations}: annotation id {annotation['id']} is given twice")
-            seen.add(annotation["id"])
-            _check_box(annotations, annotation, described[annotation["image_id"]])
-    except FileNotFoundError:
-        raise GenasError(f"{annotations}: no such file, a COCO data set has one") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise GenasError(f"{annotations}: not a COCO instances file ({type(error).__name__}: {error})") from None
-    return [categories[key] for key in sorted(categories)]
 
 
 def register(name: str, root: Path) -> tuple[str, str, list[str]]:
@@ -107,21 +50,18 @@ def register(name: str, root: Path) -> tuple[str, str, list[str]]:
         The registered names of the training and the validation split, and the class names.
 
     Raises:
-        GenasError: as :func:`check_instances`, and when the splits have different classes.
+        GenasError: as :func:`pipeline.data.reading.coco.check_splits`.
     """
-    classes, names = {}, {}
-    for split in ("train", "val"):
-        annotations, images = root / "annotations" / f"instances_{split}2017.json", root / f"{split}2017"
-        classes[split] = check_instances(annotations, images)
+    classes, names = coco.check_splits(root), {}
+    for split in coco.SPLITS:
+        annotations, images = coco.files_of_split(root, split)
         # "coco" in a name keeps Detectron2 from warning about category ids with gaps, which COCO itself has.
         names[split] = f"genas_coco_{name}_{split}"
         if names[split] in DatasetCatalog:
             DatasetCatalog.remove(names[split])
             MetadataCatalog.remove(names[split])
         register_coco_instances(names[split], {}, str(annotations), str(images))
-    if classes["train"] != classes["val"]:
-        raise GenasError(f"{root}: the training and the validation split have different categories")
-    return names["train"], names["val"], classes["train"]
+    return names["train"], names["val"], classes
 
 
 @dataclass(frozen=True)
@@ -143,8 +83,8 @@ class GuardedMapper:
     def __call__(self, record: Record) -> Record | _Unreadable:
         try:
             return self.mapper(record)
-        except (OSError, SyntaxError, SizeMismatchError) as error:
-            return _Unreadable(f"{record['file_name']}: not a readable image ({' '.join(str(error).split())})")
+        except (OSError, SyntaxError, ValueError, SizeMismatchError, *TOO_LARGE) as error:
+            return _Unreadable(f"{record['file_name']}: not a readable image ({reason(error)})")
 
 
 class CheckedLoader:

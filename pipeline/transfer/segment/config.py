@@ -53,7 +53,7 @@ class Setting:
     Attributes:
         checkpoint: the network file.
         data: the folder of the data set.
-        layout: a key of :data:`pipeline.transfer.segment.data.LAYOUTS`.
+        layout: a key of :data:`pipeline.data.reading.scenes.LAYOUTS`.
         classes: their names, without the ignored one.
         device: where it trains.
         work: a folder that the framework may write to.

@@ -20,6 +20,7 @@ from models.spaces.darts.cost import count_macs
 from pipeline.context import Context
 from pipeline.data.reading.layouts import dataset_root
 from pipeline.data.reading.manifest import read_manifest
+from pipeline.data.reading.scenes import check_scenes, find_scenes
 from pipeline.machine.distributed import leader, size
 from pipeline.machine.resume import Scratch
 from pipeline.retrain.network_file import retrained
@@ -27,7 +28,7 @@ from pipeline.transfer.frameworks.configuration import portable
 from pipeline.transfer.frameworks.outputs import write_history, write_weights
 from pipeline.transfer.frameworks.training import STATE, open_scratch
 from pipeline.transfer.segment.config import Setting, configure
-from pipeline.transfer.segment.data import CITYSCAPES_CLASSES, check_scenes, find_scenes
+from pipeline.transfer.segment.data import CITYSCAPES_CLASSES
 from pipeline.transfer.segment.examples import write_examples
 from pipeline.transfer.segment.training import train, unwrapped
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -216,7 +217,7 @@ def write_benchmark(path: Path) -> pd.DataFrame:
     base = np.array([nasbench201_cost(cell).params for cell in cells]) / 2e4
     table = pd.DataFrame({"arch_str": [str(cell) for cell in cells]})
     for i, name in enumerate(COLUMNS):
-        table[name] = base + rng.normal(size=len(cells)) * (1 + i)
+        table[name] = 25 + (base + rng.normal(size=len(cells)) * (1 + i)) / 2
     path.parent.mkdir(parents=True, exist_ok=True)
     table.to_parquet(path)
     return table
@@ -240,22 +241,65 @@ def test_the_real_table_has_the_published_maxima() -> None:
     assert (table["cifar10_test_200"] > table["cifar10_test_12"]).mean() > 0.9
 
 
-def test_wrong_tables_are_refused(tmp_path: Path) -> None:
+FIRST, SECOND = (str(cell) for cell, _ in zip(all_cells(), range(2), strict=False))
+VALID = "cifar10_valid_12"
+
+
+def changed(column: str, value: Any) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """The first row's value of a column replaced."""
+    return lambda table: table.assign(**{column: [value, *table[column][1:]]})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="cifar100_test_200"), "column cifar100_test_200 is missing"),
+        (lambda t: t.drop(columns="arch_str"), "column arch_str is missing"),
+        (lambda t: t.rename(columns=str.upper), "column arch_str is missing"),
+        (lambda t: t.iloc[1:], f"{SIZE - 1} architectures, expected {SIZE}; none is {FIRST}"),
+        (lambda t: t.iloc[:0], f"0 architectures, expected {SIZE}; none is {FIRST}"),
+        (lambda t: pd.concat([t, t.iloc[:1]]), f"{SIZE + 1} rows, expected {SIZE}; two are of {FIRST}"),
+        (changed("arch_str", SECOND), f"{SIZE - 1} architectures, expected {SIZE}; none is {FIRST}"),
+        (changed("arch_str", "nothing"), "row 0: a NAS-Bench-201 cell has 6 operations, got 1"),
+        (changed("arch_str", f"{FIRST} "), " row 0: "),
+        (changed("arch_str", None), ", expected an architecture"),
+        (lambda t: t.assign(arch_str=range(SIZE)), "row 0: arch_str is 0, expected an architecture"),
+        (changed(VALID, float("nan")), f"{VALID} of {FIRST} is nan, expected 0 to 100 (percent)"),
+        (changed(VALID, None), f"{VALID} of {FIRST} is nan, expected 0 to 100 (percent)"),
+        (changed(VALID, float("inf")), f"{VALID} of {FIRST} is inf, expected 0 to 100 (percent)"),
+        (changed(VALID, 940.0), f"{VALID} of {FIRST} is 940.0, expected 0 to 100 (percent)"),
+        (changed(VALID, -0.1), f"{VALID} of {FIRST} is -0.1, expected 0 to 100 (percent)"),
+        (lambda t: t.assign(**{VALID: t[VALID] / 100}), f"no {VALID} exceeds 0."),
+        (lambda t: t.assign(**{VALID: t[VALID].astype(str)}), f"column {VALID} is of type "),
+        (lambda t: t.assign(**{VALID: True}), f"column {VALID} is of type bool, expected accuracies in percent"),
+        (lambda t: t.assign(**{VALID: pd.Timestamp(0)}), f"column {VALID} is of type datetime64"),
+    ],
+)
+def test_a_wrong_table_is_one_line(
+    tmp_path: Path, benchmark: pd.DataFrame, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    path = tmp_path / "table.parquet"
+    change(benchmark).to_parquet(path)
+    with pytest.raises(GenasError) as caught:
+        load_benchmark(path)
+    line = str(caught.value)
+    assert line.startswith(str(path))
+    assert message in line
+    assert "\n" not in line
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """A right table."""
+    return write_benchmark(tmp_path_factory.mktemp("benchmark") / "table.parquet")
+
+
+def test_no_table_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     with pytest.raises(GenasError, match=r"table\.parquet: the benchmark's table is missing"):
         load_benchmark(path)
     path.write_bytes(b"no table")
     with pytest.raises(GenasError, match=r"table\.parquet: no parquet file"):
-        load_benchmark(path)
-    made = write_benchmark(path)
-    made.drop(columns="cifar100_test_200").to_parquet(path)
-    with pytest.raises(GenasError, match="column cifar100_test_200 is missing"):
-        load_benchmark(path)
-    made.iloc[1:].to_parquet(path)
-    with pytest.raises(GenasError, match=f"{SIZE - 1} architectures, expected {SIZE}"):
-        load_benchmark(path)
-    made.assign(arch_str=["nothing", *made["arch_str"][1:]]).to_parquet(path)
-    with pytest.raises(GenasError, match="NAS-Bench-201 cell has 6 operations, got 1"):
         load_benchmark(path)
     (tmp_path / "folder").mkdir()
     with pytest.raises(GenasError, match="folder: no folder of NATS-Bench"):

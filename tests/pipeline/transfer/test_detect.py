@@ -33,12 +33,12 @@ from models.networks.checkpoint import Preprocessing
 from pipeline.config import DetectParams
 from pipeline.context import Log, silent
 from pipeline.data import stage as data
+from pipeline.data.reading.coco import check_instances
 from pipeline.transfer.detect import stage as detect
 from pipeline.transfer.detect.config import Setting, configure, differences
 from pipeline.transfer.detect.data import (
     GuardedMapper,
     SeededSamples,
-    check_instances,
     index_batches,
     register,
     train_loader,

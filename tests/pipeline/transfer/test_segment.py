@@ -20,15 +20,13 @@ from models.networks.checkpoint import Preprocessing
 from pipeline.config import SegmentParams, data_root
 from pipeline.context import Log, silent
 from pipeline.data import stage as data
+from pipeline.data.reading.scenes import TRAIN_IDS, check_scenes, find_scenes
 from pipeline.transfer.segment import stage as segment
 from pipeline.transfer.segment.config import Setting, configure, differences, framework_config
 from pipeline.transfer.segment.data import (
     CITYSCAPES_CLASSES,
-    TRAIN_IDS,
     ResumableSampler,
     SceneDataset,
-    check_scenes,
-    find_scenes,
 )
 from pipeline.transfer.segment.examples import write_examples
 from tests.conftest import Killed, Tiny, kill_at, run_stage

@@ -133,6 +133,13 @@ def test_a_folder_that_is_no_class_is_named(tmp_path: Path, name: str) -> None:
     assert str(caught.value).startswith(str(tmp_path / name))
 
 
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+    picture(tmp_path / "two" / "a.png")
+    (tmp_path / "one").symlink_to(tmp_path / "lost")
+    with pytest.raises(GenasError, match=r"/one: a link that leads nowhere \("):
+        labelled(tmp_path, CLASSES)
+
+
 def test_a_missing_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(GenasError, match="imagenet-a: no such folder"):
         labelled(tmp_path / "imagenet-a", CLASSES)
@@ -347,6 +354,15 @@ def test_real_labels_by_hand(tmp_path: Path) -> None:
     assert real_top1(logits, names, path) == pytest.approx(100 * 2 / 3)
     with pytest.raises(GenasError, match=r"labels of 4 images .*00000001 to .*00000004, but the validation set has 3"):
         real_top1(logits, names[:3], path)
+    for text, label in (
+        ('[[0], [], [1, "2"], [0]]', "image 3 has label 2"),
+        ("[[0.5]]", "image 1 has label 0.5"),
+        ("[[0], [-1]]", "image 2 has label -1"),
+        ("[[0], [3]]", "image 2 has label 3"),
+    ):
+        path.write_text(text)
+        with pytest.raises(GenasError, match=rf"real\.json: {label}, expected 0 to 2$"):
+            real_top1(logits, names, path)
     for text in ("{", '{"0": [1]}', "[1, 2]", "[[], []]", ""):
         path.write_text(text)
         with pytest.raises(GenasError, match=r"real\.json: not a list of the labels of each validation image"):
