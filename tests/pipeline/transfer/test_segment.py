@@ -163,7 +163,7 @@ def test_a_step_has_the_same_images_in_any_number_of_processes(
             {"model.decode_head.loss_decode": {"class_weight": "x.pkl"}},
             "model.decode_head.loss_decode.class_weight is",
         ),
-        ({"val_evaluator": {"output_dir": "/tmp"}}, "val_evaluator.output_dir is '/tmp', but the framework has no text"),
+        ({"val_evaluator": {"output_dir": "/tmp"}}, "val_evaluator.output_dir is '/tmp', but the framework has no"),
         ({"model.decode_head.channels": "8"}, "model.decode_head.channels is '8', expected a number like 512"),
         ({"model.decode_head.align_corners": 1}, "model.decode_head.align_corners is 1, expected true or false like"),
         ({"train_cfg.max_iters": 0}, "train_cfg.max_iters is 0, expected a number above 0"),
