@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_ACCOUNT = re.compile(r"(?<=://)\S*@|\b[\w.+-]+:[^\s@]+@")
+_ACCOUNT = re.compile(r"(?<=://)\S*@|\b[\w.+-]+:(?!//)[^\s@]+@")
 """From a scheme to the last @, as a password may hold any character; or user and password without a scheme."""
 _SECRET = re.compile(r"(?i)\b((?:password|passwd|token|secret|api_?key|access_?key)=)[^\s&'\"]+")
 
