@@ -212,8 +212,9 @@ def track_ui(port: Port = 5000) -> None:
 
     require_free(port)
     command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
-    command += ["--backend-store-uri", uri()]
-    os.execve(sys.executable, command, environment.of_children(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"))
+    # Not among the arguments, which everybody on this machine can read: it may hold a password.
+    surroundings = environment.of_children(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_BACKEND_STORE_URI=uri())
+    os.execve(sys.executable, command, surroundings)
 
 
 @app.command()

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from models.errors import GenasError
 from pipeline.config import Params
 
 if TYPE_CHECKING:
@@ -27,10 +28,22 @@ def silent(step: int, values: Mapping[str, float]) -> None:
 
 def chosen_device() -> torch.device:
     """``GENAS_DEVICE`` if set, else the GPU where there is one; of several processes, each has a current GPU of its own
-    (:func:`pipeline.machine.distributed.joined`), whichever number was named."""
+    (:func:`pipeline.machine.distributed.joined`), whichever number was named.
+
+    Raises:
+        GenasError: no device, or one that this machine does not have.
+    """
     import torch
 
-    device = torch.device(os.environ.get("GENAS_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
+    gpus, named = torch.cuda.device_count(), os.environ.get("GENAS_DEVICE") or ""
+    try:
+        device = torch.device(named or ("cuda" if torch.cuda.is_available() else "cpu"))
+    except RuntimeError:
+        raise GenasError(f"GENAS_DEVICE is {named!r}, expected cpu, cuda or cuda:0") from None
+    if device.type not in ("cpu", "cuda"):
+        raise GenasError(f"GENAS_DEVICE is {named!r}, expected cpu, cuda or cuda:0")
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise GenasError(f"GENAS_DEVICE is {named!r}, but this machine has {gpus} GPUs")
     return torch.device("cuda") if device.type == "cuda" and "RANK" in os.environ else device
 
 

@@ -30,6 +30,7 @@ from flows.process import Children, StageError
 from flows.stage import reproduce_stage
 from flows.version import VERSION
 from models.errors import GenasError
+from pipeline.machine.addresses import masked
 
 MISTAKE = "Mistake"
 """The name of the state in which a run ends that a user's mistake ended: trying again does not mend it."""
@@ -114,7 +115,7 @@ def dvc(arguments: list[str], folder: Path, children: Children) -> None:
     lines: list[str] = []
     if children.run([*DVC, *arguments], folder, environment.of_children(), lines.append):
         said = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "failed")
-        raise StageError(f"dvc {' '.join(arguments)}: {said.removeprefix('ERROR: ')}")
+        raise StageError(f"dvc {' '.join(arguments)}: {masked(said.removeprefix('ERROR: '))}")
 
 
 def work(pool: str, limit: int) -> None:

@@ -17,6 +17,7 @@ from flows.service.refresh import refresh
 from flows.service.server import server
 from models.errors import GenasError
 from pipeline.config import load_params, profile_folder
+from pipeline.machine.addresses import masked
 
 EVENT = "genas.data.changed"
 
@@ -77,6 +78,6 @@ def announce(profile: str, names: list[str], port: int) -> None:
     with temporary_settings({PREFECT_API_URL: url}):
         with get_client(sync_client=True) as client:
             if client.api_healthcheck() is not None:
-                raise GenasError(f"no Prefect server answers at {url}, start one with genas serve")
+                raise GenasError(f"no Prefect server answers at {masked(url)}, start one with genas serve")
         emit_event(EVENT, resource={"prefect.resource.id": resource(profile)}, payload={"data": names})
         EventsWorker.instance().drain()  # events leave in the background

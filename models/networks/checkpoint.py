@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,40 +13,24 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from timm.models._features import FeatureGetterNet
+from torch import Tensor, nn
 
 from models.errors import GenasError
-from models.spaces.base.weights import load_state, save_weights
-from models.spaces.darts.genotype import Genotype
+from models.networks.header import NetworkFile, Preprocessing, parse
+from models.spaces.base.weights import check_state, load_state, save_weights
 from models.spaces.darts.network import GenasNetwork
 
+__all__ = [
+    "NetworkFile",
+    "Preprocessing",
+    "architecture_of",
+    "load_backbone",
+    "load_network",
+    "read_header",
+    "save_network",
+]
+
 _KEY = "genas"
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How pixels become network input; travels with the weights to every later stage.
-
-    RGB in [0, 1] is normalised with ``mean`` and ``std``; evaluation resizes the shorter side to
-    ``size / crop_pct`` and crops the centre. ``resize`` is the library that does it: ``pillow``, with antialiasing, or
-    ``opencv``, without.
-    """
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str = "bilinear"
-    crop_pct: float = 1.0
-    resize: str = "pillow"
-
-
-@dataclass(frozen=True)
-class NetworkFile:
-    """What the header of a network file says."""
-
-    genotype: Genotype
-    architecture: dict[str, Any]
-    preprocessing: Preprocessing
-    classes: tuple[str, ...]
 
 
 def architecture_of(network: GenasNetwork) -> dict[str, Any]:
@@ -75,22 +60,54 @@ def read_header(path: Path) -> NetworkFile:
     """The header of a network file, without its weights.
 
     Raises:
-        GenasError: the file is missing, no safetensors, or was not written by :func:`save_network`.
+        GenasError: the file is missing, no safetensors, or its header is not as :func:`save_network` writes it.
     """
     try:
         with safe_open(str(path), framework="pt") as file:
-            header = json.loads((file.metadata() or {})[_KEY])
-        pre = header["preprocessing"]
-        return NetworkFile(
-            Genotype.from_dict(header["genotype"]),
-            header["architecture"],
-            Preprocessing(**{**pre, "mean": tuple(pre["mean"]), "std": tuple(pre["std"])}),
-            tuple(header["classes"]),
-        )
+            text = (file.metadata() or {}).get(_KEY)
     except FileNotFoundError:
         raise GenasError(f"{path}: no such weights file") from None
-    except (SafetensorError, KeyError, TypeError, ValueError, OSError, GenasError) as error:
+    except (SafetensorError, OSError) as error:
         raise GenasError(f"{path}: not a network file of this project ({type(error).__name__})") from None
+    if text is None:
+        raise GenasError(f"{path}: not a network file of this project (no header)")
+    try:
+        return parse(text)
+    except GenasError as error:
+        raise GenasError(f"{path}: not a network file of this project ({error})") from None
+
+
+def _read_state(path: Path, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """The tensors of a file but those whose names begin like one of ``without``.
+
+    Raises:
+        GenasError: it cannot be read.
+    """
+    try:
+        return {name: tensor for name, tensor in load_file(str(path)).items() if not name.startswith(without)}
+    except (SafetensorError, OSError, KeyError) as error:
+        raise GenasError(f"{path}: its weights cannot be read ({type(error).__name__})") from None
+
+
+def _built(path: Path, state: dict[str, Tensor], unpack: Callable[[Any], nn.Module], **arguments: Any) -> Any:
+    """timm's network with the weights of a file.
+
+    It is laid out without memory first: what a header claims is believed only where the weights are as large.
+
+    Args:
+        path: of the file, for messages.
+        state: its tensors.
+        unpack: what of timm's model the tensors are named after.
+        arguments: for timm.
+
+    Raises:
+        GenasError: as :func:`~models.spaces.base.weights.check_state`.
+    """
+    with torch.device("meta"):
+        check_state(unpack(timm.create_model("genas_network", **arguments)), state, path)
+    network = timm.create_model("genas_network", **arguments)
+    load_state(unpack(network), state, path)
+    return network
 
 
 def load_network(path: Path, device: torch.device | str = "cpu") -> GenasNetwork:
@@ -109,10 +126,8 @@ def load_network(path: Path, device: torch.device | str = "cpu") -> GenasNetwork
         "crop_pct": pre.crop_pct,
         "num_classes": file.architecture["num_classes"],
     }
-    network = timm.create_model(
-        "genas_network", genotype=file.genotype, pretrained_cfg_overlay=overlay, **file.architecture
-    )
-    load_state(network, load_file(str(path)), path)
+    shape = {"genotype": file.genotype, "pretrained_cfg_overlay": overlay, **file.architecture}
+    network: GenasNetwork = _built(path, _read_state(path), lambda model: model, **shape)
     return network.to(device).eval()
 
 
@@ -128,8 +143,7 @@ def load_backbone(path: Path, output_stride: int = 32) -> FeatureGetterNet:
     if file.architecture["stem"] != "imagenet":
         raise GenasError(f"{path}: trained with the cifar stem (strides 1, 2, 4); a backbone needs the imagenet stem")
     architecture = {**file.architecture, "auxiliary": False, "output_stride": output_stride}
-    backbone = timm.create_model("genas_network", genotype=file.genotype, features_only=True, **architecture)
-    heads = ("classifier.", "auxiliary_head.")
-    state = {name: value for name, value in load_file(str(path)).items() if not name.startswith(heads)}
-    load_state(backbone.model, state, path)
+    state = _read_state(path, without=("classifier.", "auxiliary_head."))
+    shape = {"genotype": file.genotype, "features_only": True, **architecture}
+    backbone: FeatureGetterNet = _built(path, state, lambda model: model.model, **shape)
     return backbone

@@ -24,14 +24,14 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]
 in which a dot would be a step down."""
 
 
-def below(path: str) -> str:
+def below(path: str, folder: str = "the data root") -> str:
     """A path, if it stays below the folder that it is given for.
 
     Raises:
         ValueError: it is empty, absolute or leads up.
     """
-    if not path or PurePath(path).is_absolute() or ".." in PurePath(path).parts:
-        raise ValueError(f"{path!r} is not a path below the data root")
+    if not path or "\0" in path or PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+        raise ValueError(f"{path!r} is not a path below {folder}")
     return path
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed
+from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed, below
+
+Base = Annotated[str, AfterValidator(lambda path: below(path, "the framework's configurations"))]
+"""A configuration that a framework ships, by its path among them; reading one runs it."""
 
 
 class RetrainParams(Section):
@@ -86,7 +89,7 @@ class DetectParams(Section):
 
     dataset: str
     seed: Seed
-    base: str
+    base: Base
     overrides: dict[str, Any]
     checkpoint_period: Count
 
@@ -96,6 +99,6 @@ class SegmentParams(Section):
 
     dataset: str
     seed: Seed
-    base: str
+    base: Base
     overrides: dict[str, Any]
     checkpoint_period: Count

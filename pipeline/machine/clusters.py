@@ -10,23 +10,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from models.errors import GenasError
+from pipeline.machine.addresses import masked
+from pipeline.machine.workers import asked
+
+ANSWER_SECONDS = 10
+"""How long a cluster may take to answer."""
 RETRIES = 3
 """How often a task may lose its worker."""
 
 
-def _workers() -> int:
-    return int(os.environ.get("GENAS_WORKERS") or 1)
+@contextmanager
+def _reached(package: str, address: str) -> Iterator[None]:
+    """Around the import of a framework and its first word with the cluster at ``address``, empty for one of its own.
+
+    Raises:
+        GenasError: the package is missing, or no cluster answers there.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise GenasError(f"GENAS_EXECUTOR: {package} does not import ({error}): pip install -e '.[cluster]'") from None
+    except (OSError, ValueError, RuntimeError) as error:
+        if not address:
+            raise
+        said = " ".join(masked(error).split())[:300]
+        raise GenasError(f"GENAS_CLUSTER={masked(address)}: no {package} cluster answers ({said})") from None
 
 
 def dask() -> Any:
-    """A Dask client's executor."""
-    from distributed import Client, LocalCluster
+    """A Dask client's executor.
 
-    address = os.environ.get("GENAS_CLUSTER")
-    cluster = address or LocalCluster(n_workers=_workers(), threads_per_worker=1, dashboard_address=None)
-    return Client(cluster).get_executor(pure=False, retries=RETRIES)
+    Raises:
+        GenasError: Dask is not installed, or nothing answers at ``GENAS_CLUSTER`` within :data:`ANSWER_SECONDS`.
+    """
+    address = os.environ.get("GENAS_CLUSTER") or ""
+    with _reached("distributed", address):
+        from distributed import Client, LocalCluster
+
+        cluster = address or LocalCluster(n_workers=asked(), threads_per_worker=1, dashboard_address=None)
+        return Client(cluster, timeout=ANSWER_SECONDS).get_executor(pure=False, retries=RETRIES)
 
 
 class RayExecutor:
@@ -42,11 +68,16 @@ class RayExecutor:
 
 
 def ray() -> RayExecutor:
-    """Ray's tasks as an executor."""
-    import ray as framework
+    """Ray's tasks as an executor.
 
-    if not framework.is_initialized():
-        address = os.environ.get("GENAS_CLUSTER")
-        cpus = None if address else _workers()
-        framework.init(address, num_cpus=cpus, include_dashboard=False, log_to_driver=False, configure_logging=False)
+    Raises:
+        GenasError: Ray is not installed, or nothing answers at ``GENAS_CLUSTER``.
+    """
+    address = os.environ.get("GENAS_CLUSTER") or ""
+    with _reached("ray", address):
+        import ray as framework
+
+        if not framework.is_initialized():
+            quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
+            framework.init(address or None, num_cpus=None if address else asked(), **quiet)
     return RayExecutor()

@@ -17,8 +17,24 @@ from typing import Any, Self
 
 from pebble import ProcessExpired, ProcessPool
 
+from models.errors import GenasError
+
+MOST = 1024
+"""More processes than any machine that is meant."""
 ATTEMPTS = 3
 """How often an item may end its process before it is given up."""
+
+
+def asked() -> int:
+    """``GENAS_WORKERS``, by default 1.
+
+    Raises:
+        GenasError: it is no number of processes.
+    """
+    number = os.environ.get("GENAS_WORKERS") or "1"
+    if not number.isdecimal() or not 1 <= int(number) <= MOST:
+        raise GenasError(f"GENAS_WORKERS is {number!r}, expected a number of processes, 1 to {MOST}")
+    return int(number)
 
 
 def take_gpu(folder: str) -> None:
@@ -32,7 +48,7 @@ def take_gpu(folder: str) -> None:
     count = torch.cuda.device_count()
     if not count or os.environ.get("GENAS_DEVICE"):
         return
-    for place in range(1024):
+    for place in range(MOST):
         lock = os.open(Path(folder) / f"{place}", os.O_CREAT | os.O_RDWR)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -27,7 +27,7 @@ from pipeline.config import MetricParams
 from pipeline.context import Context
 from pipeline.data.reading.halves import load_search_data
 from pipeline.machine.memory import keep_memory
-from pipeline.machine.workers import Workers
+from pipeline.machine.workers import Workers, asked
 from pipeline.probe.fast import make_probe
 from pipeline.scoring.early import Evidence, take_early
 from pipeline.supernet.network import load_supernets, weights_folder
@@ -160,9 +160,10 @@ def scoring(
         folder: where the supernet is; by default that of the DARTS space.
 
     Raises:
-        GenasError: an output of the supernet is missing or of another shape; ``GENAS_EXECUTOR`` names nothing.
+        GenasError: an output of the supernet is missing or of another shape; ``GENAS_EXECUTOR`` names nothing;
+            ``GENAS_WORKERS`` is no number.
     """
-    workers, name = int(os.environ.get("GENAS_WORKERS", "1")), os.environ.get("GENAS_EXECUTOR", "")
+    workers, name = asked(), os.environ.get("GENAS_EXECUTOR", "")
     silent = Context(context.stage, dict(context.axes), context.params, context.root)
     request = Request(tuple(names), metric)
     trained = (folder or weights_folder(context)) / TRAINED

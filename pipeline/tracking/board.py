@@ -8,6 +8,7 @@ from pathlib import Path
 
 from models.errors import GenasError
 from pipeline.config import Params, load_params
+from pipeline.machine.addresses import masked
 from pipeline.results import board as results
 from pipeline.results import records
 from pipeline.tracking.mlflow import Experiment, uri
@@ -73,5 +74,5 @@ def rebuild(root: Path) -> int:
             run.end("FINISHED")
         leaderboard(root)
     except Exception as error:
-        raise GenasError(f"MLflow at {uri()}: {' '.join(str(error).split())[:300]}") from error
+        raise GenasError(f"MLflow at {masked(uri())}: {' '.join(masked(error).split())[:300]}") from error
     return len(keys)

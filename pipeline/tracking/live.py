@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.config import REPOSITORY, Params
 from pipeline.context import Log, silent
+from pipeline.machine.addresses import masked
 from pipeline.machine.resume import code_digest
 from pipeline.results import records
 from pipeline.stages import STAGES, Key
@@ -77,7 +78,7 @@ class Live:
                     leaderboard(root)
             run.end(self._status)
         except Exception as error:  # whatever is wrong with tracking, the stage goes on
-            _warn(" ".join(str(error).split())[:300])
+            _warn(" ".join(masked(error).split())[:300])
         finally:
             self._opened.set()
 
@@ -90,7 +91,7 @@ class Live:
 
 
 def _warn(reason: str) -> None:
-    print(f"warning: MLflow at {uri()} is left out: {reason}", file=sys.stderr)
+    print(f"warning: MLflow at {masked(uri())} is left out: {reason}", file=sys.stderr)
 
 
 def _provenance(stage: str) -> dict[str, str]:

@@ -3,6 +3,7 @@
 The library's name holds a hash of the source and of everything the compiler defines for this machine (its version and
 the instruction sets it may use), so nothing stale is ever loaded and a shared home directory serves several machines.
 It is written beside its place and then renamed, so processes that start together do not disturb each other.
+Folder and library must be the user's, closed to writing by others.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import os
+import stat
 import subprocess
 import tempfile
 from functools import cache
@@ -50,22 +52,41 @@ def _folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genas"
 
 
+def _require_private(path: Path) -> None:
+    """Return if a folder or file is this user's, and nobody else can write to it: what lies there is run.
+
+    Raises:
+        GenasError: it is another's, open to others, or a link.
+    """
+    state = path.lstat()
+    if stat.S_ISLNK(state.st_mode) or state.st_uid != os.getuid() or state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise GenasError(
+            f"scorer native: {path} is a link, another user's or writable by others, and what is in it would be run: "
+            "remove it (or choose scorer fast)"
+        )
+
+
 @cache
 def load(lanes: int) -> ctypes.CDLL:
     """The library for vectors of ``lanes`` floats.
 
     Raises:
-        GenasError: no compiler is there, or it cannot compile the source, or the cache folder cannot be written.
+        GenasError: no compiler is there, or it cannot compile the source, or the cache folder cannot be written
+            or can be by others.
     """
     code = hashlib.sha256("\0".join([SOURCE.read_text(), machine(), *FLAGS]).encode()).hexdigest()[:16]
     path = _folder() / f"blocks-{lanes}-{code}.so"
     try:
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        _require_private(path.parent)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=path.parent) as folder:
                 made = Path(folder) / path.name
                 _compile(f"-DLANES={lanes}", "-shared", "-fPIC", str(SOURCE), "-o", str(made), "-lm")
+                made.chmod(0o700)
                 made.replace(path)
+        _require_private(path)
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise GenasError(f"scorer native: {path} can be neither made nor loaded ({error})") from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +47,12 @@ def _cell(edges: Iterable[Sequence[Any]], name: str) -> tuple[Edge, ...]:
         if not isinstance(edge, (list, tuple)) or len(edge) != 3:
             raise GenasError(f"{name} cell: {edge!r} is not an edge [operation, source, target]")
         operation, source, target = edge
-        if operation not in PRIMITIVES[1:]:
+        if not isinstance(operation, str) or operation not in PRIMITIVES[1:]:
             raise GenasError(
                 f"{name} cell: unknown operation {operation!r}, expected one of {', '.join(PRIMITIVES[1:])}"
             )
-        if (source, target) not in EDGES:
+        # True is 1 and 2.0 is 2 in Python, but neither numbers a node.
+        if type(source) is not int or type(target) is not int or (source, target) not in EDGES:
             raise GenasError(f"{name} cell: no edge leads from node {source!r} to node {target!r}")
         cell.append(Edge(operation, source, target))
     pairs = [(edge.source, edge.target) for edge in cell]
@@ -112,13 +114,14 @@ class Genotype:
         Raises:
             GenasError: not 28 integers in 0..7.
         """
-        if len(encoding) != 2 * len(EDGES) or not all(0 <= int(i) < len(PRIMITIVES) for i in encoding):
+        numbers = [int(i) for i in encoding if isinstance(i, Integral) and not isinstance(i, bool)]
+        if not len(encoding) == len(numbers) == 2 * len(EDGES) or not all(0 <= i < len(PRIMITIVES) for i in numbers):
             raise GenasError(
                 f"an encoding is {2 * len(EDGES)} integers in 0..{len(PRIMITIVES) - 1}, got {list(encoding)!r}"
             )
         cells = [
-            tuple(Edge(PRIMITIVES[int(i)], *pair) for i, pair in zip(half, EDGES, strict=True) if int(i))
-            for half in (encoding[: len(EDGES)], encoding[len(EDGES) :])
+            tuple(Edge(PRIMITIVES[i], *pair) for i, pair in zip(half, EDGES, strict=True) if i)
+            for half in (numbers[: len(EDGES)], numbers[len(EDGES) :])
         ]
         return cls(*cells)
 
@@ -137,7 +140,7 @@ class Genotype:
             if not isinstance(data, dict) or not isinstance(data.get(key), (list, tuple)):
                 raise GenasError(f"a genotype has a list of edges under {key!r}")
             concat = data.get(f"{key}_concat", list(NODES))
-            if list(concat) != list(NODES):
+            if not isinstance(concat, (list, tuple)) or list(concat) != list(NODES):
                 raise GenasError(f"{key}_concat is {concat!r}; only {list(NODES)} is supported")
         return cls(data["normal"], data["reduce"])
 
@@ -156,7 +159,9 @@ class Genotype:
             return cls.from_dict(json.loads(path.read_text()))
         except FileNotFoundError:
             raise GenasError(f"{path}: no such genotype file") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except OSError as error:
+            raise GenasError(f"{path}: cannot be read ({error.strerror})") from None
+        except (ValueError, RecursionError) as error:
             raise GenasError(f"{path}: not JSON ({error})") from None
         except GenasError as error:
             raise GenasError(f"{path}: {error}") from None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import reprlib
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from models.networks.checkpoint import read_header
 from models.networks.detectron2 import BUILDER, add_genas_config
 from pipeline.config import DetectParams
 from pipeline.transfer.frameworks import configuration
-from pipeline.transfer.frameworks.configuration import check_overrides, dotted, unknown_base
+from pipeline.transfer.frameworks.configuration import dotted, shipped
+from pipeline.transfer.frameworks.overrides import check_overrides, require_positive
 
 with warnings.catch_warnings():
     # It imports pkg_resources, which warns of its own end; the project pins the setuptools that still has it.
@@ -37,9 +39,13 @@ UNREAD = (
     "TEST.PRECISE_BN.ENABLED",
     "TEST.AUG.ENABLED",
     "OUTPUT_DIR",
+    "MODEL.LOAD_PROPOSALS",
+    "DATASETS.PROPOSAL_FILES_TRAIN",
+    "DATASETS.PROPOSAL_FILES_TEST",
     "SOLVER.CHECKPOINT_PERIOD",
 )
-"""Keys that this stage does not act on; an override of one would be silently without effect, so it is refused."""
+"""Keys that this stage does not act on; an override of one would be silently without effect, so it is refused. Files of
+proposals, which a RetinaNet does not take, the framework would even unpickle."""
 
 
 @dataclass(frozen=True)
@@ -59,17 +65,15 @@ def framework_config(base: str) -> CfgNode:
     Raises:
         GenasError: no such configuration, or it is not a RetinaNet.
     """
+    framework = f"the installed Detectron2 {detectron2.__version__}"
+    folder = Path(model_zoo.__file__).parent / "configs"
+    path = shipped("detect", framework, folder, base, "COCO-Detection/retinanet_R_50_FPN_1x.yaml")
     # The framework reads its own file with yaml.unsafe_load and warns of it on every run.
     reader = logging.getLogger("fvcore.common.config")
     level = reader.level
     reader.setLevel(logging.ERROR)
     try:
-        if not base.endswith(".yaml"):
-            raise RuntimeError
-        cfg = model_zoo.get_config(base)
-    except RuntimeError:
-        framework = f"the installed Detectron2 {detectron2.__version__}"
-        raise unknown_base("detect", framework, base, "COCO-Detection/retinanet_R_50_FPN_1x.yaml") from None
+        cfg = model_zoo.get_config(str(path.relative_to(folder.resolve())))
     finally:
         reader.setLevel(level)
     if cfg.MODEL.META_ARCHITECTURE != "RetinaNet":
@@ -113,9 +117,11 @@ def _override(cfg: CfgNode, overrides: Mapping[str, Any]) -> None:
             value = float(value)
         try:
             cfg.merge_from_list([key, value])
-        except ValueError:
+        except (ValueError, KeyError, AssertionError, RecursionError, MemoryError):  # texts are read as literals
             kind = type(default).__name__
-            raise GenasError(f"detect.overrides: {key} is {value!r}, expected a {kind} like {default!r}") from None
+            raise GenasError(
+                f"detect.overrides: {key} is {reprlib.repr(value)}, expected a {kind} like {default!r}"
+            ) from None
 
 
 def configure(params: DetectParams, setting: Setting) -> CfgNode:
@@ -126,18 +132,18 @@ def configure(params: DetectParams, setting: Setting) -> CfgNode:
 
     Raises:
         GenasError: as :func:`framework_config`; a file that is no network; an unknown override, one of a line that the
-            stage itself decides or does not read, or of the wrong type; mixed precision without a GPU; a negative seed.
+            stage itself decides or does not read, or of the wrong type; no iterations, images or learning rate; mixed
+            precision without a GPU.
     """
-    if params.seed < 0:
-        raise GenasError(f"detect.seed: {params.seed}, expected 0 or more (Detectron2 takes a negative seed for none)")
     cfg = framework_config(params.base)
     replaced = _replaced_lines(params, setting)
-    check_overrides("detect", "Detectron2", params.overrides, dotted(cfg).keys(), {*replaced, *UNREAD})
+    check_overrides("detect", params.overrides, cfg, dotted(cfg).keys(), {*replaced, *UNREAD})
     for key, value in replaced.items():
         cfg.merge_from_list([key, value])
     if setting.device.type == "cpu":
         cfg.DATALOADER.NUM_WORKERS = 0
     _override(cfg, params.overrides)
+    require_positive("detect", {f"SOLVER.{key}": cfg.SOLVER[key] for key in ("MAX_ITER", "IMS_PER_BATCH", "BASE_LR")})
     if cfg.SOLVER.AMP.ENABLED and setting.device.type != "cuda":
         raise GenasError(f"detect.overrides: SOLVER.AMP.ENABLED needs a GPU, the device is {setting.device}")
     cfg.freeze()

@@ -20,7 +20,8 @@ from detectron2.utils import comm
 from pipeline.context import Context, Log
 from pipeline.machine.distributed import leader, rank, size
 from pipeline.machine.resume import Scratch
-from pipeline.transfer.detect.data import train_loader
+from pipeline.transfer.detect.data import train_loader, val_loader
+from pipeline.transfer.frameworks.overrides import built_from
 from pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
 
 LOSSES = ("total_loss", "loss_cls", "loss_box_reg")
@@ -94,7 +95,10 @@ class Resume(HookBase):
 
 
 def _trainer(cfg: CfgNode, start: int) -> tuple[SimpleTrainer, RetinaNet]:
-    """The framework's trainer, its batches from iteration ``start`` on, and the detector without what wraps it."""
+    """The framework's trainer, its batches from iteration ``start`` on, and the detector without what wraps it.
+
+    A sample of each loader is made, so that what is wrong with their configuration shows before the first iteration.
+    """
     torch.manual_seed(cfg.SEED)
     model = build_model(cfg)
     optimizer = build_optimizer(cfg, model)
@@ -102,7 +106,10 @@ def _trainer(cfg: CfgNode, start: int) -> tuple[SimpleTrainer, RetinaNet]:
     devices = [torch.cuda.current_device()] if cfg.MODEL.DEVICE.startswith("cuda") else None
     parallel = create_ddp_model(model, forward_sync_buffers=False, device_ids=devices)
     kind = AMPTrainer if cfg.SOLVER.AMP.ENABLED else SimpleTrainer
-    trainer = kind(parallel, train_loader(cfg, start), optimizer)
+    batches = train_loader(cfg, start)
+    for sample in (batches.loader.dataset[0, start, rank(), 0], val_loader(cfg).loader.dataset[0]):
+        assert sample
+    trainer = kind(parallel, batches, optimizer)
     trainer.register_hooks([hooks.LRScheduler(optimizer, scheduler)])
     return trainer, model
 
@@ -114,12 +121,14 @@ def train(cfg: CfgNode, context: Context, scratch: Scratch) -> tuple[RetinaNet, 
         The trained detector and the rows of :class:`History`.
 
     Raises:
-        GenasError: an image that cannot be read, a loss that is no longer finite.
+        GenasError: overrides from which nothing can be built, an image that cannot be read, a loss that is no longer
+            finite.
     """
     state = scratch.load(STATE)
     # The saved iteration is the one that was just finished.
     start, end = state["trainer"]["iteration"] + 1 if state else 0, cfg.SOLVER.MAX_ITER
-    trainer, model = _trainer(cfg, start)
+    with built_from("detect", context.params.detect.overrides):
+        trainer, model = _trainer(cfg, start)
     with progress_bar("detect", end, start) as bar:
         history = History(context.log, bar)
         resume = Resume(scratch, model, context.params.detect.checkpoint_period, cfg.SEED)

@@ -1,11 +1,11 @@
-"""What the configurations of both frameworks are asked: how they differ from the framework's own, whether an override
-may be, how many images of a step each process takes. What a user got wrong is one line, the same for either stage.
+"""What the configurations of both frameworks are asked: where the framework's own lies, how another differs from it,
+how many images of a step each process takes. What a user got wrong is one line, the same for either stage.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,37 +38,27 @@ def differences(theirs: Any, ours: Any) -> dict[str, tuple[Any, Any]]:
     return {key: (old, new) for key, (old, new) in pairs.items() if old != new}
 
 
-def unknown_base(stage: str, framework: str, base: str, example: str) -> GenasError:
-    """The error for a ``base`` that the installed framework (name and version) does not ship."""
-    return GenasError(f"{stage}.base: {framework} has no configuration {base!r}, expected one like {example}")
-
-
-def _within(key: str, other: str) -> bool:
-    """Whether a dotted key is another, or lies below it."""
-    return key == other or key.startswith(f"{other}.")
-
-
-def check_overrides(
-    stage: str, framework: str, overrides: Mapping[str, Any], known: Collection[str], decided: Collection[str]
-) -> None:
-    """Refuse overrides that would have no effect, or undo what the stage is for.
+def shipped(stage: str, framework: str, folder: Path, base: str, example: str) -> Path:
+    """The configuration ``base`` in the installed framework's folder of them, and nowhere else: reading one runs it.
 
     Args:
         stage: ``detect`` or ``segment``.
-        framework: its name.
-        overrides: dotted keys with their values; a mapping as value stands for the keys below.
-        known: the dotted keys that may be given.
-        decided: the dotted keys of lines that the stage itself decides.
+        framework: its name and version.
+        folder: where it keeps its configurations.
+        base: a path below the folder, with the ending of ``example``.
+        example: one that there is.
 
     Raises:
-        GenasError: a key of a decided line, or of one above or below it; a key that is not known.
+        GenasError: there is no such file in the folder.
     """
-    for key, value in overrides.items():
-        for name in dotted(value, f"{key}."):
-            if any(_within(name, line) or (key in known and _within(line, name)) for line in decided):
-                raise GenasError(f"{stage}.overrides: {name} cannot be overridden, the {stage} stage decides it")
-        if key not in known:
-            raise GenasError(f"{stage}.overrides: unknown key {key!r}, expected a key of {framework}'s configuration")
+    try:
+        path = (folder / base).resolve(strict=True)
+        inside = path.is_relative_to(folder.resolve()) and path.is_file() and path.suffix == Path(example).suffix
+    except (OSError, ValueError):
+        inside = False
+    if not inside:
+        raise GenasError(f"{stage}.base: {framework} has no configuration {base!r}, expected one like {example}")
+    return path
 
 
 def images_per_process(stage: str, images: int, processes: int) -> int:

@@ -21,7 +21,8 @@ from models.errors import GenasError
 from models.networks.checkpoint import load_backbone, read_header
 from pipeline.config import SegmentParams
 from pipeline.transfer.frameworks import configuration
-from pipeline.transfer.frameworks.configuration import check_overrides, dotted, images_per_process, unknown_base
+from pipeline.transfer.frameworks.configuration import dotted, images_per_process, shipped
+from pipeline.transfer.frameworks.overrides import built_from, check_overrides, require_positive
 
 HEADS = ("decode_head", "auxiliary_head")
 DECIDED = (
@@ -44,6 +45,13 @@ DECIDED = (
     "visualizer.name",
 )
 """Lines that this stage itself decides; an override of one is refused."""
+POSITIVE = (
+    "train_cfg.max_iters",
+    "train_cfg.val_interval",
+    "train_dataloader.batch_size",
+    "optim_wrapper.optimizer.lr",
+)
+"""Without which nothing is trained or validated."""
 
 
 @dataclass(frozen=True)
@@ -75,10 +83,9 @@ def framework_config(base: str) -> Config:
     Raises:
         GenasError: no such file in the installed package, or one whose backbone is no ResNet that could be replaced.
     """
-    path = Path(mmseg.__file__).parent / ".mim" / "configs" / base
-    if not path.is_file():
-        framework, example = f"the installed MMSegmentation {mmseg.__version__}", "deeplabv3/deeplabv3_r50-d8_4xb2-40k"
-        raise unknown_base("segment", framework, base, f"{example}_cityscapes-512x1024.py")
+    framework, example = f"the installed MMSegmentation {mmseg.__version__}", "deeplabv3/deeplabv3_r50-d8_4xb2-40k"
+    folder = Path(mmseg.__file__).parent / ".mim" / "configs"
+    path = shipped("segment", framework, folder, base, f"{example}_cityscapes-512x1024.py")
     cfg = Config.fromfile(str(path))
     lines = dotted(cfg.to_dict())
     segmenter, backbone = lines.get("model.type"), lines.get("model.backbone.type")
@@ -191,15 +198,19 @@ def configure(params: SegmentParams, setting: Setting) -> Config:
 
     Raises:
         GenasError: as :func:`framework_config`; a file that is no network with the ``imagenet`` stem; an unknown
-            override, or one of a line that the stage itself decides; a batch that the processes cannot share.
+            override, or one of a line that the stage itself decides; no iterations, images or learning rate; a batch
+            that the processes cannot share.
     """
     cfg = framework_config(params.base)
     _replace_backbone(cfg, setting)
     _replace_data(cfg, setting)
     _replace_environment(cfg, setting, params.seed)
-    known = _with_parents(dotted(cfg.to_dict()))
-    check_overrides("segment", "MMSegmentation", params.overrides, known, DECIDED)
-    _override(cfg, params.overrides)
+    lines = cfg.to_dict()
+    check_overrides("segment", params.overrides, lines, _with_parents(dotted(lines)), DECIDED)
+    with built_from("segment", params.overrides):
+        _override(cfg, params.overrides)
+        numbers = dotted(cfg.to_dict())
+    require_positive("segment", {key: numbers.get(key) for key in POSITIVE})
     _share_batch(cfg, params, setting.processes)
     return cfg
 

@@ -22,6 +22,7 @@ from torch import nn
 from pipeline.context import Context, Log
 from pipeline.machine.distributed import leader, rank, size
 from pipeline.machine.resume import Scratch
+from pipeline.transfer.frameworks.overrides import built_from
 from pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
 from pipeline.transfer.segment.data import seed_of
 
@@ -134,6 +135,16 @@ def _runner(cfg: Config, context: Context) -> Runner:
     return runner
 
 
+def _build(runner: Runner) -> None:
+    """Make what the runner would make when it begins to train, in its own order, and a sample of each loader."""
+    loop = runner._train_loop = runner.build_train_loop(runner._train_loop)
+    runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
+    runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)
+    validation = runner._val_loop = runner.build_val_loop(runner._val_loop)
+    for loader in (loop.dataloader, validation.dataloader):
+        assert loader.dataset[0]  # by its plain number, which seeds nothing: the weights are not yet drawn
+
+
 def train(cfg: Config, context: Context, scratch: Scratch) -> tuple[Runner, History]:
     """Train to the end, from where the scratch folder says an earlier run was.
 
@@ -141,9 +152,12 @@ def train(cfg: Config, context: Context, scratch: Scratch) -> tuple[Runner, Hist
         The runner, which has the trained segmenter and the validation images; the history with the last validation.
 
     Raises:
-        GenasError: a loss that is no longer finite.
+        GenasError: overrides from which nothing can be built, a loss that is no longer finite.
     """
-    params, runner = context.params.segment, _runner(cfg, context)
+    params = context.params.segment
+    with built_from("segment", params.overrides):
+        runner = _runner(cfg, context)
+        _build(runner)
     done = (scratch.load(STATE) or {"iteration": 0})["iteration"]
     with progress_bar("segment", runner.max_iters, done) as bar:
         history = History(context.log, bar)

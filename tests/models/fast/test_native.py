@@ -4,6 +4,7 @@ size."""
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -184,3 +185,31 @@ def test_compiles_once(nothing_compiled: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(build, "subprocess", SimpleNamespace())  # a second compilation would fail
     build.load(8)
     assert list(nothing_compiled.iterdir()) == [library]
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("open_to", [0o020, 0o002])
+@pytest.mark.parametrize("what", ["folder", "library"])
+def test_what_others_can_write_is_not_loaded(nothing_compiled: Path, what: str, open_to: int) -> None:
+    build.load(8)
+    (library,) = nothing_compiled.iterdir()
+    assert [path.stat().st_mode & 0o777 for path in (nothing_compiled, library)] == [0o700, 0o700]
+    build.load.cache_clear()
+    opened = {"folder": nothing_compiled, "library": library}[what]
+    opened.chmod(0o700 | open_to)
+    with pytest.raises(GenasError, match="writable by others") as error:
+        build.load(8)
+    assert str(error.value).startswith(f"scorer native: {opened} is ")
+
+
+@pytest.mark.usefixtures("compiled")
+def test_another_users_folder_and_a_link_are_not_used(nothing_compiled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (nothing_compiled.parent / "elsewhere").mkdir(mode=0o700)
+    nothing_compiled.symlink_to(nothing_compiled.parent / "elsewhere")
+    with pytest.raises(GenasError, match="is a link"):
+        build.load(8)
+    nothing_compiled.unlink()
+    monkeypatch.setattr(os, "getuid", lambda: nothing_compiled.parent.stat().st_uid + 1)
+    with pytest.raises(GenasError, match="another user's"):
+        build.load(8)
+    assert not list(nothing_compiled.iterdir())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from models.errors import GenasError
-from models.networks.checkpoint import (
-    Preprocessing,
-    load_backbone,
-    load_network,
-    load_state,
-    read_header,
-    save_network,
-    save_weights,
-)
+from models.networks.checkpoint import Preprocessing, load_backbone, load_network, read_header, save_network
+from models.spaces.base.weights import load_state, save_weights
 from models.spaces.darts.genotype import random_genotype
 from models.spaces.darts.network import GenasNetwork
+from tests.bomb import Bomb
 
 PREPROCESSING = Preprocessing(48, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), crop_pct=0.875)
 CLASSES = ["ant", "bee", "cat"]
@@ -196,3 +191,97 @@ def test_a_header_of_something_else_is_refused(path: Path, header: str) -> None:
     with pytest.raises(GenasError, match="not a network file of this project") as caught:
         read_header(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+@cache
+def small() -> GenasNetwork:
+    return build(width=2, layers=3)
+
+
+def changed(path: Path, change: Any) -> None:
+    """A network file whose header ``change`` has had in hand."""
+    network = small()
+    save_network(path, network, PREPROCESSING, CLASSES)
+    with safe_open(str(path), framework="pt") as file:
+        header = json.loads(file.metadata()["genas"])
+    change(header)
+    save_weights(path, network, {"genas": json.dumps(header)})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda h: h["architecture"].update(pretrained=True), "architecture.pretrained: Extra inputs"),
+        (lambda h: h["architecture"].update(checkpoint_path="x.pth"), "architecture.checkpoint_path: Extra inputs"),
+        (lambda h: h["architecture"].pop("width"), "architecture.width: Field required"),
+        (lambda h: h["architecture"].update(width=10**9), "architecture.width: Input should be less than"),
+        (lambda h: h["architecture"].update(width=5), "architecture.width: Input should be a multiple of 2"),
+        (lambda h: h["architecture"].update(width=True), "architecture.width: Input should be a valid integer"),
+        (lambda h: h["architecture"].update(layers=4.0), "architecture.layers: Input should be a valid integer"),
+        (lambda h: h["architecture"].update(layers=-1), "architecture.layers: Input should be greater than"),
+        (lambda h: h["architecture"].update(stem=["imagenet"]), "architecture.stem: Input should be"),
+        (lambda h: h["architecture"].update(auxiliary=0), "architecture.auxiliary: Input should be a valid boolean"),
+        (lambda h: h.update(architecture=[]), "architecture: Input should be"),
+        (lambda h: h["preprocessing"].update(mean=[0, 0, float("nan")]), "preprocessing.mean.2: Input should be a fin"),
+        (lambda h: h["preprocessing"].update(mean=[0, 0]), "preprocessing.mean.2: Field required"),
+        (lambda h: h["preprocessing"].update(std=[1, 1, 0]), "preprocessing.std.2: Input should be greater than 0"),
+        (lambda h: h["preprocessing"].update(size=10**9), "preprocessing.size: Input should be less than"),
+        (lambda h: h["preprocessing"].update(crop_pct=0), "preprocessing.crop_pct: Input should be greater than 0"),
+        (lambda h: h["preprocessing"].update(interpolation="os"), "preprocessing.interpolation: Input should be"),
+        (lambda h: h.update(classes=[1, 2, 3]), "classes.0: Input should be a valid string"),
+        (lambda h: h.update(genotype="darts"), "genotype: Input should be"),
+        (lambda h: h["genotype"]["normal"][0].__setitem__(1, True), "normal cell: no edge leads from node True"),
+        (lambda h: h.update(run="me"), "run: Extra inputs"),
+    ],
+)
+def test_a_header_that_asks_for_more_is_one_line(path: Path, change: Any, message: str) -> None:
+    changed(path, change)
+    for read in (read_header, load_network, load_backbone):
+        with pytest.raises(GenasError) as caught:
+            read(path)
+        assert str(caught.value).startswith(f"{path}: not a network file of this project ({message}")
+        assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("header", ["[" * 100_000, "9" * 5000, '{"size": 1e999}', "null", " " * (2**24 + 1)])
+def test_odd_json_is_one_line(path: Path, header: str) -> None:
+    save_weights(path, small(), {"genas": header})
+    with pytest.raises(GenasError, match="not a network file of this project") as caught:
+        read_header(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("load", [load_network, load_backbone])
+def test_a_network_larger_than_its_file_is_not_built(path: Path, load: Any) -> None:
+    """It would not fit into any memory."""
+    changed(path, lambda h: h["architecture"].update(width=4096, layers=20))
+    with pytest.raises(GenasError, match=r"cells\.\d+\.\S+ is missing|has shape"):
+        load(path)
+
+
+@pytest.mark.parametrize("load", [load_network, load_backbone])
+@pytest.mark.parametrize(
+    ("tensor", "message"),
+    [
+        (torch.tensor([0.0, torch.nan, 0.0, 0.0]), "has values that are not finite"),
+        (torch.tensor([0.0, torch.inf, 0.0, 0.0]), "has values that are not finite"),
+        (torch.zeros(4, dtype=torch.float16), "has type torch.float16, expected torch.float32"),
+        (torch.zeros(4, dtype=torch.int32), "has type torch.int32, expected torch.float32"),
+    ],
+)
+def test_weights_that_are_no_numbers_name_file_and_tensor(
+    path: Path, tensor: torch.Tensor, message: str, load: Any
+) -> None:
+    save_network(path, build(), PREPROCESSING, CLASSES)
+    rewrite(path, **{"cells.0.preprocess0.bn.bias": tensor})
+    with pytest.raises(GenasError) as caught:
+        load(path)
+    assert str(caught.value) == f"{path}: cells.0.preprocess0.bn.bias {message}"
+
+
+@pytest.mark.parametrize("read", [read_header, load_network, load_backbone])
+def test_a_pickle_is_not_unpickled(path: Path, tmp_path: Path, read: Any) -> None:
+    torch.save({"state_dict": Bomb(tmp_path / "ran")}, path)
+    with pytest.raises(GenasError, match="not a network file of this project"):
+        read(path)
+    assert not (tmp_path / "ran").exists()

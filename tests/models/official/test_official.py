@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from models.official.weights import (
 from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.darts.supernet import Supernet
+from tests.bomb import Bomb
 
 
 def supernet(channels: int = 2, seed: int = 0) -> Supernet:
@@ -87,18 +89,20 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path) -> None:
         read_official(tmp_path / "list.pth")
 
 
-class Trap:
-    """Code that runs when it is unpickled."""
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return print, ("unpickled",)
-
-
-def test_nothing_is_unpickled(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    torch.save({"state_dict": {}, "optimizer": Trap()}, tmp_path / "trap.pth")
+@pytest.mark.parametrize("content", ["state", "optimizer", "all"])
+@pytest.mark.parametrize("name", ["bomb.pth", "bomb.safetensors"])
+def test_nothing_is_unpickled(tmp_path: Path, content: str, name: str) -> None:
+    bomb = Bomb(tmp_path / "ran")
+    torch.save(
+        {"state": {"state_dict": bomb}, "optimizer": {"state_dict": {}, "optimizer": bomb}, "all": bomb}[content],
+        tmp_path / name,
+    )
     with pytest.raises(GenasError, match="not a readable checkpoint"):
-        read_official(tmp_path / "trap.pth")
-    assert "unpickled" not in capsys.readouterr().out
+        read_official(tmp_path / name)
+    (tmp_path / name).write_bytes(pickle.dumps(bomb, protocol=2))
+    with pytest.raises(GenasError, match="not a readable checkpoint"):
+        read_official(tmp_path / name)
+    assert not (tmp_path / "ran").exists()
 
 
 # ---- networks of single cells ---------------------------------------------------------------------------------------

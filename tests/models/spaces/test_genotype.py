@@ -128,6 +128,12 @@ def test_crossing_mixes_two_parents_with_the_same_edges_edge_by_edge() -> None:
         ([["skip_connect", 3, 2], *chain()], "normal cell: no edge leads from node 3 to node 2"),
         ([["skip_connect", "0", 2], *chain()], "normal cell: no edge leads from node '0' to node 2"),
         ([["max_pool_3x3", 0, 2], *chain()], "normal cell: edge 0->2 is given twice"),
+        ([["skip_connect", True, 2], *chain()], "normal cell: no edge leads from node True to node 2"),
+        ([["skip_connect", 0, 2.0], *chain()], "normal cell: no edge leads from node 0 to node 2.0"),
+        ([["skip_connect", 0, None], *chain()], "normal cell: no edge leads from node 0 to node None"),
+        ([["skip_connect", [0], 2], *chain()], r"normal cell: no edge leads from node \[0\] to node 2"),
+        ([["skip_connect", 0, {"a": []}], *chain()], "normal cell: no edge leads from node 0 to node {'a'"),
+        ([[["skip_connect"], 0, 2], *chain()], r"normal cell: unknown operation \['skip_connect'\]"),
         (chain()[:-2], "normal cell: node 5 has no input"),
         ([["skip_connect", 0], *chain()], r"normal cell: \['skip_connect', 0\] is not an edge"),
         (["skip_connect", *chain()], "normal cell: 'skip_connect' is not an edge"),
@@ -145,7 +151,9 @@ def test_a_third_input_is_no_error_until_the_search_space_is_asked_for() -> None
         genotype.require_two_inputs()
 
 
-@pytest.mark.parametrize("code", [[1] * 27, [1] * 29, [8] + [1] * 27, [-1] + [1] * 27, []])
+@pytest.mark.parametrize(
+    "code", [[1] * 27, [1] * 29, [8] + [1] * 27, [-1] + [1] * 27, [], [True] * 28, [1.0] * 28, ["1"] * 28]
+)
 def test_a_wrong_encoding_is_refused(code: list[int]) -> None:
     with pytest.raises(GenasError, match=r"an encoding is 28 integers in 0\.\.7, got \["):
         Genotype.decode(code)
@@ -193,3 +201,15 @@ def test_bytes_that_are_no_text_are_named_too(tmp_path: Path) -> None:
     with pytest.raises(GenasError, match="not JSON") as caught:
         Genotype.load(path)
     assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize(
+    "text", ["[" * 100_000, "9" * 5000, '{"normal": [], "reduce": [], "normal_concat": 5}', "null"]
+)
+def test_odd_json_is_one_line(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "genotype.json"
+    path.write_text(text)
+    with pytest.raises(GenasError) as caught:
+        Genotype.load(path)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)

@@ -13,6 +13,7 @@ import torch
 
 from pipeline.machine import resume as scratch
 from pipeline.machine.resume import Scratch, code_digest, digest
+from tests.bomb import Bomb
 from tests.conftest import Tiny
 
 ROW = {"dataset": "small", "seed": "0"}
@@ -144,9 +145,10 @@ def test_closing_removes_the_folder(tiny: Tiny) -> None:
 
 def test_nothing_but_tensors_and_plain_containers_is_unpickled(tiny: Tiny) -> None:
     one = place(tiny)
-    one.save("state.pt", {"path": Path("x")})
+    one.save("state.pt", {"path": Bomb(tiny.root / "ran")})
     with pytest.raises(Exception, match="Weights only load failed"):
         one.load("state.pt")
+    assert not (tiny.root / "ran").exists()
 
 
 def test_everything_that_the_work_depends_on_is_in_the_fingerprint(

@@ -16,6 +16,7 @@ import psutil
 import pytest
 import torch
 
+from models.errors import GenasError
 from pipeline.machine import clusters, workers
 from pipeline.machine.workers import ATTEMPTS, Workers, take_gpu
 from pipeline.search import stage as search
@@ -109,6 +110,20 @@ def test_clusters_replace_workers_too(executor: str, request: pytest.FixtureRequ
     found = request.getfixturevalue(executor)().map(partial(square, tmp_path), range(7))
     assert list(found) == [n * n for n in range(7)]
     assert (tmp_path / "died").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("address", ["tcp://me:secret@127.0.0.1:9", "nonsense://", "127.0.0.1:9"])
+def test_a_dask_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
+    pytest.importorskip("distributed", reason="the cluster extra")
+    monkeypatch.setenv("GENAS_CLUSTER", address)
+    monkeypatch.setattr(clusters, "ANSWER_SECONDS", 1)
+    started = time.monotonic()
+    with pytest.raises(GenasError, match=r"^GENAS_CLUSTER=\S+: no distributed cluster answers \(") as error:
+        clusters.dask()
+    assert time.monotonic() - started < 30
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
 
 
 def kill_one_worker() -> None:

@@ -70,3 +70,10 @@ def test_what_is_no_executor_is_named(trained: Tiny, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("GENAS_EXECUTOR", name)
     with pytest.raises(GenasError, match=message):
         measured(trained)
+
+
+@pytest.mark.parametrize("number", ["abc", "0", "-1", "1.5", "99999999"])
+def test_a_wrong_number_of_workers_is_one_line(trained: Tiny, monkeypatch: pytest.MonkeyPatch, number: str) -> None:
+    monkeypatch.setenv("GENAS_WORKERS", number)
+    with pytest.raises(GenasError, match=rf"^GENAS_WORKERS is '{number}', expected a number of processes, 1 to 1024$"):
+        measured(trained)

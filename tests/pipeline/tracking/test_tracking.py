@@ -281,7 +281,9 @@ def test_only_the_first_process_of_several_tracks(profile: Path, monkeypatch: py
         assert log is context.silent
 
 
-@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "sqlite:////nowhere/at/all/mlflow.db"])
+@pytest.mark.parametrize(
+    "uri", ["http://127.0.0.1:9", "http://me:secret@127.0.0.1:9", "sqlite:////nowhere/at/all/mlflow.db"]
+)
 def test_no_server_is_one_line(
     finished: Path, uri: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,9 +294,11 @@ def test_no_server_is_one_line(
     assert time.monotonic() - started < 20
     lines = capfd.readouterr().err.strip().splitlines()
     assert len(lines) == 1
-    assert lines[0].startswith(f"warning: MLflow at {uri} is left out: ")
-    with pytest.raises(GenasError, match="MLflow at"):
+    shown = uri.replace("me:secret", "***")
+    assert lines[0].startswith(f"warning: MLflow at {shown} is left out: ")
+    with pytest.raises(GenasError, match="MLflow at") as error:
         rebuild(finished)
+    assert "secret" not in lines[0] + str(error.value)
 
 
 def test_live_values_never_wait(profile: Path) -> None:

@@ -6,6 +6,7 @@ import copy
 import csv
 import itertools
 import json
+import math
 import os
 import re
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import detectron2
 import numpy as np
 import pytest
 import torch
@@ -25,6 +27,7 @@ from detectron2.data.samplers import TrainingSampler
 from detectron2.modeling import build_model
 from detectron2.structures import Boxes, Instances
 from PIL import Image
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -35,7 +38,7 @@ from pipeline.context import Log, silent
 from pipeline.data import stage as data
 from pipeline.data.reading.coco import check_instances
 from pipeline.transfer.detect import stage as detect
-from pipeline.transfer.detect.config import Setting, configure, differences
+from pipeline.transfer.detect.config import Setting, configure, differences, framework_config
 from pipeline.transfer.detect.data import (
     GuardedMapper,
     SeededSamples,
@@ -45,6 +48,7 @@ from pipeline.transfer.detect.data import (
     val_loader,
 )
 from pipeline.transfer.detect.examples import best_boxes, predict, write_examples
+from pipeline.transfer.frameworks.configuration import shipped
 from tests.conftest import Killed, Tiny, kill_at, run_stage
 from tests.networks import write_network
 
@@ -158,18 +162,25 @@ def test_overrides_are_in_the_frameworks_keys_and_types(setting: Setting) -> Non
         ({"overrides": {"SOLVER": 1.0}}, "detect.overrides: unknown key 'SOLVER'"),
         ({"overrides": {"SOLVER": {"BASE_LR": 1.0}}}, "detect.overrides: unknown key 'SOLVER'"),
         ({"overrides": {"MODEL": {"WEIGHTS": "x"}}}, "MODEL.WEIGHTS cannot be overridden, the detect stage decides it"),
-        ({"overrides": {"SOLVER.MAX_ITER": "many"}}, "SOLVER.MAX_ITER is 'many', expected a int like 90000"),
+        ({"overrides": {"SOLVER.MAX_ITER": "many"}}, "SOLVER.MAX_ITER is 'many', expected a number like 90000"),
         ({"overrides": {"OUTPUT_DIR": "x"}}, "OUTPUT_DIR cannot be overridden"),
         ({"overrides": {"TEST.AUG.ENABLED": True}}, "TEST.AUG.ENABLED cannot be overridden"),
         ({"overrides": {"SOLVER.CHECKPOINT_PERIOD": 9}}, "SOLVER.CHECKPOINT_PERIOD cannot be overridden"),
         ({"overrides": {"SOLVER.AMP.ENABLED": True}}, "SOLVER.AMP.ENABLED needs a GPU, the device is cpu"),
+        ({"overrides": {"SOLVER.MAX_ITER": 2.5}}, "SOLVER.MAX_ITER is 2.5, expected a int like 90000"),
+        ({"overrides": {"SOLVER.MAX_ITER": 0}}, "SOLVER.MAX_ITER is 0, expected a number above 0"),
+        ({"overrides": {"SOLVER.MAX_ITER": -1}}, "SOLVER.MAX_ITER is -1, expected a number above 0"),
+        ({"overrides": {"SOLVER.IMS_PER_BATCH": 0}}, "SOLVER.IMS_PER_BATCH is 0, expected a number above 0"),
+        ({"overrides": {"SOLVER.BASE_LR": -0.1}}, "SOLVER.BASE_LR is -0.1, expected a number above 0"),
+        ({"overrides": {"SOLVER.BASE_LR": math.nan}}, "SOLVER.BASE_LR is nan, expected a finite number"),
+        ({"overrides": {"SOLVER.STEPS": [math.inf]}}, "SOLVER.STEPS is inf, expected a finite number"),
+        ({"overrides": {"MODEL.WEIGHTS": "/tmp/x.pkl"}}, "MODEL.WEIGHTS cannot be overridden"),
+        ({"overrides": {"MODEL.LOAD_PROPOSALS": True}}, "MODEL.LOAD_PROPOSALS cannot be overridden"),
+        ({"overrides": {"DATASETS.PROPOSAL_FILES_TEST": ["x.pkl"]}}, "DATASETS.PROPOSAL_FILES_TEST cannot be over"),
+        ({"overrides": {"MODEL.FPN.NORM": f"{'-' * 9999}1"}}, "MODEL.FPN.NORM is '-----"),
         ({"base": "COCO-Detection/nothing.yaml"}, "detect.base: the installed Detectron2"),
-        (
-            {"base": "COCO-Detection/retinanet_R_50_FPN_1x.py"},
-            "has no configuration 'COCO-Detection/retinanet_R_50_FPN_1x.py'",
-        ),
+        ({"base": "COCO-Detection/retinanet_R_50_FPN_1x.py"}, "no configuration 'COCO-Detection/retinanet_R_50_FPN"),
         ({"base": "COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml"}, "is a GeneralizedRCNN, expected a RetinaNet"),
-        ({"seed": -1}, "detect.seed: -1, expected 0 or more"),
     ],
 )
 def test_wrong_parameters_are_one_line(setting: Setting, changes: dict[str, Any], message: str) -> None:
@@ -177,6 +188,26 @@ def test_wrong_parameters_are_one_line(setting: Setting, changes: dict[str, Any]
         configure(parameters(**changes), setting)
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("way", ["up", "absolute", "link"])
+def test_a_configuration_from_elsewhere_is_not_read(tmp_path: Path, way: str) -> None:
+    """The framework reads YAML with ``unsafe_load``, which runs what a file says."""
+    bomb, ran = tmp_path / "bomb.yaml", tmp_path / "ran"
+    bomb.write_text(f"!!python/object/apply:os.mkdir [{ran}]")
+    folder = Path(detectron2.__file__).parent / "model_zoo" / "configs"
+    base = str(bomb) if way == "absolute" else os.path.relpath(bomb, folder.resolve())
+    with pytest.raises(GenasError, match=r"detect\.base: .* has no configuration"):
+        framework_config(base)
+    if way == "link":
+        (tmp_path / "configs").mkdir()
+        (tmp_path / "configs/x.yaml").symlink_to(bomb)
+        with pytest.raises(GenasError, match="has no configuration"):
+            shipped("detect", "Detectron2", tmp_path / "configs", "x.yaml", "y.yaml")
+    else:
+        with pytest.raises(ValidationError, match="not a path below the framework's configurations"):
+            parameters(base=base)
+    assert not ran.exists()
 
 
 # Data
@@ -465,6 +496,24 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(scenes: Tiny) -> None:
     again, resumed = outputs(scenes)
     assert again == metrics
     assert resumed == whole
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"MODEL.FPN.NORM": "Nonsense"},
+        {"MODEL.FPN.OUT_CHANNELS": -8},
+        {"SOLVER.LR_SCHEDULER_NAME": "Nonsense"},
+        {"DATALOADER.NUM_WORKERS": -1},
+        {"INPUT.RANDOM_FLIP": "sideways"},
+        {"INPUT.MIN_SIZE_TRAIN": [-48]},
+    ],
+)
+def test_what_cannot_be_built_is_said_before_training(scenes: Tiny, overrides: dict[str, Any]) -> None:
+    scenes.change("detect", overrides={**SMALL, **overrides})
+    with pytest.raises(GenasError, match=r"^detect\.overrides: nothing can be built from them \(") as error:
+        detect.run(scenes.context("detect", row="found"))
+    assert "\n" not in str(error.value)
 
 
 def test_a_diverging_loss_is_one_line(scenes: Tiny, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import os
 import re
 from pathlib import Path
 from typing import Any
 
+import mmseg
 import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
 from PIL import Image
+from pydantic import ValidationError
 from torch import nn
 
 from models.errors import GenasError
@@ -136,7 +140,7 @@ def test_a_step_has_the_same_images_in_any_number_of_processes(
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        ({"model.decode_head.colour": 3}, "unknown key 'model.decode_head.colour', expected a key of MMSegmentation's"),
+        ({"model.decode_head.colour": 3}, "unknown key 'model.decode_head.colour', expected a key of the fr"),
         ({"model.decode_head.dilations.colour": 3}, "unknown key 'model.decode_head.dilations.colour'"),
         ({"train_dataloader.dataset.pipeline.9.scale": 3}, "unknown key 'train_dataloader.dataset.pipeline.9.scale'"),
         ({"model.backbone.depth": 18}, "unknown key 'model.backbone.depth'"),
@@ -144,6 +148,28 @@ def test_a_step_has_the_same_images_in_any_number_of_processes(
         ({"model.backbone": {"with_cp": True, "checkpoint": "x"}}, "model.backbone.checkpoint cannot be overridden"),
         ({"default_hooks.checkpoint.interval": 5}, "default_hooks.checkpoint.interval cannot be overridden"),
         ({"train_dataloader.sampler": None}, "train_dataloader.sampler cannot be overridden"),
+        ({"load_from": "x.pth"}, "load_from: load_from cannot be overridden"),
+        ({"default_scope": "os"}, "default_scope: default_scope cannot be overridden"),
+        ({"custom_imports": {"imports": ["os"]}}, "custom_imports.imports: custom_imports cannot be overridden"),
+        ({"custom_hooks": [{"type": "CheckpointHook"}]}, "custom_hooks.0.type: custom_hooks cannot be overridden"),
+        ({"model.decode_head.type": "FCNHead"}, "model.decode_head.type: type cannot be overridden"),
+        ({"model.decode_head": {"init_cfg": {"checkpoint": "x.pth"}}}, "model.decode_head.init_cfg.checkpoint: init_c"),
+        ({"default_hooks": {"mine": {"type": "LoggerHook"}}}, "default_hooks.mine.type: type cannot be overridden"),
+        ({"tta_pipeline.1.transforms": [[{"type": "Resize"}]]}, "tta_pipeline.1.transforms.0.type: type cannot be"),
+        ({"model.decode_head.loss_decode": {"_delete_": True}}, "model.decode_head.loss_decode._delete_: _delete_ can"),
+        (
+            {"model.decode_head.loss_decode": {"class_weight": "x.pkl"}},
+            "model.decode_head.loss_decode.class_weight is",
+        ),
+        ({"val_evaluator": {"output_dir": "/tmp"}}, "val_evaluator.output_dir is '/tmp', but the framework has no"),
+        ({"model.decode_head.channels": "8"}, "model.decode_head.channels is '8', expected a number like 512"),
+        ({"model.decode_head.align_corners": 1}, "model.decode_head.align_corners is 1, expected true or false like"),
+        ({"train_cfg.max_iters": 0}, "train_cfg.max_iters is 0, expected a number above 0"),
+        ({"train_cfg.val_interval": -5}, "train_cfg.val_interval is -5, expected a number above 0"),
+        ({"train_dataloader.batch_size": 0}, "train_dataloader.batch_size is 0, expected a number above 0"),
+        ({"optim_wrapper.optimizer.lr": -0.1}, "optim_wrapper.optimizer.lr is -0.1, expected a number above 0"),
+        ({"optim_wrapper.optimizer.lr": math.nan}, "optim_wrapper.optimizer.lr is nan, expected a finite number"),
+        ({"optim_wrapper": None}, "optim_wrapper.optimizer.lr is None, expected a number above 0"),
     ],
 )
 def test_a_wrong_override_is_one_line(tmp_path: Path, overrides: dict[str, Any], message: str) -> None:
@@ -189,6 +215,39 @@ def test_a_wrong_base_is_one_line(base: str, message: str) -> None:
         framework_config(base)
     assert message in str(error.value)
     assert base in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("way", ["up", "absolute"])
+def test_a_configuration_from_elsewhere_is_not_run(tmp_path: Path, way: str) -> None:
+    bomb, ran = tmp_path / "bomb.py", tmp_path / "ran"
+    bomb.write_text(f"import os\nos.mkdir({str(ran)!r})\n")
+    folder = Path(mmseg.__file__).parent / ".mim" / "configs"
+    base = str(bomb) if way == "absolute" else os.path.relpath(bomb, folder.resolve())
+    with pytest.raises(GenasError, match=r"segment\.base: .* has no configuration"):
+        framework_config(base)
+    with pytest.raises(ValidationError, match="not a path below the framework's configurations"):
+        SegmentParams(dataset="cityscapes", seed=0, base=base, overrides={}, checkpoint_period=1000)
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"model.decode_head.channels": -8},
+        {"model.decode_head.loss_decode": {"colour": 3}},
+        {"optim_wrapper.optimizer.momentum": -1.0},
+        {"param_scheduler.0.end": -5},
+        {"train_dataloader.num_workers": -1},
+        {"train_dataloader.dataset.pipeline.3.crop_size": [0, 0]},
+        {"val_dataloader.dataset.pipeline.1.scale": [-64, -64]},
+        {"train_cfg": 5},
+    ],
+)
+def test_what_cannot_be_built_is_said_before_training(streets: Tiny, overrides: dict[str, Any]) -> None:
+    streets.change("segment", overrides={**SMALL, **overrides})
+    with pytest.raises(GenasError, match=r"^segment\.overrides: ") as error:
+        train(streets)
     assert "\n" not in str(error.value)
 
 

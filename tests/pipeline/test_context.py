@@ -1,0 +1,37 @@
+"""Where a stage runs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from models.errors import GenasError
+from pipeline.context import chosen_device
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "message"),
+    [
+        ("nonsense", 0, "GENAS_DEVICE is 'nonsense', expected cpu, cuda or cuda:0"),
+        ("cuda:x", 1, "GENAS_DEVICE is 'cuda:x', expected cpu, cuda or cuda:0"),
+        ("meta", 0, "GENAS_DEVICE is 'meta', expected cpu, cuda or cuda:0"),
+        ("cuda", 0, "GENAS_DEVICE is 'cuda', but this machine has 0 GPUs"),
+        ("cuda:2", 2, "GENAS_DEVICE is 'cuda:2', but this machine has 2 GPUs"),
+    ],
+)
+def test_a_device_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, device: str, gpus: int, message: str
+) -> None:
+    monkeypatch.setenv("GENAS_DEVICE", device)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(GenasError) as error:
+        chosen_device()
+    assert str(error.value) == message
+
+
+def test_a_device_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("GENAS_DEVICE", "cuda:1")
+    assert chosen_device() == torch.device("cuda:1")
+    monkeypatch.setenv("GENAS_DEVICE", "cpu")
+    assert chosen_device() == torch.device("cpu")
