@@ -39,6 +39,10 @@ TOLERANCES = {
 """Agreement that independent float32 implementations reach."""
 
 
+LARGEST = 1000
+"""Of a supernet's classes, channels and cells."""
+
+
 class Images(NamedTuple):
     """Normalised images (N, 3, H, W) and labels (N,)."""
 
@@ -163,12 +167,17 @@ def read_cases(folder: Path) -> dict[str, Any]:
     """The content of ``cases.json``.
 
     Raises:
-        GenasError: missing or no JSON.
+        GenasError: missing, no JSON, no cases, or no supernet's shape.
     """
     try:
         content: dict[str, Any] = json.loads((folder / "cases.json").read_text())
+        shape = [content[key] for key in ("num_classes", "channels", "cells")]
+        if not all(type(number) is int and 1 <= number <= LARGEST for number in shape):
+            raise ValueError
+        for case in content["cases"]:
+            Genotype.decode(case["encoding"])
         return content
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, GenasError) as error:
         raise GenasError(f"{folder / 'cases.json'}: not a readable list of cases ({type(error).__name__})") from None
 
 

@@ -11,6 +11,7 @@ which the genotype lists them; ours stand in the order of their nodes: ``cells.0
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
@@ -28,6 +29,8 @@ from models.spaces.darts.genotype import EDGES, PRIMITIVES
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.darts.supernet import Supernet
 
+MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
+"""What torch's reader of plain pickles raises for some that are none."""
 _EDGE = re.compile(r"cells\.(\d+)\._ops\.(\d+)\._ops\.(\d+)\.(?:op\.)?(.+)")
 _PREPROCESS = re.compile(r"cells\.(\d+)\.(preprocess[01])\.(?:op\.)?(.+)")
 _OPERATION = re.compile(r"cells\.(\d+)\._ops\.(\d+)\.(?:op\.)?(.+)")
@@ -85,17 +88,21 @@ def read_official(path: Path) -> dict[str, Tensor]:
         GenasError: missing, unreadable, or no state of tensors.
     """
     try:
-        content = (
-            load_file(str(path))
-            if path.suffix == ".safetensors"
-            else torch.load(path, map_location="cpu", weights_only=True)
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch tells of pickles that it will not read anyway
+            content = (
+                load_file(str(path))
+                if path.suffix == ".safetensors"
+                else torch.load(path, map_location="cpu", weights_only=True)
+            )
     except FileNotFoundError:
         raise GenasError(f"{path}: no such checkpoint") from None
-    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError) as error:
+    except (SafetensorError, UnpicklingError, RuntimeError, EOFError, OSError, *MALFORMED) as error:
         raise GenasError(f"{path}: not a readable checkpoint ({type(error).__name__})") from None
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise GenasError(f"{path}: no state_dict of tensors in it")
     state = {name.removeprefix("module."): value for name, value in state.items()}
     # What the official multiply-add counter leaves behind is no weight.

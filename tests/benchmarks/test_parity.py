@@ -18,6 +18,7 @@ from models.official.vector import PATHS, official_angle
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import data_root
 from pipeline.measures.angle import angle
+from tests.bomb import Bomb
 
 FOLDER = data_root().parent / "reference" / "official_parity"
 needed = pytest.mark.skipif(not FOLDER.is_dir(), reason=f"the official evaluator's numbers are not at hand in {FOLDER}")
@@ -88,10 +89,33 @@ def test_our_angle_differs_by_the_slip_alone() -> None:
     assert angle(*pair, plain) == pytest.approx(official_angle(*pair, plain), abs=1e-4)
 
 
+SHAPE = {"num_classes": 3, "channels": 2, "cells": 4, "cases": []}
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["[" * 100_000, "[]", "5", "{}", json.dumps({**SHAPE, "channels": 10**9}), json.dumps({**SHAPE, "cells": True}),
+     json.dumps({**SHAPE, "cases": 5}), json.dumps({**SHAPE, "cases": [{"encoding": [True] * 28}]})],
+)  # fmt: skip
+def test_odd_cases_are_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / "cases.json").write_text(content)
+    with pytest.raises(GenasError, match=r"cases.json: not a readable list of cases") as error:
+        parity(tmp_path, tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_pickle_in_the_folder_is_not_unpickled(tmp_path: Path) -> None:
+    (tmp_path / "cases.json").write_text(json.dumps(SHAPE))
+    torch.save({"state_dict": Bomb(tmp_path / "ran")}, tmp_path / "init.safetensors")
+    with pytest.raises(GenasError, match=r"init.safetensors: not a readable checkpoint"):
+        parity(tmp_path, tmp_path)
+    assert not (tmp_path / "ran").exists()
+
+
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     with pytest.raises(GenasError, match=r"cases.json: not a readable list of cases"):
         parity(tmp_path, tmp_path)
     torch.manual_seed(0)
-    (tmp_path / "cases.json").write_text(json.dumps({"num_classes": 3, "channels": 2, "cells": 4}))
+    (tmp_path / "cases.json").write_text(json.dumps(SHAPE))
     with pytest.raises(GenasError, match=r"init.safetensors: no such checkpoint"):
         parity(tmp_path, tmp_path)

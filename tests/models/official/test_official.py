@@ -99,9 +99,10 @@ def test_nothing_is_unpickled(tmp_path: Path, content: str, name: str) -> None:
     )
     with pytest.raises(GenasError, match="not a readable checkpoint"):
         read_official(tmp_path / name)
-    (tmp_path / name).write_bytes(pickle.dumps(bomb, protocol=2))
-    with pytest.raises(GenasError, match="not a readable checkpoint"):
-        read_official(tmp_path / name)
+    for protocol in (0, 2, 4):
+        (tmp_path / name).write_bytes(pickle.dumps(bomb, protocol=protocol))
+        with pytest.raises(GenasError, match="not a readable checkpoint"):
+            read_official(tmp_path / name)
     assert not (tmp_path / "ran").exists()
 
 
