@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.cli import app as bench_app
-from flows.process import StageError
+from flows.processes.children import StageError
 from flows.run import checked, console, execute
 from models.errors import GenasError
 

@@ -11,7 +11,7 @@ import networkx as nx
 
 from flows import environment
 from flows.graph import stage_graph
-from flows.process import Children
+from flows.processes.children import Children
 from flows.progress import report
 from models.errors import GenasError
 

@@ -23,7 +23,7 @@ from prefect.logging import get_run_logger
 from flows.graph import kind, stage_graph
 from flows.machines.coordinator import Pool
 from flows.plan import plan
-from flows.process import Children, StageError, StoppedError
+from flows.processes.children import Children, StageError, StoppedError
 from flows.progress import report
 from flows.stage import Policy, policy_of, reproduce_stage
 from flows.version import VERSION

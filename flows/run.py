@@ -44,7 +44,7 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = Fals
         GenasError: one line that names what failed by the user's mistake; or another run is working.
         StageError: one line that names what failed otherwise.
     """
-    from flows.lock import run_lock
+    from flows.processes.lock import run_lock
     from pipeline.config import PROFILES
 
     folder = checked(profile)
@@ -55,7 +55,7 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = Fals
 def _execute(folder: Path, known: str, targets: tuple[str, ...], jobs: int) -> None:
     """:func:`execute` for a profile whose lock is held; ``known`` is its name where it has one."""
     from flows.plan import plan
-    from flows.process import Children
+    from flows.processes.children import Children
     from flows.progress import shown
 
     children, name, errors = Children(), known or folder.name, console(stderr=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 from flows import environment
 from flows.graph import kind
 from flows.plan import DVC, log_file
-from flows.process import Children, StageError
+from flows.processes.children import Children, StageError
 from models.errors import GenasError
 from pipeline.stages import STAGES
 

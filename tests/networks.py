@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.networks.checkpoint import Preprocessing, save_network
+from models.networks.files.checkpoint import Preprocessing, save_network
 from models.spaces.darts.genotype import Genotype, random_genotype
 from models.spaces.darts.network import GenasNetwork
 

@@ -31,7 +31,7 @@ from flows.machines.lockfile import Entries
 from flows.machines.source import portable, source
 from flows.machines.worker import MISTAKE, dvc, require_remote, stage_here
 from flows.plan import changed, log_file
-from flows.process import Children, StageError
+from flows.processes.children import Children, StageError
 from models.errors import GenasError
 
 POLL = 2.0

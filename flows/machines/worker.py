@@ -26,7 +26,7 @@ from flows.machines import lockfile
 from flows.machines.lockfile import Entries
 from flows.machines.source import located, require_same
 from flows.plan import DVC
-from flows.process import Children, StageError
+from flows.processes.children import Children, StageError
 from flows.stage import reproduce_stage
 from flows.version import VERSION
 from models.errors import GenasError

@@ -15,7 +15,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
 from flows.plan import plan
-from flows.process import Children
+from flows.processes.children import Children
 from flows.reproduce import JOBS, walk
 from flows.version import VERSION
 from pipeline.config import load_params, profile_folder

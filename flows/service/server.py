@@ -2,7 +2,7 @@
 
 Prefect's own ephemeral server shares the terminal's process group: Ctrl-C ends it before the flow that is being
 stopped has told it so, and the flow then waits for it in vain. This one is in a group of its own and ends last, by its
-guard (:mod:`flows.guard`) where this process is killed.
+guard (:mod:`flows.processes.guard`) where this process is killed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
 from flows import environment
-from flows.guard import guarded
+from flows.processes.guard import guarded
 from flows.service.ports import HOST, require_free
 from models.errors import GenasError
 

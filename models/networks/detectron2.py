@@ -17,7 +17,7 @@ from detectron2.modeling.backbone.fpn import LastLevelP6P7
 from torch import Tensor, nn
 
 from models.errors import GenasError
-from models.networks.checkpoint import load_backbone
+from models.networks.files.checkpoint import load_backbone
 from models.spaces.darts.network import GenasNetwork
 
 BUILDER = "build_retinanet_genas_fpn_backbone"
@@ -69,7 +69,7 @@ class GenasBackbone(Backbone):
         freeze_at: how much of the network is not trained, see :func:`freeze`.
 
     Raises:
-        GenasError: as :func:`~models.networks.checkpoint.load_backbone` and :func:`freeze`, and for an unknown feature.
+        GenasError: as ``load_backbone`` and :func:`freeze`, and for an unknown feature.
     """
 
     def __init__(self, checkpoint: Path, out_features: tuple[str, ...], freeze_at: int) -> None:

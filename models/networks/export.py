@@ -16,7 +16,7 @@ from timm.models._hub import save_config_for_hf
 from torch import Tensor
 
 from models.errors import GenasError
-from models.networks.checkpoint import NetworkFile, load_network, read_header, save_network
+from models.networks.files.checkpoint import NetworkFile, load_network, read_header, save_network
 from models.spaces.darts.network import GenasNetwork
 
 TOLERANCE = 1e-4
@@ -30,7 +30,7 @@ def bare_network(source: Path) -> GenasNetwork:
     """The network of a file, in evaluation mode, without an auxiliary head.
 
     Raises:
-        GenasError: as :func:`~models.networks.checkpoint.load_network`.
+        GenasError: as :func:`~models.networks.files.checkpoint.load_network`.
     """
     network = load_network(source)
     if hasattr(network, "auxiliary_head"):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import yaml
 
-from models.networks.checkpoint import NetworkFile, Preprocessing
 from models.networks.export import TOLERANCE
+from models.networks.files.checkpoint import NetworkFile, Preprocessing
 from models.networks.zoo import zoo
 from models.spaces.base.cost import Cost
 from models.spaces.darts.cost import network_cost

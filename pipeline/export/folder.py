@@ -10,7 +10,7 @@ from pathlib import Path
 
 from models.errors import GenasError
 from models.networks import export as formats
-from models.networks.checkpoint import read_header
+from models.networks.files.checkpoint import read_header
 from pipeline.config import PROFILES, Params, load_params
 from pipeline.drawing.cells import draw_genotype
 from pipeline.export.card import model_card

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.errors import GenasError
-from models.networks.checkpoint import read_header
+from models.networks.files.checkpoint import read_header
 from models.spaces.darts.genotype import EDGES, Genotype
 from pipeline.config import Params
 from pipeline.context import Context

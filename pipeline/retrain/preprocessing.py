@@ -17,7 +17,7 @@ from timm.data import create_transform
 from torch import Tensor
 from torchvision import transforms
 
-from models.networks.checkpoint import Preprocessing
+from models.networks.files.checkpoint import Preprocessing
 from pipeline.config import RecipeParams
 
 PCA_VALUES = torch.tensor([0.2175, 0.0188, 0.0045])

@@ -13,7 +13,7 @@ import timm
 import torch
 from tqdm import tqdm
 
-from models.networks.checkpoint import Preprocessing, architecture_of, save_network
+from models.networks.files.checkpoint import Preprocessing, architecture_of, save_network
 from models.spaces.darts.cost import fit_width, network_cost
 from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.network import GenasNetwork

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from models.errors import GenasError
-from models.networks.checkpoint import load_network, read_header
+from models.networks.files.checkpoint import load_network, read_header
 from pipeline.context import Context
 from pipeline.data.reading import files
 from pipeline.data.reading.images import Pictures, list_folder, pictures

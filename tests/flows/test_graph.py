@@ -10,7 +10,7 @@ import pytest
 
 from flows.graph import resolve, stage_graph
 from flows.plan import changed, plan
-from flows.process import Children
+from flows.processes.children import Children
 from models.errors import GenasError
 from tests.flows.conftest import Toy
 

@@ -17,7 +17,7 @@ import networkx as nx
 import pytest
 
 from flows import environment
-from flows.process import Children, StageError, StoppedError
+from flows.processes.children import Children, StageError, StoppedError
 from models.errors import GenasError
 from pipeline.config import REPOSITORY
 from tests.flows.conftest import Toy, alive

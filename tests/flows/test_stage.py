@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows import stage
-from flows.process import Children, StageError
+from flows.processes.children import Children, StageError
 from models.errors import GenasError
 
 ROW = "zoo@darts_v2_c10"

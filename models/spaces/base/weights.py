@@ -1,5 +1,4 @@
-"""A module's state on disk, exactly; what network the weights belong to is for :mod:`models.networks.checkpoint` to
-know."""
+"""A module's state on disk, exactly; what network the weights belong to is for :mod:`models.networks.files` to know."""
 
 from __future__ import annotations
 

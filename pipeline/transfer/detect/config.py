@@ -18,8 +18,8 @@ import torch
 from detectron2.config import CfgNode
 
 from models.errors import GenasError
-from models.networks.checkpoint import read_header
 from models.networks.detectron2 import BUILDER, add_genas_config
+from models.networks.files.checkpoint import read_header
 from pipeline.config import DetectParams
 from pipeline.transfer.frameworks import configuration
 from pipeline.transfer.frameworks.configuration import dotted, shipped

@@ -18,7 +18,7 @@ import torch
 from mmengine.config import Config
 
 from models.errors import GenasError
-from models.networks.checkpoint import load_backbone, read_header
+from models.networks.files.checkpoint import load_backbone, read_header
 from pipeline.config import SegmentParams
 from pipeline.transfer.frameworks import configuration
 from pipeline.transfer.frameworks.configuration import dotted, images_per_process, shipped

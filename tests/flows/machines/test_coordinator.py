@@ -12,7 +12,7 @@ from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
 from flows.machines import coordinator, lockfile, source, worker
-from flows.process import Children, StageError
+from flows.processes.children import Children, StageError
 from models.errors import GenasError
 from tests.flows.conftest import Toy, copied
 

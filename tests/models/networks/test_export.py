@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing, load_network, read_header
 from models.networks.export import TOLERANCE, require_same, write_programs, write_timm
+from models.networks.files.checkpoint import Preprocessing, load_network, read_header
 from models.networks.zoo import zoo_genotype
 from models.spaces.darts.network import STEMS
 from pipeline.config import REPOSITORY

@@ -11,7 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing, load_backbone
+from models.networks.files.checkpoint import Preprocessing, load_backbone
 from models.networks.mmseg import GenasBackbone
 from tests.networks import write_network
 

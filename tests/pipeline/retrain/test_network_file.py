@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing, read_header
+from models.networks.files.checkpoint import Preprocessing, read_header
 from models.networks.zoo import zoo_genotype
 from models.spaces.darts.genotype import Genotype, random_genotype
 from pipeline.context import Context

@@ -19,7 +19,7 @@ from detectron2.layers import FrozenBatchNorm2d
 from PIL import Image
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing, load_network, read_header
+from models.networks.files.checkpoint import Preprocessing, load_network, read_header
 from models.networks.zoo import zoo_genotype
 from models.spaces.darts.cost import network_cost
 from models.spaces.darts.network import GenasNetwork

@@ -32,7 +32,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing
+from models.networks.files.checkpoint import Preprocessing
 from pipeline.config import DetectParams
 from pipeline.context import Log, silent
 from pipeline.data import stage as data

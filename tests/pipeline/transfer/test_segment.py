@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from torch import nn
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing
+from models.networks.files.checkpoint import Preprocessing
 from pipeline.config import SegmentParams, data_root
 from pipeline.context import Log, silent
 from pipeline.data import stage as data

@@ -16,7 +16,7 @@ from sklearn.metrics import average_precision_score
 from torchvision.datasets import ImageFolder
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing, load_network, save_network
+from models.networks.files.checkpoint import Preprocessing, load_network, save_network
 from models.networks.zoo import zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import data_root

@@ -22,7 +22,7 @@ from mmseg.utils import register_all_modules
 from torch import nn
 
 import models.networks.mmseg  # noqa: F401  (registers the backbone)
-from models.networks.checkpoint import Preprocessing, save_network
+from models.networks.files.checkpoint import Preprocessing, save_network
 from models.networks.zoo import zoo, zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import REPOSITORY, load_params

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from models.errors import GenasError
-from models.networks.checkpoint import Preprocessing, load_backbone, load_network, read_header, save_network
+from models.networks.files.checkpoint import Preprocessing, load_backbone, load_network, read_header, save_network
 from models.spaces.base.weights import load_state, save_weights
 from models.spaces.darts.genotype import random_genotype
 from models.spaces.darts.network import GenasNetwork

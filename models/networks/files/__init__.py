@@ -1,0 +1,1 @@
+"""Network files: weights that know their cell, their shape and their pixels."""
