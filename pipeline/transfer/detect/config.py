@@ -143,7 +143,8 @@ def configure(params: DetectParams, setting: Setting) -> CfgNode:
     if setting.device.type == "cpu":
         cfg.DATALOADER.NUM_WORKERS = 0
     _override(cfg, params.overrides)
-    require_positive("detect", {f"SOLVER.{key}": cfg.SOLVER[key] for key in ("MAX_ITER", "IMS_PER_BATCH", "BASE_LR")})
+    numbers = {f"SOLVER.{key}": cfg.SOLVER[key] for key in ("MAX_ITER", "IMS_PER_BATCH", "BASE_LR")}
+    require_positive("detect", numbers | {"INPUT.MIN_SIZE_TRAIN": min(cfg.INPUT.MIN_SIZE_TRAIN, default=0)})
     if cfg.SOLVER.AMP.ENABLED and setting.device.type != "cuda":
         raise GenasError(f"detect.overrides: SOLVER.AMP.ENABLED needs a GPU, the device is {setting.device}")
     cfg.freeze()

@@ -68,8 +68,9 @@ def test_a_training_checkpoint_is_read(tmp_path: Path) -> None:
     state = {f"module.{name}": value for name, value in official_state(source).items()}
     torch.save({"epoch": 250, "state_dict": state, "optimizer": {"state": {}, "param_groups": []}}, tmp_path / "c.pth")
     load_official_supernet(target, tmp_path / "c.pth")
+    loaded = target.state_dict()
     for name, value in source.state_dict().items():
-        assert torch.equal(target.state_dict()[name], value), name
+        assert torch.equal(loaded[name], value), name
 
 
 def test_a_checkpoint_of_another_width_names_the_tensor(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def test_the_fitted_width_is_that_of_the_official_commands(row: str, width: int)
 @given(
     width=st.integers(1, 40).map(lambda half: 2 * half), layers=st.integers(3, 8), which=st.sampled_from(Cost._fields)
 )
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 def test_a_network_is_fitted_to_its_own_cost_and_to_the_nearer_of_two(width: int, layers: int, which: str) -> None:
     genotype, shape = zoo_genotype("fairdarts_b_c10"), {"layers": layers, "num_classes": 10}
     costs = [getattr(network_cost(genotype, 64, width=w, **shape), which) for w in (width, width + 2)]

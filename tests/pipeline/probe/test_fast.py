@@ -48,7 +48,7 @@ def test_all_measures_agree(settings: MeasureParams, scorer: str) -> None:
     if scorer == "native" and not shutil.which("cc"):
         pytest.skip("no C compiler")
     plain, fast = both(settings, scorer)
-    for seed in range(3):
+    for seed in range(1 if settings.flatness.direction == "hessian" else 3):
         expected, found = (measures.take(probe, path(seed), NAMES) for probe in (plain, fast))
         assert found == pytest.approx(expected, rel=2e-3 if settings.flatness.direction == "hessian" else 1e-4)
 

@@ -66,7 +66,7 @@ def test_a_run_leaves_weights_with_their_preprocessing(whole: dict[str, Any]) ->
     header = read_header(context.out / "weights.safetensors")
     assert header.classes == ("zero", "one", "two")
     assert header.genotype == zoo_genotype("darts_v2_c10")
-    assert header.preprocessing.size == 16
+    assert header.preprocessing.size == 32
     assert 0 < header.preprocessing.mean[0] < 1
     assert header.architecture["auxiliary"]
     network = load_network(context.out / "weights.safetensors")
@@ -80,7 +80,7 @@ def test_metrics_are_those_of_the_history(whole: dict[str, Any]) -> None:
     assert (metrics["top1"], metrics["top5"]) == (history["top1"].iloc[-1], 100)
     assert metrics["best_top1"] == history["top1"].max()
     assert [values["train_loss"] for values in whole["logged"]] == pytest.approx(history["train_loss"].tolist())
-    cost = network_cost(zoo_genotype("darts_v2_c10"), 16, width=2, layers=3, stem="cifar", num_classes=3)
+    cost = network_cost(zoo_genotype("darts_v2_c10"), 32, width=2, layers=3, stem="cifar", num_classes=3)
     assert (metrics["params"], metrics["macs"]) == tuple(cost)
     assert json.loads(json.dumps(metrics)) == metrics
     assert not list((context.root / ".scratch").iterdir())
@@ -321,7 +321,7 @@ def test_a_budget_finds_the_width(published: Tiny) -> None:
     metrics = retrain.run(context)
     header = read_header(context.out / "weights.safetensors")
     assert header.architecture["width"] == metrics["width"] > 2
-    wider = network_cost(header.genotype, 16, width=int(metrics["width"]) + 2, layers=3, stem="cifar", num_classes=3)
+    wider = network_cost(header.genotype, 32, width=int(metrics["width"]) + 2, layers=3, stem="cifar", num_classes=3)
     assert abs(metrics["macs"] - 2e6) < abs(wider.macs - 2e6)
 
 
@@ -364,10 +364,10 @@ def test_the_official_preprocessing_travels_with_the_weights(published: Tiny) ->
     val = Pictures(retrain.prepare(context)[1].source, evaluation_transform(pre))
     assert top_k(*logits_of(load_network(context.out / "weights.safetensors"), val, 9), 1) == metrics["top1"]
     image = Image.fromarray(np.random.default_rng(0).integers(0, 255, (90, 120, 3), np.uint8))
-    resized = cv2.resize(np.asarray(image), (43, 32), interpolation=cv2.INTER_LINEAR)
-    expected = torch.from_numpy(resized[8:24, 14:30] / 255).permute(2, 0, 1).float()
+    resized = cv2.resize(np.asarray(image), (85, 64), interpolation=cv2.INTER_LINEAR)
+    expected = torch.from_numpy(resized[16:48, 26:58] / 255).permute(2, 0, 1).float()
     torch.testing.assert_close(evaluation_transform(pre)(image), expected)
-    assert train_transform(settings(preprocessing="official", color_jitter=0.0), pre)(image).shape == (3, 16, 16)
+    assert train_transform(settings(preprocessing="official", color_jitter=0.0), pre)(image).shape == (3, 32, 32)
 
 
 # ---- evaluation -----------------------------------------------------------------------------------------------------

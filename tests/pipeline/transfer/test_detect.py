@@ -506,7 +506,6 @@ def test_a_run_that_is_killed_ends_as_one_that_is_not(scenes: Tiny) -> None:
         {"SOLVER.LR_SCHEDULER_NAME": "Nonsense"},
         {"DATALOADER.NUM_WORKERS": -1},
         {"INPUT.RANDOM_FLIP": "sideways"},
-        {"INPUT.MIN_SIZE_TRAIN": [-48]},
     ],
 )
 def test_what_cannot_be_built_is_said_before_training(scenes: Tiny, overrides: dict[str, Any]) -> None:
@@ -514,6 +513,12 @@ def test_what_cannot_be_built_is_said_before_training(scenes: Tiny, overrides: d
     with pytest.raises(GenasError, match=r"^detect\.overrides: nothing can be built from them \(") as error:
         detect.run(scenes.context("detect", row="found"))
     assert "\n" not in str(error.value)
+
+
+def test_a_size_below_zero_is_said_before_training(scenes: Tiny) -> None:
+    scenes.change("detect", overrides={**SMALL, "INPUT.MIN_SIZE_TRAIN": [48, -48]})
+    with pytest.raises(GenasError, match=r"overrides: INPUT\.MIN_SIZE_TRAIN is -48, expected a number above 0$"):
+        detect.run(scenes.context("detect", row="found"))
 
 
 def test_a_diverging_loss_is_one_line(scenes: Tiny, capfd: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.structures import PixelData
+from mmseg.utils import register_all_modules
 from PIL import Image
 from pydantic import ValidationError
 from torch import nn
@@ -161,7 +162,10 @@ def test_a_step_has_the_same_images_in_any_number_of_processes(
             {"model.decode_head.loss_decode": {"class_weight": "x.pkl"}},
             "model.decode_head.loss_decode.class_weight is",
         ),
-        ({"val_evaluator": {"output_dir": "/tmp"}}, "val_evaluator.output_dir is '/tmp', but the framework has no"),
+        (
+            {"val_evaluator": {"output_dir": "/tmp"}},
+            "val_evaluator.output_dir is '/tmp', but the framework's config",
+        ),
         ({"model.decode_head.channels": "8"}, "model.decode_head.channels is '8', expected a number like 512"),
         ({"model.decode_head.align_corners": 1}, "model.decode_head.align_corners is 1, expected true or false like"),
         ({"train_cfg.max_iters": 0}, "train_cfg.max_iters is 0, expected a number above 0"),
@@ -313,6 +317,12 @@ class NextClass(nn.Module):
         (sample,) = batch["data_samples"]
         sample.pred_sem_seg = PixelData(data=(sample.gt_sem_seg.data + 1) % 11)
         return [sample]
+
+
+@pytest.fixture(autouse=True)
+def _registered() -> None:
+    """MMSegmentation's parts are known by name, as they are in a stage."""
+    register_all_modules(init_default_scope=False)
 
 
 def test_examples_are_images_and_class_ids(streets: Tiny) -> None:

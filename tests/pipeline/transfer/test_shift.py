@@ -151,9 +151,9 @@ def evaluated(tiny: Tiny) -> Tiny:
     data.run(tiny.context("data", dataset="small_shift"))
     torch.manual_seed(0)
     network = GenasNetwork(zoo_genotype("darts_v2_c10"), 2, 3, num_classes=3, stem="cifar")
-    network(torch.randn(8, 3, 16, 16))
+    network(torch.randn(8, 3, 32, 32))
     out = tiny.context("retrain", row="published").out
-    save_network(out / "weights.safetensors", network, Preprocessing(16, (0.3,) * 3, (0.4,) * 3), CLASSES)
+    save_network(out / "weights.safetensors", network, Preprocessing(32, (0.3,) * 3, (0.4,) * 3), CLASSES)
     return tiny
 
 
@@ -168,7 +168,7 @@ def test_a_row_from_end_to_end(evaluated: Tiny) -> None:
     network = load_network(evaluated.root / "out/retrain/published/weights.safetensors")
     root = data.dataset_root(context, "small_shift") / "imagenet-a"
     pictures = shift.Pictures(
-        labelled(root, CLASSES)[0], evaluation_transform(Preprocessing(16, (0.3,) * 3, (0.4,) * 3))
+        labelled(root, CLASSES)[0], evaluation_transform(Preprocessing(32, (0.3,) * 3, (0.4,) * 3))
     )
     assert len(pictures) == 30
     assert top_k(*logits_of(network, pictures, 8), 1) == metrics["a_top1"]  # all three classes are in the set
@@ -203,12 +203,12 @@ def test_missing_weights_are_named(tiny: Tiny) -> None:
 
 META = data_root() / "imagenet_meta"
 needed = pytest.mark.skipif(not META.is_dir(), reason=f"{META} is missing (GENAS_DATA sets the data root)")
-PREPROCESSING = Preprocessing(16, (0.0,) * 3, (1.0,) * 3, crop_pct=1.0)
+PREPROCESSING = Preprocessing(32, (0.0,) * 3, (1.0,) * 3, crop_pct=1.0)
 
 
 def noise(i: int) -> Image.Image:
     """A picture of its own for every number."""
-    return Image.fromarray(np.random.default_rng(i).integers(0, 255, (16, 16, 3), np.uint8))
+    return Image.fromarray(np.random.default_rng(i).integers(0, 255, (32, 32, 3), np.uint8))
 
 
 def save(image: Image.Image, path: Path) -> None:
