@@ -25,8 +25,8 @@ from pipeline.measures.flatness import draw_losses, flatness
 from pipeline.probe.fast import make_probe
 from pipeline.scoring.measuring import scoring
 from pipeline.search.candidates import Candidate, write_candidates
-from pipeline.supernet.network import load_supernets, weights_folder
-from pipeline.supernet.weights import INITIAL, TRAINED
+from pipeline.supernet.network import load_supernets
+from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
 
 CHUNK = 20
 """Architectures measured between two saves."""
@@ -118,7 +118,7 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: fewer than two architectures could be measured.
     """
-    params, weights = context.params, weights_folder(context)
+    params, weights = context.params, weights_folder(context, "supernet")
     scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
     sizes = (params.agreement.architectures, params.agreement.error.architectures)
     genotypes = sample(max(sizes), int(context.axes["seed"]))

@@ -24,11 +24,11 @@ from pipeline.context import Context
 from pipeline.data.reading.halves import load_search_data
 from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses
-from pipeline.nasbench201.network import load, weights_folder
+from pipeline.nasbench201.network import load
 from pipeline.probe.fast import make_probe
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
-from pipeline.supernet.weights import INITIAL, TRAINED
+from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
 
 HESSIAN = "hessian"
 """The noise along the Hessian's eigenvector, of a few architectures alone."""
@@ -98,7 +98,7 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: more architectures are asked for than there are, or one could not be measured.
     """
-    settings, folder = context.params.nasbench201.required, weights_folder(context)
+    settings, folder = context.params.nasbench201.required, weights_folder(context, "supernet201")
     cells = sample(settings.architectures)
     scratch = Scratch(context, [folder / INITIAL, folder / TRAINED])
     rows = scratch.records("scores.jsonl")

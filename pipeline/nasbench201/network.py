@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import torch
 
 from models.spaces.nasbench201.network import NasBench201
 from pipeline.context import Context
 from pipeline.data.reading.halves import memory_format
-from pipeline.supernet.weights import load_pair
+from pipeline.supernet.weights import load_pair, weights_folder
 
 
 def build(context: Context, num_classes: int) -> NasBench201:
@@ -21,15 +20,10 @@ def build(context: Context, num_classes: int) -> NasBench201:
     return network.to(context.device).to(memory_format=memory_format(params))
 
 
-def weights_folder(context: Context) -> Path:
-    """Where the supernet of the row is."""
-    return context.output_of("supernet201", context.row)
-
-
 def load(context: Context, num_classes: int) -> tuple[NasBench201, NasBench201]:
     """The row's initial and trained supernet.
 
     Raises:
         GenasError: the weights are of another shape than ``params.yaml`` says.
     """
-    return load_pair(partial(build, context, num_classes), weights_folder(context))
+    return load_pair(partial(build, context, num_classes), weights_folder(context, "supernet201"))

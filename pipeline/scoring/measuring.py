@@ -30,8 +30,8 @@ from pipeline.machine.memory import keep_memory
 from pipeline.machine.workers import Workers, asked
 from pipeline.probe.fast import make_probe
 from pipeline.scoring.early import Evidence, take_early
-from pipeline.supernet.network import load_supernets, weights_folder
-from pipeline.supernet.weights import TRAINED
+from pipeline.supernet.network import load_supernets
+from pipeline.supernet.weights import TRAINED, weights_folder
 
 Values = dict[str, Any]
 """What was measured of an architecture; ``score``, None until a metric rates it; ``error``, empty if all went well."""
@@ -166,7 +166,7 @@ def scoring(
     workers, name = asked(), os.environ.get("GENAS_EXECUTOR", "")
     silent = Context(context.stage, dict(context.axes), context.params, context.root)
     request = Request(tuple(names), metric)
-    trained = (folder or weights_folder(context)) / TRAINED
+    trained = (folder or weights_folder(context, "supernet")) / TRAINED
 
     def through(executor: Executor) -> ScoreAll:
         def score_all(architectures: Iterable[Architecture], bar: Evidence | None = None) -> Iterable[Values]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 import torch
 
@@ -11,7 +10,7 @@ from models.fast.gradients import quicken
 from models.spaces.darts.supernet import Supernet
 from pipeline.context import Context
 from pipeline.data.reading.halves import memory_format
-from pipeline.supernet.weights import load_pair
+from pipeline.supernet.weights import load_pair, weights_folder
 
 
 def build_supernet(context: Context, num_classes: int) -> Supernet:
@@ -23,15 +22,10 @@ def build_supernet(context: Context, num_classes: int) -> Supernet:
     return quicken(network) if params.trainer == "fast" else network
 
 
-def weights_folder(context: Context) -> Path:
-    """Where the supernet of the row's data set and seed is."""
-    return context.output_of("supernet", f"{context.axes['dataset']}-{context.axes['seed']}")
-
-
 def load_supernets(context: Context, num_classes: int) -> tuple[Supernet, Supernet]:
     """The row's initial and trained supernet, for a stage that reads them.
 
     Raises:
         GenasError: the weights are of another shape than ``params.yaml`` says.
     """
-    return load_pair(partial(build_supernet, context, num_classes), weights_folder(context))
+    return load_pair(partial(build_supernet, context, num_classes), weights_folder(context, "supernet"))

@@ -10,10 +10,16 @@ from safetensors.torch import load_file
 from torch import nn
 
 from models.spaces.base.weights import load_state
+from pipeline.context import Context
 
 INITIAL, TRAINED = "initial.safetensors", "trained.safetensors"
 """Before and after training."""
 Network = TypeVar("Network", bound=nn.Module)
+
+
+def weights_folder(context: Context, stage: str) -> Path:
+    """Where the supernet of the row's data set and seed is, which ``stage`` trained."""
+    return context.output_of(stage, f"{context.axes['dataset']}-{context.axes['seed']}")
 
 
 def load_pair(build: Callable[[], Network], folder: Path) -> tuple[Network, Network]:
