@@ -1,8 +1,8 @@
-"""The ``measures`` stage: which code the measures of each row run.
+"""The ``measures`` stage: which measures each row takes, how it weighs them, and which code they run.
 
 A search must run again when a measure that it takes is written anew, and must not when another measure is. DVC has no
-dependencies that depend on a parameter, so this stage looks at the code, as the stage ``data`` looks at the data, and
-leaves for each row that takes measures a digest of each; the row depends on that file.
+dependencies that follow from a parameter, so this stage looks at the code, as the stage ``data`` looks at the data, and
+leaves for each row that takes measures a digest of each, and its metric if it has one; the row depends on that file.
 
 A profile need not have rows of every stage, and DVC wants whatever a stage may read to be there. As the first of all
 rows this one also makes the folders of those stages that the report reads and that have none, empty.
@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 from pipeline import measures
+from pipeline.config import Params
 from pipeline.context import Context
 from pipeline.machine.imports import closure, digest
-from pipeline.stages import STAGES
+from pipeline.stages import STAGES, Axes, Stage
 
 
 def code_of(name: str) -> str:
@@ -24,8 +26,14 @@ def code_of(name: str) -> str:
     return digest(closure(f"{measures.__name__}.{name}", computed=False))
 
 
+def metric_of(params: Params, stage: Stage, axes: Axes) -> dict[str, Any] | None:
+    """The metric that a row depends on, or None."""
+    key = stage.keys(params, axes).get("metric", "")
+    return params.metrics[key.removeprefix("metrics.")].model_dump(mode="json") if key else None
+
+
 def run(context: Context) -> None:
-    """Leave ``<stage>/<row>.json`` for each row that takes measures: ``{measure: digest}``."""
+    """Leave ``<stage>/<row>.json`` for each row that takes measures: ``{"code": {measure: digest}, "metric": ...}``."""
     for stage in STAGES.values():
         if stage.reported and not stage.rows(context.params):
             context.output_of(stage.name, "").mkdir(parents=True, exist_ok=True)
@@ -35,4 +43,8 @@ def run(context: Context) -> None:
             if names:
                 path = context.out / stage.name / f"{row}.json"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps({name: code_of(name) for name in names}, indent=1) + "\n")
+                content = {
+                    "code": {name: code_of(name) for name in names},
+                    "metric": metric_of(context.params, stage, axes),
+                }
+                path.write_text(json.dumps(content, indent=1) + "\n")

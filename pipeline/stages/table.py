@@ -118,6 +118,11 @@ def _recipe(params: Params, axes: Axes) -> Mapping[str, str]:
     return {"retrain": "retrain", "row": f"rows.{row}", "recipe": f"recipes.{params.rows[row].recipe}"}
 
 
+def _rerated(params: Params, axes: Axes) -> Mapping[str, str]:
+    metric = params.matrix.search.rows()[axes["search"]]["metric"]
+    return {"measures": "measures", "metric": f"metrics.{metric}"}
+
+
 def _everything_reported(params: Params, axes: Axes) -> Iterable[Key]:
     reported = [(name, row) for name, stage in STAGES.items() if stage.reported for row in stage.rows(params)]
     return [("measures", ""), *reported]  # which makes the folders of stages without rows
@@ -157,7 +162,7 @@ _STAGES = (
         "rerank", "pipeline.analysis.rerank", "Searches rated with another gamma", ("search", "gamma"),
         rows=_matrix("rerank"),
         reads=lambda params, axes: [("search", axes["search"])],
-        keys=_keys("measures", "metrics"),
+        keys=_rerated,
         measures=lambda params, axes: params.metric_of(axes["search"]).terms,
         flow="search", leaves_cell=True, pictures=("cell",),
     ),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from pipeline.stages import STAGES
 from tests.conftest import Tiny
 
 
-def left(tiny: Tiny) -> dict[str, dict[str, str]]:
+def left(tiny: Tiny) -> dict[str, dict[str, Any]]:
     """What the stage leaves, by file."""
     context = tiny.context("measures")
     code.run(context)
@@ -22,10 +23,11 @@ def left(tiny: Tiny) -> dict[str, dict[str, str]]:
 
 def test_each_row_that_takes_measures_has_a_file_of_theirs(tiny: Tiny) -> None:
     files = left(tiny)
-    assert set(files["search/small-angle_flatness-0.json"]) == {"angle", "flatness"}
-    assert set(files["search/small-accuracy-0.json"]) == {"accuracy"}
-    assert set(files["rerank/small-angle_flatness-0-16.json"]) == {"angle", "flatness"}
-    assert set(files["agreement/small-0.json"]) == {"flatness", "angle", "accuracy", "loss", "params", "macs"}
+    assert set(files["search/small-angle_flatness-0.json"]["code"]) == {"angle", "flatness"}
+    assert set(files["search/small-accuracy-0.json"]["code"]) == {"accuracy"}
+    assert set(files["rerank/small-angle_flatness-0-16.json"]["code"]) == {"angle", "flatness"}
+    assert set(files["agreement/small-0.json"]["code"]) == {"flatness", "angle", "accuracy", "loss", "params", "macs"}
+    assert files["agreement/small-0.json"]["metric"] is None
     params = tiny.context("measures").params
     rows = [f"{name}/{row}.json" for name, one in STAGES.items() for row, axes in one.rows(params).items()
             if list(one.measures(params, axes))]  # fmt: skip
@@ -37,6 +39,14 @@ def test_the_same_code_gives_the_same_bytes_and_rows_that_are_gone_leave_nothing
     assert left(tiny) == first
     tiny.change("matrix", search__metric=["flatness", "angle_flatness"])
     assert set(first) - set(left(tiny)) == {"search/small-angle-0.json", "search/small-accuracy-0.json"}
+
+
+def test_another_metric_changes_only_the_rows_that_have_it(tiny: Tiny) -> None:
+    before = left(tiny)
+    tiny.change("metrics", angle_flatness__terms={"angle": 2, "flatness": 16}, angle_flatness__combine="rank")
+    after = left(tiny)
+    changed = {name for name in before if before[name] != after[name]}
+    assert changed == {name for name in before if "angle_flatness" in name}
 
 
 def test_stages_without_rows_have_a_folder_that_the_report_can_read(tiny: Tiny) -> None:
