@@ -84,9 +84,9 @@ def worth_showing(predicted: Sequence[Box]) -> tuple[Sequence[Box], str]:
 
 
 def _boxes(axes: Axes, image: np.ndarray, boxes: Sequence[Box], colour: str) -> None:
-    """An image with labelled boxes."""
+    """An image with labelled boxes, the first of them on top."""
     axes.imshow(image)
-    for box in boxes:
+    for box in reversed(boxes):
         x, y, width, height = box["box"]
         label = f"{box['label']} {box['score']:.2f}" if "score" in box else box["label"]
         axes.add_patch(Rectangle((x, y), width, height, fill=False, edgecolor=colour))
