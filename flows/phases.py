@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from prefect import Flow, flow
 
+from flows.processes.lock import run_lock
 from flows.reproduce import JOBS, bring_up_to_date
 from flows.version import VERSION
 from pipeline.config import load_params, profile_folder
@@ -21,7 +22,7 @@ def targets_of(name: str) -> tuple[str, ...]:
 
 
 def named_flow(name: str, targets: tuple[str, ...], about: str) -> Phase:
-    """A flow that checks a profile's parameters and brings ``targets`` up to date.
+    """A flow that checks a profile's parameters and brings ``targets`` up to date, after any other run of the profile.
 
     It raises ``GenasError`` for wrong parameters or a user's mistake in a stage, ``StageError`` where a stage failed.
 
@@ -34,7 +35,8 @@ def named_flow(name: str, targets: tuple[str, ...], about: str) -> Phase:
     def phase(profile: str = "paper", jobs: int = JOBS) -> dict[str, str]:
         folder = profile_folder(profile)
         load_params(folder)
-        return bring_up_to_date(folder, targets, jobs, None)
+        with run_lock(folder, wait=True):
+            return bring_up_to_date(folder, targets, jobs, None)
 
     phase.__name__ = phase.__qualname__ = name
     phase.__doc__ = about

@@ -16,6 +16,7 @@ from prefect.logging import get_run_logger
 
 from flows.plan import plan
 from flows.processes.children import Children
+from flows.processes.lock import run_lock
 from flows.reproduce import JOBS, walk
 from flows.version import VERSION
 from pipeline.config import load_params, profile_folder
@@ -32,7 +33,7 @@ Metrics = dict[str, dict[str, float]]
 
 @flow(name="refresh", version=VERSION, flow_run_name="refresh-{profile}")
 def refresh(profile: str = "paper", jobs: int = JOBS) -> str | None:
-    """Rescan a profile's data and bring up to date what depends on it.
+    """Rescan a profile's data and bring up to date what depends on it, after any other run of the profile.
 
     Leaves a Prefect artifact (old against new) and, if the lock is no longer that of HEAD, a git branch
     ``refresh/<time>-<profile>`` with the new ``dvc.lock``. Neither HEAD nor the index is touched.
@@ -46,14 +47,15 @@ def refresh(profile: str = "paper", jobs: int = JOBS) -> str | None:
     """
     folder = profile_folder(profile)
     name = load_params(folder).profile
-    digests, metrics = data_digests(folder), stage_metrics(folder)
-    children = Children()
-    try:
-        ended = walk(plan(folder, (), children), folder, jobs, children)
-    finally:
-        children.stop()
-    branch = keep_lock(folder, f"refresh/{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}")
-    text = comparison(digests, data_digests(folder), metrics, stage_metrics(folder))
+    with run_lock(folder, wait=True):
+        digests, metrics = data_digests(folder), stage_metrics(folder)
+        children = Children()
+        try:
+            ended = walk(plan(folder, (), children), folder, jobs, children)
+        finally:
+            children.stop()
+        branch = keep_lock(folder, f"refresh/{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}")
+        text = comparison(digests, data_digests(folder), metrics, stage_metrics(folder))
     text += f"\n{len(ended)} stages walked. " + (f"The new lock is on `{branch}`.\n" if branch else "No new lock.\n")
     create_markdown_artifact(text, key=f"refresh-{name}", description=f"Refresh of {name}: old against new")
     get_run_logger().info(text)

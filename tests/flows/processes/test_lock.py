@@ -1,0 +1,38 @@
+"""What is served waits for another run of the profile."""
+
+from __future__ import annotations
+
+import fcntl
+import threading
+from typing import Any
+
+import pytest
+from prefect import Flow
+
+from flows.phases import supernet
+from flows.service.refresh import refresh
+from tests.flows.conftest import Toy
+
+pytestmark = [
+    # DVC 3.67 reads a property that pygtrie is going to remove.
+    pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning"),
+]
+
+
+@pytest.mark.usefixtures("prefect_server")
+@pytest.mark.parametrize("served", [supernet, refresh], ids=lambda flow: flow.name)
+def test_a_served_flow_waits_for_another_run(
+    served: Flow[..., Any], done: Toy, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = done.folder / ".scratch" / "run.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=served, args=(str(done.folder),))
+        waiting.start()
+        waiting.join(timeout=8)
+        assert waiting.is_alive()
+        assert not done.runs()
+    waiting.join(timeout=120)
+    assert not waiting.is_alive()
+    assert "another run is working, waiting for it" in capfd.readouterr().err
