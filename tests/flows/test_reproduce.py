@@ -153,10 +153,13 @@ def test_a_run_that_is_killed_leaves_no_process_and_a_true_history(done: Toy, tm
     process.kill()
     process.wait()
     wait_for(lambda: not alive(tmp_path), 20)
-    assert states(database) == ["RUNNING"]
+    assert states(database, "flow_run") == ["RUNNING"]
     (done.folder / "faults" / "supernet@a-0").unlink()
     subprocess.run(command, cwd=REPOSITORY, env=surroundings, check=True, capture_output=True)
-    assert states(database) == ["CRASHED", "COMPLETED"]
+    assert states(database, "flow_run") == ["CRASHED", "COMPLETED"]
+    ended = states(database, "task_run")
+    assert "CRASHED" in ended
+    assert set(ended) <= {"CRASHED", "COMPLETED"}
 
 
 def wait_for(what: Callable[[], object], seconds: float) -> None:
@@ -167,10 +170,10 @@ def wait_for(what: Callable[[], object], seconds: float) -> None:
         time.sleep(0.1)
 
 
-def states(database: Path) -> list[str]:
-    """In which state each flow run of a Prefect database is, in the order of their beginning."""
+def states(database: Path, table: str) -> list[str]:
+    """In which state each ``flow_run`` or ``task_run`` of a Prefect database is, in the order of their beginning."""
     with closing(sqlite3.connect(database)) as connection:
-        return [state for (state,) in connection.execute("select state_type from flow_run order by created")]
+        return [state for (state,) in connection.execute(f"select state_type from {table} order by created")]
 
 
 def test_children_that_ignore_the_first_signal_are_killed(tmp_path: Path) -> None:
