@@ -14,10 +14,8 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
-from flows.plan import plan
-from flows.processes.children import Children
 from flows.processes.lock import run_lock
-from flows.reproduce import JOBS, walk
+from flows.reproduce import JOBS, bring_up_to_date
 from flows.version import VERSION
 from pipeline.config import load_params, profile_folder
 
@@ -49,11 +47,7 @@ def refresh(profile: str = "paper", jobs: int = JOBS) -> str | None:
     name = load_params(folder).profile
     with run_lock(folder, wait=True):
         digests, metrics = data_digests(folder), stage_metrics(folder)
-        children = Children()
-        try:
-            ended = walk(plan(folder, (), children), folder, jobs, children)
-        finally:
-            children.stop()
+        ended = bring_up_to_date(folder, (), jobs, None)
         branch = keep_lock(folder, f"refresh/{datetime.now(UTC):%Y%m%d-%H%M%S}-{name}")
         text = comparison(digests, data_digests(folder), metrics, stage_metrics(folder))
     text += f"\n{len(ended)} stages walked. " + (f"The new lock is on `{branch}`.\n" if branch else "No new lock.\n")
