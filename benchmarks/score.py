@@ -10,10 +10,10 @@ import torch
 from benchmarks import reference, workload
 from benchmarks.sides import Side, compare, take_turns
 from models.errors import GenasError
-from models.fast import native
 from models.spaces.darts.genotype import Genotype
+from models.spaces.darts.supernet import Supernet
 from pipeline import measures
-from pipeline.probe.fast import make_probe
+from pipeline.probe.fast import make_probe, settled
 
 TOLERANCE = 1e-3
 """Largest relative difference of two scores that are called equal."""
@@ -41,15 +41,6 @@ def our_side(images: int, recalibrate: int, **changed: Any) -> Side:
     return score
 
 
-def best_scorer() -> str:
-    """``native`` where this machine has a compiler for it, else ``fast``."""
-    try:
-        native.prepare(workload.supernet(), torch.device("cpu"))
-    except GenasError:
-        return "fast"
-    return "native"
-
-
 def run(quick: bool = False, scorer: str = "", precision: str = "float32") -> dict[str, Any]:
     """The ratio of the times, and the largest relative difference of the scores.
 
@@ -60,7 +51,8 @@ def run(quick: bool = False, scorer: str = "", precision: str = "float32") -> di
     Raises:
         GenasError: in float32 the scores differ.
     """
-    scorer = scorer or (best_scorer() if precision == "float32" else "fast")
+    asked = workload.measures(scorer=scorer or "auto", precision=precision)
+    scorer = settled(asked, Supernet.space, torch.device("cpu")).scorer
     images, recalibrate, count = (128, 224, 3) if quick else (512, 896, 10)
     sides = [
         partial(reference_side, images, recalibrate),

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from benchmarks import workload
-from benchmarks.score import best_scorer, our_side
+from benchmarks.score import our_side
 from benchmarks.sides import Side, spread
 from models.spaces.darts.genotype import Genotype
 from pipeline.machine.memory import keep_memory
@@ -20,7 +20,7 @@ from pipeline.machine.workers import Workers
 def _side(images: int, recalibrate: int) -> Side:
     keep_memory()
     torch.set_num_threads(1)
-    return our_side(images, recalibrate, scorer=best_scorer())
+    return our_side(images, recalibrate)
 
 
 def score(work: tuple[Genotype, int, int]) -> float:

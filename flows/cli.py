@@ -83,7 +83,7 @@ def zoo(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """List the published cells: where each comes from, what its network costs, what the paper prints."""
     import json
 
-    from models.networks.zoo import zoo_table
+    from models.networks.published import zoo_table
     from pipeline.results import board as numbers
 
     if as_json:
@@ -102,7 +102,7 @@ def width(
     classes: int = 1000,
 ) -> None:
     """Find the even width that brings a cell's network nearest to a budget."""
-    from models.networks.zoo import zoo_genotype
+    from models.networks.published import zoo_genotype
     from models.spaces.darts.cost import fit_width, network_cost
     from models.spaces.darts.genotype import Genotype
 

@@ -57,6 +57,7 @@ class Context:
         params: the profile's parameters, validated.
         root: the profile's folder, where ``params.yaml`` and ``out/`` are.
         log: receives live curves.
+        notes: how the row was computed where ``params.yaml`` left that open, for ``timing.json``.
     """
 
     stage: str
@@ -64,6 +65,7 @@ class Context:
     params: Params
     root: Path
     log: Log = field(default=silent)
+    notes: dict[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def row(self) -> str:

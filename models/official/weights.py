@@ -24,8 +24,8 @@ from torch import Tensor
 from models.errors import GenasError
 from models.spaces.base.edge import Edge
 from models.spaces.base.weights import load_state
-from models.spaces.darts.cell import is_reduction
 from models.spaces.darts.genotype import EDGES, PRIMITIVES
+from models.spaces.darts.layout import is_reduction
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.darts.supernet import Supernet
 

@@ -23,7 +23,7 @@ from pipeline.data.reading.halves import SearchData, load_search_data
 from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses, flatness
 from pipeline.probe.fast import make_probe
-from pipeline.scoring.measuring import scoring
+from pipeline.scoring.measuring import scoring, with_scorer
 from pipeline.search.candidates import Candidate, write_candidates
 from pipeline.supernet.network import load_supernets
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
@@ -118,6 +118,7 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: fewer than two architectures could be measured.
     """
+    context = with_scorer(context)
     params, weights = context.params, weights_folder(context, "supernet")
     scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
     sizes = (params.agreement.architectures, params.agreement.error.architectures)

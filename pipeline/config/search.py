@@ -97,11 +97,12 @@ class MeasureParams(Section):
     """What the measures need: images, BatchNorm recalibration, and each measure's own section.
 
     ``scorer``: ``plain`` evaluates the supernet as it is written, ``fast`` the same in less time and to float tolerance
-    (:mod:`models.fast.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.fast.native`).
-    ``precision`` is what ``fast`` computes perturbed losses in; statistics are always float32.
+    (:mod:`models.fast.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.fast.native`),
+    ``auto`` is ``native`` where that runs, else ``fast``. ``precision`` is what ``fast`` computes perturbed losses in;
+    statistics are always float32.
     """
 
-    scorer: Literal["plain", "fast", "native"]
+    scorer: Literal["auto", "plain", "fast", "native"]
     precision: Literal["float32", "bfloat16"]
     images: Count
     batch_size: Count
@@ -113,7 +114,7 @@ class MeasureParams(Section):
 
     @model_validator(mode="after")
     def _others_are_float32(self) -> Self:
-        if self.scorer != "fast" and self.precision != "float32":
+        if self.scorer in ("plain", "native") and self.precision != "float32":
             raise ValueError(f"scorer {self.scorer} computes in float32, precision must say so")
         return self
 

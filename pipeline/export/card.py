@@ -15,7 +15,7 @@ import yaml
 
 from models.networks.export import TOLERANCE
 from models.networks.files.checkpoint import NetworkFile, Preprocessing
-from models.networks.zoo import zoo
+from models.networks.published import zoo
 from models.spaces.base.cost import Cost
 from models.spaces.darts.cost import network_cost
 from models.spaces.darts.genotype import Genotype

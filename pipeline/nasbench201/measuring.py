@@ -18,6 +18,7 @@ from tqdm import tqdm
 from models.errors import GenasError
 from models.spaces.nasbench201.cell import Cell201, all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
+from models.spaces.nasbench201.network import NasBench201
 from pipeline import measures
 from pipeline.config import FlatnessParams
 from pipeline.context import Context
@@ -25,7 +26,7 @@ from pipeline.data.reading.halves import load_search_data
 from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses
 from pipeline.nasbench201.network import load
-from pipeline.probe.fast import make_probe
+from pipeline.probe.fast import make_probe, settled
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
@@ -99,6 +100,7 @@ def run(context: Context) -> dict[str, float]:
         GenasError: more architectures are asked for than there are, or one could not be measured.
     """
     settings, folder = context.params.nasbench201.required, weights_folder(context, "supernet201")
+    context.notes["scorer"] = settled(settings.measures, NasBench201.space, context.device).scorer
     cells = sample(settings.architectures)
     scratch = Scratch(context, [folder / INITIAL, folder / TRAINED])
     rows = scratch.records("scores.jsonl")

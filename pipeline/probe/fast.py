@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from models.errors import GenasError
 from models.fast import folded, native
 from models.fast.folded import Moments, Statistics
 from models.spaces.base.oneshot import Architecture, OneShot
@@ -42,8 +43,6 @@ class FastProbe(Probe):
         super().__init__(network, data, params, seed, initial)
         self.weights = {name: parameter.detach() for name, parameter in network.named_parameters()}
         self.dtype = getattr(torch, params.precision)
-        if params.scorer == "native":
-            native.prepare(network, self.images.device)
         self.code = native if params.scorer == "native" else folded
         channels_last = torch.channels_last
         self.chunk = CPU_CHUNK if self.images.device.type == "cpu" else params.batch_size
@@ -90,6 +89,31 @@ class FastProbe(Probe):
 def make_probe(
     network: OneShot[Any], data: SearchData, params: MeasureParams, seed: int, initial: OneShot[Any] | None = None
 ) -> Probe:
-    """The probe that ``measures.scorer`` names."""
+    """The probe that ``measures.scorer`` names.
+
+    Raises:
+        GenasError: ``native`` is named, but runs neither for this network nor here.
+    """
+    params = settled(params, network.space, data.held_images.device)
     kind = Probe if params.scorer == "plain" else FastProbe
     return kind(network, data, params, seed, initial)
+
+
+def settled(params: MeasureParams, space: str, device: torch.device) -> MeasureParams:
+    """``params`` with a scorer that runs for ``space`` on ``device``: for ``auto`` the quickest, else what it names.
+
+    Raises:
+        GenasError: ``native`` is named, and does not run.
+    """
+    if params.scorer in ("plain", "fast"):
+        return params
+    scorer = "native"
+    try:
+        native.require(space, device)
+        if params.precision != "float32":
+            scorer = "fast"
+    except GenasError:
+        if params.scorer == "native":
+            raise
+        scorer = "fast"
+    return params.model_copy(update={"scorer": scorer})

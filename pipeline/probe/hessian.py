@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 from torch import Tensor, nn
 
 TOLERANCE = 1e-2
@@ -47,7 +46,9 @@ def top_eigenpairs(
     Raises:
         ArithmeticError: the iteration did not converge.
     """
-    from curvlinops import HessianLinearOperator  # takes seconds to import, and few need it
+    # Both take seconds to import, and few need them.
+    from curvlinops import HessianLinearOperator
+    from scipy.sparse.linalg import ArpackNoConvergence, eigsh
 
     inputs, labels = batch
     gradients = torch.autograd.grad(loss(model(inputs), labels), parameters, allow_unused=True)

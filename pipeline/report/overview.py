@@ -64,6 +64,8 @@ def times(params: Params, root: Path) -> str:
     """How long each row took, and on what."""
     timings = {key: records.timing(root, key) for key in rows_of_profile(params) if STAGES[key[0]].reported}
     lines = [
-        ("@".join(key), f"{timing['seconds']:.1f}", str(timing["device"])) for key, timing in timings.items() if timing
+        ("@".join(key), f"{timing['seconds']:.1f}", str(timing["device"]), str(timing.get("scorer", "-")))
+        for key, timing in timings.items()
+        if timing
     ]
-    return "## Time\n\n" + table(("row", "seconds", "device"), lines)
+    return "## Time\n\n" + table(("row", "seconds", "device", "scorer"), lines)

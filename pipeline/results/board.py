@@ -132,8 +132,8 @@ def heading(metric: str) -> str:
 
 
 def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`models.networks.zoo.zoo_table` gives, in millions; a figure of the paper that ours does not
-    round to has a ``!`` behind it, and what is to be known of a row stands below the table."""
+    """Print what :func:`models.networks.published.zoo_table` gives, in millions; a figure of the paper that ours does
+    not round to has a ``!`` behind it, and what is to be known of a row stands below the table."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

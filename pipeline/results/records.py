@@ -48,7 +48,7 @@ def metrics(root: Path, key: Key) -> dict[str, float]:
 
 
 def timing(root: Path, key: Key) -> dict[str, Any]:
-    """A row's ``timing.json``: ``seconds`` and ``device``; empty where the row has not run."""
+    """A row's ``timing.json``: ``seconds``, ``device`` and, where it scores, ``scorer``; empty where it has not run."""
     found: dict[str, Any] = _json(root / folder_of(key) / "timing.json")
     return found
 
@@ -124,7 +124,8 @@ def full(params: Params, root: Path, key: Key) -> Record:
     """:func:`head`, and what the finished row left in ``out``."""
     record = head(params, root, key)
     stage, folder = key[0], root / folder_of(key)
-    values = {**metrics(root, key), **{name: value for name, value in timing(root, key).items() if name == "seconds"}}
+    took = timing(root, key)
+    values = {**metrics(root, key), **{name: value for name, value in took.items() if name == "seconds"}}
     curves = {}
     history = table(root, key, "history.csv")
     if history is not None:
@@ -142,7 +143,7 @@ def full(params: Params, root: Path, key: Key) -> Record:
     return Record(
         record.name,
         record.settings,
-        {**record.tags, "device": str(timing(root, key).get("device", "none"))},
+        {**record.tags, "device": "none", **{name: value for name, value in took.items() if name != "seconds"}},
         record.digests,
         {f"{stage}/{name}": float(value) for name, value in values.items()},
         {f"{stage}_curves/{name}": points for name, points in curves.items()},

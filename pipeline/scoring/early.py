@@ -11,11 +11,11 @@ for speed and not for reproducing a full search.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import norm
 from torch import Tensor
 
 from models.spaces.base.oneshot import Architecture
@@ -89,7 +89,7 @@ def reach(
     score, moves = influences(evidence, metric, params)
     bar_score, bar_moves = influences(bar.first(count), metric, params)
     error = np.std(moves - bar_moves, ddof=1) / np.sqrt(count) * np.sqrt(1 - count / total)
-    return score - bar_score + float(norm.ppf(confidence) * error)
+    return float(score - bar_score + NormalDist().inv_cdf(confidence) * error)
 
 
 def rounds(early: EarlyParams, total: int) -> list[int]:

@@ -13,6 +13,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
@@ -22,13 +23,14 @@ import torch
 
 from models.errors import GenasError
 from models.spaces.base.oneshot import Architecture
+from models.spaces.darts.supernet import Supernet
 from pipeline import measures
 from pipeline.config import MetricParams
 from pipeline.context import Context
 from pipeline.data.reading.halves import load_search_data
 from pipeline.machine.memory import keep_memory
 from pipeline.machine.workers import Workers, asked
-from pipeline.probe.fast import make_probe
+from pipeline.probe.fast import make_probe, settled
 from pipeline.scoring.early import Evidence, take_early
 from pipeline.supernet.network import load_supernets
 from pipeline.supernet.weights import TRAINED, weights_folder
@@ -68,6 +70,18 @@ class Request(NamedTuple):
 
 
 Make = Callable[[Context, Request], Score]
+
+
+def with_scorer(context: Context) -> Context:
+    """The row of a DARTS supernet with the scorer that ``auto`` stands for here: one for all processes of the row,
+    which ``timing.json`` then names.
+
+    Raises:
+        GenasError: ``params.yaml`` names ``native``, which does not run here.
+    """
+    found = settled(context.params.measures, Supernet.space, context.device)
+    context.notes["scorer"] = found.scorer
+    return replace(context, params=context.params.model_copy(update={"measures": found}))
 
 
 def make_scorer(context: Context, request: Request) -> Score:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from models.errors import GenasError
-from models.spaces.darts.cost import imagenet_cost
+from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
 from models.spaces.darts.genotype import Genotype, cross, mutate, random_genotype
 from pipeline import measures
 from pipeline.config import MeasureParams, MetricParams, SearchParams
@@ -22,7 +22,7 @@ def allowed(genotype: Genotype, params: SearchParams) -> bool:
     """Whether an architecture keeps to ``max_params`` and ``max_macs``."""
     if params.max_params is None and params.max_macs is None:
         return True
-    cost = imagenet_cost(genotype)
+    cost = network_cost(genotype, 224, **IMAGENET_SHAPE)
     return cost.params <= (params.max_params or math.inf) and cost.macs <= (params.max_macs or math.inf)
 
 

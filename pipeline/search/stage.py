@@ -15,7 +15,7 @@ from models.spaces.darts.genotype import Genotype
 from pipeline.context import Context
 from pipeline.machine.resume import Scratch
 from pipeline.scoring.early import Evidence
-from pipeline.scoring.measuring import EVIDENCE, scoring
+from pipeline.scoring.measuring import EVIDENCE, scoring, with_scorer
 from pipeline.search.candidates import Candidate, leave_winner, spelled, write_candidates
 from pipeline.search.evolution import best_of, propose, rate, summary
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
@@ -64,7 +64,7 @@ def run(context: Context) -> dict[str, float]:
         GenasError: every candidate ended in quarantine, the limits leave too few architectures, or early decisions are
             asked for a metric that has no score of one candidate alone.
     """
-    weights = weights_folder(context, "supernet")
+    context, weights = with_scorer(context), weights_folder(context, "supernet")
     metric = context.axes["metric"]
     if context.params.search.early and context.params.metrics[metric].combine == "rank":
         raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")

@@ -66,7 +66,7 @@ def leave(root: Path, stage: str, row: str, metrics: dict[str, float], history: 
     folder = root / "out" / stage / row
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "metrics.json").write_text(json.dumps(metrics))
-    (folder / "timing.json").write_text(json.dumps({"seconds": 12.3, "device": "cpu"}))
+    (folder / "timing.json").write_text(json.dumps({"seconds": 12.3, "device": "cpu", "scorer": "native"}))
     if history is not None:
         history.to_csv(folder / "history.csv", index=False)
     return folder

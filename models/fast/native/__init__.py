@@ -1,6 +1,6 @@
 """A path of the supernet in C: ``blocks.c``, compiled at first use, behind the functions of
 :mod:`models.fast.folded`."""
 
-from models.fast.native.path import Folded, calibrate, prepare, run_path
+from models.fast.native.path import Folded, calibrate, require, run_path
 
-__all__ = ["Folded", "calibrate", "prepare", "run_path"]
+__all__ = ["Folded", "calibrate", "require", "run_path"]

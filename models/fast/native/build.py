@@ -43,9 +43,13 @@ def machine() -> str:
     return _compile("-dM", "-E", "-x", "c", os.devnull)
 
 
+LANES = 8
+"""Floats in the vectors of any machine."""
+
+
 def lanes_for(channels: int) -> int:
     """Floats in a vector: as wide as the machine has, and no wider than what divides ``channels``."""
-    return 16 if channels % 16 == 0 and "__AVX512F__" in machine() else 8
+    return 16 if channels % 16 == 0 and "__AVX512F__" in machine() else LANES
 
 
 def _folder() -> Path:

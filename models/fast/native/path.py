@@ -10,7 +10,6 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -18,9 +17,8 @@ from torch import Tensor
 
 from models.errors import GenasError
 from models.fast.folded import EPS, Moments, Statistics, Weights
-from models.fast.native.build import lanes_for, load
+from models.fast.native.build import LANES, lanes_for, load
 from models.fast.native.program import Layout, Program, write
-from models.spaces.base.oneshot import OneShot
 from models.spaces.darts.genotype import NODES, Genotype
 from models.spaces.darts.supernet import Supernet
 
@@ -42,23 +40,31 @@ class Scratch(threading.local):
 _scratch = Scratch()
 
 
-def prepare(network: OneShot[Any], device: torch.device) -> ctypes.CDLL:
-    """The compiled code for a network.
+def require(space: str, device: torch.device) -> None:
+    """Return if paths of a search space run here.
+
+    Args:
+        space: name of the search space.
+        device: where weights and images are.
 
     Raises:
-        GenasError: the network's space is not among :data:`SPACES`, the device is no CPU, or no library can be made
+        GenasError: the space is not among :data:`SPACES`, the device is no CPU, or no library can be made
             (:func:`models.fast.native.build.load`).
     """
-    if network.space not in SPACES:
-        raise GenasError(f"scorer native knows {', '.join(SPACES)}, not the space {network.space}; choose scorer fast")
+    if space not in SPACES:
+        raise GenasError(f"scorer native knows {', '.join(SPACES)}, not the space {space}; choose scorer fast")
     if device.type != "cpu":
         raise GenasError(f"scorer native computes on a CPU, not on {device}; choose scorer fast")
+    load(LANES)
+
+
+def _library(network: Supernet, images: Tensor) -> ctypes.CDLL:
+    require(network.space, images.device)
     return load(lanes_for(_channels(network)))
 
 
-def _channels(network: OneShot[Any]) -> int:
+def _channels(network: Supernet) -> int:
     """C of a supernet's first cell."""
-    assert isinstance(network, Supernet)
     return network.classifier.in_features // len(NODES) // 2 ** sum(bool(cell.reduction) for cell in network.cells)
 
 
@@ -129,7 +135,7 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def run_path(network: Supernet, genotype: Genotype, images: Tensor, norm: Folded) -> Tensor:
     """Logits (N, num_classes) of a path for images (N, in_chans, H, W), best channels-last."""
-    library, program = prepare(network, images.device), _program(network, genotype, images, batch=False)
+    library, program = _library(network, images), _program(network, genotype, images, batch=False)
     parameters, pixels, arena = norm.parameters(program), _channels_last(images), _scratch.of(program.arena)
     classifier = norm.weights["classifier.weight"]
     last = program.features
@@ -165,7 +171,7 @@ def calibrate(
     programs: dict[int, tuple[Program, Tensor]] = {}
     with torch.no_grad():
         for count, images in enumerate(batches, start=1):
-            library, program = prepare(network, images.device), _program(network, genotype, images, batch=True)
+            library, program = _library(network, images), _program(network, genotype, images, batch=True)
             if id(program) not in programs:
                 programs[id(program)] = program, _batch_parameters(program, weights)
             parameters = programs[id(program)][1]

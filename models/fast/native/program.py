@@ -16,8 +16,8 @@ import numpy as np
 from models.fast.native.steps import MEAN, STEM, Depthwise, Map, Norm, Pointwise, Writer, pad
 from models.fast.walk import walk
 from models.spaces.base.edge import Edge
-from models.spaces.darts.cell import edge_stride, is_reduction
 from models.spaces.darts.genotype import NODES, Genotype
+from models.spaces.darts.layout import edge_stride, is_reduction
 
 
 class Layout(NamedTuple):

@@ -42,16 +42,6 @@ def run_cell(
     return join([states[node] for node in NODES])
 
 
-def edge_stride(reduction: bool, source: int) -> int:
-    """2 on the edges of a reduction cell that leave an input node, else 1."""
-    return 2 if reduction and source < 2 else 1
-
-
 def preprocess(in_channels: int, channels: int, halve: bool, grid: Grid = DENSE) -> nn.Module:
     """Bring a cell input to the cell's width, and to its resolution where the cell before was a reduction."""
     return FactorizedReduce(in_channels, channels, grid) if halve else ReLUConvBN(in_channels, channels)
-
-
-def is_reduction(index: int, layers: int) -> bool:
-    """Whether cell ``index`` of ``layers`` halves the resolution: those at one third and at two thirds."""
-    return index in (layers // 3, 2 * layers // 3)

@@ -1,60 +1,105 @@
-"""Parameters and multiply-adds of a network, counted without running it on real memory."""
+"""What a genotype's network costs, by arithmetic; :func:`models.spaces.base.counting.count_macs` counts the network
+itself."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from functools import cache
-from itertools import product
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from models.errors import GenasError
 from models.spaces.base.cost import Cost
 from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import NODES, PRIMITIVES, Genotype
-from models.spaces.darts.network import Cell, GenasNetwork
+from models.spaces.darts.genotype import NODES, Genotype
+from models.spaces.darts.layout import edge_stride, is_reduction, require_shape
 
 IMAGENET_SHAPE = {"width": 48, "layers": 14}
 """The network by which found cells are compared and limited, at 224 pixels, with 1000 classes."""
 
 
-def count_macs(model: nn.Module, size: tuple[int, int], in_chans: int = 3) -> int:
-    """Multiply-adds for one image of ``size`` (height, width); what papers call FLOPs.
+def _halved(size: int) -> int:
+    return (size + 1) // 2
 
-    A convolution counts one per weight and output pixel, a linear layer ``2 * in - 1`` per output (the convention of
-    the official counter, retrain_architecture/thop/count_hooks.py); BatchNorm, ReLU and pooling count nothing.
-    """
-    aten = torch.ops.aten
-    device = next(model.parameters()).device
-    training = model.training
-    model.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, in_chans, *size, device=device))
-    model.train(training)
-    counts = counter.get_flop_counts()
-    flops, root = counts["Global"], type(model).__name__
-    linear = sum(flops.get(op, 0) for op in (aten.addmm, aten.mm))
-    ran = (m for name, m in model.named_modules() if isinstance(m, nn.Linear) and f"{root}.{name}" in counts)
-    return flops.get(aten.convolution, 0) // 2 + linear - sum(module.out_features for module in ran)
+
+def _convolution(in_channels: int, out_channels: int, kernel: int, size: int, norm: bool = True) -> Cost:
+    """One multiply-add for each weight and each pixel of an output of ``size``, and a BatchNorm behind it."""
+    weights = in_channels * out_channels * kernel**2
+    return Cost(weights + 2 * out_channels * norm, weights * size**2)
+
+
+def _halving(in_channels: int, channels: int, size: int) -> list[Cost]:
+    """FactorizedReduce: a convolution for each half of the channels."""
+    halves = (channels // 2, channels - channels // 2)
+    return [_convolution(in_channels, half, 1, size) for half in halves]
+
+
+def _operation(name: str, channels: int, stride: int, size: int) -> list[Cost]:
+    """The convolutions of an operation whose output has ``size`` pixels."""
+    if name == "skip_connect":
+        return _halving(channels, channels, size) if stride == 2 else []
+    if "pool" in name:
+        return []
+    depthwise = _convolution(1, channels, int(name[-1]), size, norm=False)
+    return (2 if name.startswith("sep") else 1) * [depthwise, _convolution(channels, channels, 1, size)]
+
+
+def _layers(
+    genotype: Genotype,
+    size: int = 224,
+    width: int = 48,
+    layers: int = 14,
+    num_classes: int = 1000,
+    in_chans: int = 3,
+    stem: str = "imagenet",
+    auxiliary: bool = False,
+    listed: tuple[Sequence[Edge], Sequence[Edge]] | None = None,
+) -> Iterator[Cost]:
+    """Each convolution and linear layer of a network; the edges of a cell in the order of ``listed``."""
+    require_shape(width, layers, stem)
+    if stem == "imagenet":
+        half, quarter = _halved(size), _halved(_halved(size))
+        size = _halved(quarter)
+        yield _convolution(in_chans, width // 2, 3, half)
+        yield _convolution(width // 2, width, 3, quarter)
+        yield _convolution(width, width, 3, size)
+        before = last = width
+    else:
+        before = last = 3 * width
+        yield _convolution(in_chans, last, 3, size)
+    normal, reduce = listed or (genotype.normal, genotype.reduce)
+    channels, halve = width, stem == "imagenet"
+    for index in range(layers):
+        reduction = is_reduction(index, layers)
+        channels *= 2 if reduction else 1
+        yield from _halving(before, channels, size) if halve else [_convolution(before, channels, 1, size)]
+        yield _convolution(last, channels, 1, size)
+        size = _halved(size) if reduction else size
+        for edge in reduce if reduction else normal:
+            yield from _operation(edge.operation, channels, edge_stride(reduction, edge.source), size)
+        before, last, halve = last, len(NODES) * channels, reduction
+    if num_classes:
+        yield Cost((last + 1) * num_classes, (2 * last - 1) * num_classes)
 
 
 def network_cost(genotype: Genotype, size: int = 224, **architecture: Any) -> Cost:
-    """The cost of a genotype's network at ``size`` pixels, built on the ``meta`` device.
+    """The cost of a genotype's network.
+
+    A convolution counts one multiply-add for each weight and output pixel, a linear layer ``2 * in - 1`` for each
+    output (the official counter, retrain_architecture/thop/count_hooks.py); BatchNorm, ReLU and pooling count nothing.
 
     Args:
         genotype: the cells.
         size: height and width of the image.
-        architecture: the arguments of :class:`~models.spaces.darts.network.GenasNetwork`, whose auxiliary head is not
-            counted.
+        architecture: ``width``, ``layers``, ``num_classes``, ``in_chans``, ``stem`` and ``auxiliary`` of
+            :class:`~models.spaces.darts.network.GenasNetwork`, whose auxiliary head is not counted.
+
+    Raises:
+        GenasError: an unknown stem, an odd width, or too few layers.
     """
-    with torch.device("meta"):
-        network = GenasNetwork(genotype, **{**architecture, "auxiliary": False})
-        return Cost(sum(p.numel() for p in network.parameters()), count_macs(network, (size, size)))
+    parts = list(_layers(genotype, size, **architecture))
+    return Cost(sum(part.params for part in parts), sum(part.macs for part in parts))
 
 
 def official_cost(
@@ -65,7 +110,7 @@ def official_cost(
 ) -> Cost:
     """What the official counter prints for a genotype's network (retrain_architecture/thop/profile.py).
 
-    The same as :func:`network_cost`, but for multiply-adds that are added up in single precision, module by module,
+    The same as :func:`network_cost`, but for multiply-adds that are added up in single precision, layer by layer,
     which moves the sum by a few millionths.
 
     Args:
@@ -75,30 +120,10 @@ def official_cost(
             adds them; by default that of the genotype.
         architecture: as for :func:`network_cost`.
     """
-    with torch.device("meta"):
-        network = GenasNetwork(genotype, **{**architecture, "auxiliary": False}).eval()
-        counts: dict[nn.Module, int] = {}
-
-        def count(module: nn.Module, inputs: Any, output: torch.Tensor) -> None:
-            if isinstance(module, nn.Linear):
-                counts[module] = output.numel() * (2 * module.in_features - 1)
-            elif isinstance(module, nn.Conv2d):
-                counts[module] = output.numel() * module.weight[0].numel()
-
-        for module in network.modules():
-            module.register_forward_hook(count)
-        with torch.no_grad():
-            network(torch.zeros(1, 3, size, size))
-    parts: list[nn.Module] = [network.stem0, network.stem1]
-    for cell in network.cells:
-        assert isinstance(cell, Cell)
-        order = cell.edges if listed is None else listed[cell.edges == genotype.reduce]
-        parts += [cell.preprocess0, cell.preprocess1, *(cell.operations[cell.edges.index(edge)] for edge in order)]
     total = np.float32(0)
-    for part in (*parts, network.classifier):
-        for module in part.modules():
-            total = np.float32(total + np.float32(counts.get(module, 0)))
-    return Cost(sum(p.numel() for p in network.parameters()), int(total))
+    for part in _layers(genotype, size, listed=listed, **architecture):
+        total = np.float32(total + np.float32(part.macs))
+    return Cost(network_cost(genotype, size, **architecture).params, int(total))
 
 
 def fit_width(
@@ -134,32 +159,3 @@ def fit_width(
         least, most = cost(halves[0]), cost(halves[-1])
         raise GenasError(f"no width from 2 to 1024 comes near {budget:.4g} {which}, they give {least} to {most}")
     return 2 * min(halves[above - 1], halves[above], key=lambda half: abs(cost(half) - budget))
-
-
-def _pooled(reduction: bool, edge: Edge | None = None) -> Genotype:
-    """Cells of pooling alone, which costs nothing, but for one edge of the normal or the reduction cell."""
-    plain = tuple(Edge("max_pool_3x3", source, node) for node in NODES for source in (node - 2, node - 1))
-    changed = tuple(edge if edge and edge[1:] == pool[1:] else pool for pool in plain)
-    return Genotype(plain, changed) if reduction else Genotype(changed, plain)
-
-
-@cache
-def _parts() -> tuple[Cost, dict[tuple[bool, str, bool], Cost]]:
-    """The cost of everything but operations, and of each operation by (reduction, name, strided)."""
-    base = network_cost(_pooled(False), 224, **IMAGENET_SHAPE)
-    parts = {}
-    for name, (reduction, strided) in product(PRIMITIVES[1:], ((False, False), (True, False), (True, True))):
-        edge = Edge(name, 0, 2) if strided else Edge(name, 2, 4)
-        cost = network_cost(_pooled(reduction, edge), 224, **IMAGENET_SHAPE)
-        parts[reduction, name, strided] = Cost(cost.params - base.params, cost.macs - base.macs)
-    return base, parts
-
-
-def imagenet_cost(genotype: Genotype) -> Cost:
-    """The cost of a genotype's network of :data:`IMAGENET_SHAPE`.
-
-    The same as :func:`network_cost` gives, added up from the shares of its operations without building it.
-    """
-    base, parts = _parts()
-    chosen = [parts[r, edge.operation, r and edge.source < 2] for r in (False, True) for edge in genotype.cell(r)]
-    return Cost(base.params + sum(share.params for share in chosen), base.macs + sum(share.macs for share in chosen))

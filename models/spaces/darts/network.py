@@ -24,10 +24,9 @@ from models.errors import GenasError
 from models.spaces.base.edge import Edge
 from models.spaces.base.operations import DENSE, OPERATIONS, Grid
 from models.spaces.darts.auxiliary import AuxiliaryHead
-from models.spaces.darts.cell import edge_stride, is_reduction, preprocess, run_cell
+from models.spaces.darts.cell import preprocess, run_cell
 from models.spaces.darts.genotype import Genotype
-
-STEMS = ("imagenet", "cifar")
+from models.spaces.darts.layout import edge_stride, is_reduction, require_shape
 
 
 class Cell(nn.Module):
@@ -111,12 +110,7 @@ class GenasNetwork(nn.Module):
         global_pool: str = "avg",
     ) -> None:
         super().__init__()
-        if stem not in STEMS:
-            raise GenasError(f"unknown stem {stem!r}, expected one of {', '.join(STEMS)}")
-        if width % 2 or width < 2:
-            raise GenasError(f"width {width}: the width is even, the first stem halves it")
-        if layers < 3:
-            raise GenasError(f"{layers} layers: at least 3 are needed for two reductions")
+        require_shape(width, layers, stem)
         if output_stride not in ((8, 16, 32) if stem == "imagenet" else (32,)):
             raise GenasError(f"output stride {output_stride} is not possible with the {stem} stem")
         self.genotype, self.width, self.layers, self.stem_kind = genotype, width, layers, stem

@@ -11,8 +11,10 @@ from models.spaces.base.edge import Edge
 from models.spaces.base.oneshot import OneShot
 from models.spaces.base.operations import DENSE, OPERATIONS
 from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
-from models.spaces.darts.cell import concatenate, edge_stride, is_reduction, preprocess, run_cell
+from models.spaces.darts.cell import concatenate, preprocess, run_cell
+from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
 from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype
+from models.spaces.darts.layout import edge_stride, is_reduction
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:
@@ -108,7 +110,5 @@ class Supernet(OneShot[Genotype]):
         yield 1, self.classifier.weight.detach().double().flatten()
 
     def reference_cost(self, genotype: Genotype) -> Cost:
-        """The cost of the network of Table 2 (:func:`~models.spaces.darts.cost.imagenet_cost`)."""
-        from models.spaces.darts.cost import imagenet_cost  # with timm, which takes seconds to import
-
-        return imagenet_cost(genotype)
+        """The cost of the network of Table 2."""
+        return network_cost(genotype, 224, **IMAGENET_SHAPE)

@@ -21,7 +21,7 @@ from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-from models.spaces.darts.cost import count_macs
+from models.spaces.base.counting import count_macs
 from pipeline.context import Context
 from pipeline.data.reading.layouts import dataset_root
 from pipeline.machine.distributed import leader, size

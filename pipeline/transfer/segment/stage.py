@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 import models.networks.mmseg  # noqa: F401  (registers the backbone)
-from models.spaces.darts.cost import count_macs
+from models.spaces.base.counting import count_macs
 from pipeline.context import Context
 from pipeline.data.reading.layouts import dataset_root
 from pipeline.data.reading.manifest import read_manifest

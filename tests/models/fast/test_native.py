@@ -155,7 +155,7 @@ def test_other_types_and_devices_are_refused() -> None:
     with pytest.raises(GenasError, match="float32"):
         native.Folded({}, {}, torch.bfloat16)
     with pytest.raises(GenasError, match="on a CPU, not on meta"):
-        native.prepare(network, torch.device("meta"))
+        native.require("darts", torch.device("meta"))
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from torch import Tensor
 from models.errors import GenasError
 from models.networks.export import TOLERANCE, require_same, write_programs, write_timm
 from models.networks.files.checkpoint import Preprocessing, load_network, read_header
-from models.networks.zoo import zoo_genotype
-from models.spaces.darts.network import STEMS
+from models.networks.published import zoo_genotype
+from models.spaces.darts.layout import STEMS
 from pipeline.config import REPOSITORY
 from tests.networks import write_network
 

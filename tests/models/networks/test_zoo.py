@@ -8,8 +8,9 @@ import pytest
 import timm
 import torch
 
+import models.networks.zoo  # noqa: F401  registers the rows
 from models.errors import GenasError
-from models.networks.zoo import zoo, zoo_cost, zoo_genotype, zoo_table, zoo_width
+from models.networks.published import zoo, zoo_cost, zoo_genotype, zoo_table, zoo_width
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import PROFILES, load_params
 

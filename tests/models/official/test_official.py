@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from models.errors import GenasError
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.official.weights import (
     load_official_network,
     load_official_supernet,

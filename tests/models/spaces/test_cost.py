@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from models.errors import GenasError
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.base.cost import Cost
-from models.spaces.darts.cost import count_macs, fit_width, imagenet_cost, network_cost, official_cost
+from models.spaces.base.counting import count_macs
+from models.spaces.darts.cost import fit_width, network_cost, official_cost
 from models.spaces.darts.genotype import Genotype, random_genotype
 from models.spaces.darts.network import GenasNetwork
 
@@ -99,7 +100,25 @@ def test_a_network_without_classifier_has_no_linear_part() -> None:
     assert whole.params - features.params == 10 * 64 + 10
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_cost_of_a_candidate_is_that_of_its_network(seed: int) -> None:
+@given(
+    seed=st.integers(0, 10**6),
+    size=st.integers(33, 70),
+    width=st.sampled_from([2, 6, 16]),
+    layers=st.integers(3, 7),
+    stem=st.sampled_from(["imagenet", "cifar"]),
+)
+@settings(max_examples=8, deadline=None)
+def test_arithmetic_counts_what_the_network_does(seed: int, size: int, width: int, layers: int, stem: str) -> None:
     genotype = random_genotype(np.random.default_rng(seed))
-    assert imagenet_cost(genotype) == network_cost(genotype, 224, width=48, layers=14)
+    shape = {"width": width, "layers": layers, "stem": stem, "num_classes": 7, "in_chans": 1 + seed % 3}
+    with torch.device("meta"):
+        network = GenasNetwork(genotype, **shape)
+        macs = count_macs(network, (size, size), shape["in_chans"])
+    assert network_cost(genotype, size, **shape) == (sum(p.numel() for p in network.parameters()), macs)
+
+
+def test_there_is_no_cost_of_a_network_that_cannot_be() -> None:
+    genotype = zoo_genotype("darts_v2_c10")
+    for shape, message in (({"width": 3}, "width 3"), ({"layers": 2}, "2 layers"), ({"stem": "x"}, "unknown stem 'x'")):
+        with pytest.raises(GenasError, match=message):
+            network_cost(genotype, **shape)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from models.errors import GenasError
 from models.fast.folded import Folded, Moments, calibrate, run_path
+from models.spaces.base.counting import count_macs
 from models.spaces.base.edge import Edge
-from models.spaces.darts.cost import count_macs
 from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells, random_cell
 from models.spaces.nasbench201.cost import nasbench201_cost
 from models.spaces.nasbench201.network import NasBench201, SearchCell

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import GenasError
-from models.networks.zoo import zoo, zoo_genotype
+from models.networks.published import zoo, zoo_genotype
 from models.spaces.darts.auxiliary import AuxiliaryHead
-from models.spaces.darts.cell import edge_stride, is_reduction
 from models.spaces.darts.genotype import Genotype, random_genotype
+from models.spaces.darts.layout import edge_stride, is_reduction
 from models.spaces.darts.network import GenasNetwork
 
 PUBLISHED = [name for name, row in zoo().items() if row["genotype"]]

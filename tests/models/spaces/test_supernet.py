@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.networks.zoo import zoo, zoo_genotype
+from models.networks.published import zoo, zoo_genotype
 from models.spaces.base.edge import Edge
 from models.spaces.darts.genotype import EDGES, PRIMITIVES, Genotype, random_genotype
 from models.spaces.darts.network import GenasNetwork

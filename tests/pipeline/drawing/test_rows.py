@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from models.errors import GenasError
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from pipeline.config import load_params
 from pipeline.drawing.rows import PICTURES, draw_row
 from pipeline.stages import STAGES

@@ -20,7 +20,7 @@ from PIL import Image
 from models.errors import GenasError
 from models.networks import export as formats
 from models.networks.files.checkpoint import Preprocessing, load_network, read_header
-from models.networks.zoo import zoo
+from models.networks.published import zoo
 from models.spaces.darts.genotype import random_genotype
 from pipeline.__main__ import run
 from pipeline.config import REPOSITORY, load_params

@@ -23,7 +23,7 @@ from torch import multiprocessing
 from torchvision import transforms
 
 from models.errors import GenasError
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.genotype import random_genotype
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.darts.supernet import Supernet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,11 +11,13 @@ import torch
 
 from models.errors import GenasError
 from models.fast.folded import calibrate
+from models.fast.native import build
+from models.fast.native import path as path_of_native
 from models.spaces.darts.supernet import Supernet
 from pipeline import measures
 from pipeline.config import MeasureParams
 from pipeline.probe import fast as fast_probe
-from pipeline.probe.fast import FastProbe, make_probe
+from pipeline.probe.fast import FastProbe, make_probe, settled
 from pipeline.probe.plain import Probe
 from tests.pipeline.measures.test_measures import PARAMS, initial, params, path, search_data, supernet
 
@@ -93,6 +96,35 @@ def test_native_says_at_once_where_it_cannot_run() -> None:
         data = search_data()._replace(held_images=torch.zeros(24, 3, 8, 8), held_labels=torch.zeros(24))
     with pytest.raises(GenasError, match="scorer native computes on a CPU, not on meta"):
         make_probe(network, data, settings, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "precision", "space", "device", "found"),
+    [
+        ("auto", "float32", "darts", "cpu", "native"),
+        ("auto", "float32", "nasbench201", "cpu", "fast"),
+        ("auto", "float32", "darts", "meta", "fast"),
+        ("auto", "bfloat16", "darts", "cpu", "fast"),
+        ("fast", "float32", "darts", "cpu", "fast"),
+        ("plain", "float32", "darts", "cpu", "plain"),
+    ],
+)
+def test_auto_is_the_quickest_that_runs(asked: str, precision: str, space: str, device: str, found: str) -> None:
+    if found == "native" and not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    settings = changed(scorer=asked, precision=precision)
+    assert settled(settings, space, torch.device(device)) == changed(scorer=found, precision=precision)
+
+
+def test_auto_needs_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(build, "COMPILER", "no-such-compiler")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for function in (build.machine, build.load):
+        monkeypatch.setattr(build, function.__name__, function.__wrapped__)
+    monkeypatch.setattr(path_of_native, "load", build.load)
+    assert settled(changed(scorer="auto"), "darts", torch.device("cpu")).scorer == "fast"
+    with pytest.raises(GenasError, match="scorer native needs a C compiler"):
+        settled(changed(scorer="native"), "darts", torch.device("cpu"))
 
 
 def test_nothing_waits_for_the_host_between_noises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -122,7 +122,7 @@ def test_whole_detectors_and_segmenters_have_their_cost(finished: Path) -> None:
 def test_data_and_times(finished: Path) -> None:
     report.build(finished)
     assert "| digits | parquet | `digits0000000000` | train 1400, test 397 | 10 |" in lines(finished)
-    assert "| search@digits-flatness-0 | 12.3 | cpu |" in lines(finished)
+    assert "| search@digits-flatness-0 | 12.3 | cpu | native |" in lines(finished)
     assert not any("detect@darts" in line for line in lines(finished))
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from models.errors import GenasError
 from models.networks.files.checkpoint import Preprocessing, read_header
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.genotype import Genotype, random_genotype
 from pipeline.context import Context
 from pipeline.retrain.network_file import first_difference, retrained

@@ -20,7 +20,7 @@ from PIL import Image
 
 from models.errors import GenasError
 from models.networks.files.checkpoint import Preprocessing, load_network, read_header
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.cost import network_cost
 from models.spaces.darts.network import GenasNetwork
 from pipeline import zoo

@@ -17,6 +17,7 @@ from models.spaces.darts.cost import network_cost
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import MeasureParams
 from pipeline.measures import accuracy, flatness
+from pipeline.scoring.measuring import with_scorer
 from pipeline.search import stage as search
 from pipeline.search.evolution import propose
 from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, make_tiny
@@ -58,6 +59,15 @@ def test_a_run_leaves_the_winner_and_every_candidate_with_every_term(whole: dict
     assert content["encoding"] == [int(i) for i in winner["encoding"].split()]
     assert (content["metric"], content["score"]) == ("flatness", winner["score"])
     assert Genotype.from_dict(content).require_two_inputs()
+
+
+@pytest.mark.parametrize("asked", ["auto", "plain"])
+def test_the_row_notes_its_scorer(trained: Tiny, asked: str) -> None:
+    trained.change("measures", scorer=asked)
+    context = trained.context("search", **FLATNESS)
+    used = with_scorer(context)
+    assert context.notes == {"scorer": used.params.measures.scorer}
+    assert used.params.measures.scorer in ({"native", "fast"} if asked == "auto" else {"plain"})
 
 
 def test_the_metrics_are_the_winners(whole: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from torchvision.datasets import ImageFolder
 
 from models.errors import GenasError
 from models.networks.files.checkpoint import Preprocessing, load_network, save_network
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import data_root
 from pipeline.data import stage as data

@@ -23,7 +23,7 @@ from torch import nn
 
 import models.networks.mmseg  # noqa: F401  (registers the backbone)
 from models.networks.files.checkpoint import Preprocessing, save_network
-from models.networks.zoo import zoo, zoo_genotype
+from models.networks.published import zoo, zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import REPOSITORY, load_params
 from pipeline.transfer.detect import config as detect
