@@ -6,15 +6,20 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 QUICK := -c constraints.txt uv
 EVERYTHING := -c constraints.txt -e ".[detect,segment,export,cluster,dev]"
 
-.PHONY: demo test test-all test-training lint graph setup
+.PHONY: demo test test-flows test-rest test-all test-training lint graph setup
 
 demo: setup
 	$(BIN)/genas demo
 
+test: setup
+	$(MAKE) --no-print-directory --jobs 3 --output-sync=target lint test-flows test-rest
+
 # Prefect leaves threads behind that processes forked later (loader workers) trip over: its tests have a process apart.
-# A worker that crashes ends the run: it is not replaced, and nobody waits for it.
-test: setup lint
+test-flows: setup
 	timeout 1500 $(BIN)/python -m pytest -m "not slow" tests/flows
+
+# A worker that crashes ends the run: it is not replaced, and nobody waits for it.
+test-rest: setup
 	timeout 1500 $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart=0 -m "not slow" --ignore tests/flows
 
 # What trains our networks, plain and quick.

@@ -106,11 +106,11 @@ def score(
     train_loader, held_loader = DataLoader(train, BATCH), DataLoader(held, BATCH)
     recalibrate(network, genotype, train_loader)
     losses = []
-    for step, deviation in enumerate(sigma):
+    for deviation in sigma:
         perturbed = copy.deepcopy(network)
         with torch.no_grad():
             for name, parameter in perturbed.named_parameters():
-                parameter.add_(deviation * standard_noise(parameter.shape, seed, 0, name, step))
+                parameter.add_(deviation * standard_noise(parameter.shape, seed, 0, name, deviation))
         losses.append(validation_loss(perturbed, genotype, held_loader))
     return flatness(losses, sigma)
 

@@ -69,7 +69,7 @@ TINY: dict[str, dict[str, Any]] = {
         "validate_paths": 2,
         "validate_images": 32,
     },
-    "measures": {"images": 32, "batch_size": 16, "recalibrate_images": 32},
+    "measures": {"images": 32, "batch_size": 16, "recalibrate_images": 32, "recalibrate_batch_size": 16},
     "search": {"population": 4, "generations": 3, "parents": 2, "mutated": 2, "crossed": 1},
     "agreement": {
         "architectures": 6,

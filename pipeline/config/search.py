@@ -107,6 +107,7 @@ class MeasureParams(Section):
     images: Count
     batch_size: Count
     recalibrate_images: Count
+    recalibrate_batch_size: Annotated[int, Field(ge=2)]
     recalibrate: Literal["exact", "official", "none"]
     zero_cost_images: Annotated[int, Field(ge=2, description="for the measures that need no training")]
     flatness: FlatnessParams

@@ -1,7 +1,8 @@
 """Flatness of the loss minimum under weight noise (Eq. 3 and 4): the paper's measure.
 
-The noise of a weight depends only on (seed, draw, its name, step), never on which architectures were scored before,
-and architectures that share a weight share its noise ("common random numbers").
+The noise of a weight depends only on (seed, draw, its name, sigma), never on which architectures were scored before nor
+on what other sigmas there are: architectures that share a weight share its noise, and so do lists that share a sigma
+("common random numbers").
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from pipeline.probe.plain import Probe
 
 EPSILON = 1e-5
 """Keeps the inverse finite (official tester_wlm.py)."""
-Direction = Callable[[int], dict[str, Tensor]]
-"""Standard noise of every perturbed parameter at a step."""
+Direction = Callable[[float], dict[str, Tensor]]
+"""Standard noise of every perturbed parameter at a sigma."""
 
 
 def flatness(losses: Sequence[float] | Array, sigma: Sequence[float], alpha: float = 1.0) -> Any:
@@ -70,22 +71,22 @@ def positions(probe: Probe, architecture: Architecture, params: FlatnessParams) 
 def directions(
     probe: Probe, architecture: Architecture, parameters: dict[str, nn.Parameter], params: FlatnessParams
 ) -> list[Direction]:
-    """Where each draw goes, as standard noise step by step.
+    """Where each draw goes, as standard noise sigma by sigma.
 
     ``random`` is N(0, 1) for each number. ``hessian`` is an eigenvector of the validation loss, the top one for the
     first draw and so on, at the length sqrt(d) that noise of d numbers has: the two differ in direction alone.
     """
     if params.direction == "random":
 
-        def noise_of(draw: int, name: str, step: int) -> Tensor:
-            key, parameter = (probe.seed, draw, name, step), parameters[name]
+        def noise_of(draw: int, name: str, sigma: float) -> Tensor:
+            key, parameter = (probe.seed, draw, name, sigma), parameters[name]
             if key not in probe.standard_noise:
                 drawn = standard_noise(parameter.shape, *key)
                 probe.standard_noise[key] = drawn.to(parameter.device)
             return probe.standard_noise[key]
 
         return [
-            lambda step, draw=draw: {name: noise_of(draw, name, step) for name in parameters}  # type: ignore[misc]
+            lambda sigma, draw=draw: {name: noise_of(draw, name, sigma) for name in parameters}  # type: ignore[misc]
             for draw in range(params.draws)
         ]
     generator = torch.Generator().manual_seed(probe.seed)
@@ -100,7 +101,7 @@ def directions(
     )
     length = math.sqrt(sum(p.numel() for p in parameters.values()))
     vectors = [dict(zip(parameters, (length * part for part in pair.vector), strict=True)) for pair in pairs]
-    return [lambda step, vector=vector: vector for vector in vectors]  # type: ignore[misc]
+    return [lambda sigma, vector=vector: vector for vector in vectors]  # type: ignore[misc]
 
 
 def perturbations(
@@ -111,8 +112,8 @@ def perturbations(
     relative = params.magnitude == "relative"
     unit = {name: p.detach().square().mean().sqrt() if relative else 1.0 for name, p in parameters.items()}
     noise: dict[str, Tensor] = {}
-    for step, deviation in enumerate(steps(params)):
-        drawn = {name: deviation * unit[name] * standard for name, standard in direction(step).items()}
+    for sigma, deviation in zip(params.sigma, steps(params), strict=True):
+        drawn = {name: deviation * unit[name] * standard for name, standard in direction(sigma).items()}
         if params.noise == "cumulative":
             drawn = {name: added + noise[name] if noise else added for name, added in drawn.items()}
         noise = drawn

@@ -62,7 +62,8 @@ class Probe:
     ) -> None:
         self.network, self.initial, self.params, self.seed = network, initial, params, seed
         self.images, self.labels = data.held_images[: params.images], data.held_labels[: params.images]
-        self.calibration: Sequence[Tensor] = data.train_images[: params.recalibrate_images].split(params.batch_size)
+        train = data.train_images[: params.recalibrate_images]
+        self.calibration: Sequence[Tensor] = train.split(params.recalibrate_batch_size)
         self.standard_noise: dict[object, Tensor] = {}
         """What a measure has drawn and will need again for the next architecture, by a key of its own."""
 
@@ -70,7 +71,7 @@ class Probe:
         """Recompute the BatchNorm statistics of a path from training images.
 
         ``exact`` averages over the batches; ``official`` resets and runs momentum 0.1, an exponential average in which
-        part of the reset value stays. ``none`` leaves those that the supernet's training left.
+        0.9^n of the reset value stays after n batches. ``none`` leaves those that the supernet's training left.
         """
         if self.params.recalibrate == "none":
             return

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import functools
 import os
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -213,3 +215,44 @@ def test_another_users_folder_and_a_link_are_not_used(nothing_compiled: Path, mo
     with pytest.raises(GenasError, match="another user's"):
         build.load(8)
     assert not list(nothing_compiled.iterdir())
+
+
+SANITIZED = """
+import sys
+from models.fast.native import build
+build.FLAGS = ("-g", "-O1", *build.FLAGS[1:], "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+"""
+TESTED = """
+import pytest
+sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-m", "not slow", *sys.argv[1:]]))
+"""
+OUTSIDE = """
+import numpy as np
+from models.fast.native.steps import SUM, Step
+step = Step(SUM, 0, 1, 8, 8, 8, out=1000, out_height=8, out_width=8, out_channels=8)  # of an arena of 512
+steps, arena = np.array([step], dtype=np.int64), np.zeros(512, dtype=np.float32)
+build.load(8).run_images(steps.ctypes.data, 1, arena.ctypes.data, 1, *3 * [arena.ctypes.data])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(("program", "passes"), [(TESTED, True), (OUTSIDE, False)], ids=["tests", "out of bounds"])
+def test_no_memory_but_its_own(program: str, passes: bool, tmp_path: Path) -> None:
+    """Under the address and undefined behaviour sanitizers, these tests pass, and a step outside of the arena ends the
+    process."""
+    asked = [[build.COMPILER, f"-print-file-name=lib{name}.so"] for name in ("asan", "ubsan")]
+    libraries = [subprocess.run(one, capture_output=True, text=True, check=True).stdout.strip() for one in asked]
+    if not all(Path(library).is_absolute() for library in libraries):
+        pytest.skip("this compiler has no sanitizers")
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": " ".join(libraries),
+        "ASAN_OPTIONS": "detect_leaks=0",  # what Python itself keeps is no leak of ours
+        "XDG_CACHE_HOME": str(tmp_path),
+    }
+    command = [sys.executable, "-c", SANITIZED + program, __file__]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode == 0) == passes, done.stdout + done.stderr
+    assert (" passed" in done.stdout) == passes
+    assert ("AddressSanitizer" in done.stderr) != passes

@@ -40,6 +40,7 @@ PARAMS = MeasureParams(
     images=24,
     batch_size=10,
     recalibrate_images=24,
+    recalibrate_batch_size=10,
     recalibrate="exact",
     zero_cost_images=8,
     flatness=FlatnessParams(
@@ -183,7 +184,7 @@ def test_perturbed_losses_of_a_known_loss(noise: str) -> None:
     data = SearchData(*[torch.zeros(6, 1), torch.zeros(6, dtype=torch.long)] * 2, 2)
     line = Line(0.7)
     one = Probe(line, data, params(sigma=(0.1, 0.5), noise=noise), seed=3)
-    z = [float(standard_noise(torch.Size([1, 1]), 3, 0, "line.weight", step)) for step in (0, 1)]
+    z = [float(standard_noise(torch.Size([1, 1]), 3, 0, "line.weight", sigma)) for sigma in (0.1, 0.5)]
     offsets = [0.1 * z[0], 0.5 * z[1]] if noise == "independent" else [0.1 * z[0], 0.1 * z[0] + 0.4 * z[1]]
     expected = [math.log(1 + math.exp(-(0.7 + offset))) for offset in offsets]
     assert draw_losses(one, path(0), one.params)[0] == pytest.approx(expected, rel=1e-5)
@@ -207,6 +208,14 @@ def test_several_draws_are_averaged_with_their_standard_error() -> None:
     assert "flatness_error" not in measures.measure("flatness", probe(), path(0))
 
 
+def test_lists_of_sigmas_share_the_noise_of_a_sigma_that_both_have() -> None:
+    losses = {
+        sigma: draw_losses(probe(), path(2), params(sigma=sigma))[0] for sigma in ((0.01, 0.03), (0.003, 0.01, 0.06))
+    }
+    (first, _), (_, second, _) = losses.values()
+    assert first == second
+
+
 def test_noise_off_the_path_cannot_act() -> None:
     """The same noise on all parameters gives the losses of noise on the path's."""
     one = probe()
@@ -215,8 +224,8 @@ def test_noise_off_the_path_cannot_act() -> None:
     everywhere = dict(one.network.named_parameters())
     assert len(everywhere) > len(one.path_parameters(path(2)))
     losses = []
-    for step, deviation in enumerate(steps(PARAMS.flatness)):
-        noise = {n: deviation * standard_noise(p.shape, one.seed, 0, n, step) for n, p in everywhere.items()}
+    for sigma in steps(PARAMS.flatness):
+        noise = {n: sigma * standard_noise(p.shape, one.seed, 0, n, sigma) for n, p in everywhere.items()}
         with one.perturbed(noise):
             losses.append(one.evaluate(path(2))[0])
     assert losses == on_path
@@ -262,7 +271,7 @@ def test_hessian_directions_go_uphill_along_the_sharpest_axes() -> None:
     one = bowl(draws=2)
     parameters = positions(one, path(0), one.params.flatness)
     first, second = (
-        direction(0)["point.weight"].flatten()
+        direction(0.1)["point.weight"].flatten()
         for direction in directions(one, path(0), parameters, one.params.flatness)
     )
     # As long as noise of two numbers, sqrt(2); uphill is away from 0 along x, and towards smaller y.
@@ -275,7 +284,7 @@ def test_losses_along_the_hessian_in_closed_form(noise: str) -> None:
     one = bowl(noise=noise)
     settings = one.params.flatness
     (direction,) = directions(one, path(0), positions(one, path(0), settings), settings)
-    move = direction(0)["point.weight"].flatten().tolist()
+    move = direction(0.1)["point.weight"].flatten().tolist()
     points = [(0.1 + sigma * move[0], -0.1 + sigma * move[1]) for sigma in (0.1, 0.5)]
     expected = [math.log(1 + math.exp((8 * x * x + 2 * y * y) / 2)) for x, y in points]
     assert draw_losses(one, path(0), one.params)[0] == pytest.approx(expected, rel=1e-5)
@@ -284,7 +293,7 @@ def test_losses_along_the_hessian_in_closed_form(noise: str) -> None:
 
 def test_the_hessian_direction_of_a_supernet_is_sharper_than_noise() -> None:
     """The loss rises more along the top eigenvector than under random noise of the same length."""
-    settings = {"sigma": (0.001, 0.005), "hessian_iterations": 20}
+    settings = {"sigma": (0.001, 0.005), "hessian_iterations": 8}
     along, under = (
         draw_losses(probe(), path(0), params(direction=direction, **settings))[0] for direction in ("hessian", "random")
     )
@@ -318,7 +327,7 @@ def test_another_seed_draws_other_noise() -> None:
 
 @pytest.mark.parametrize("direction", ["random", "hessian"])
 def test_weights_come_back_bit_for_bit(direction: str) -> None:
-    one = probe(params(direction=direction))
+    one = probe(params(direction=direction, hessian_iterations=2))
     before = {name: parameter.detach().clone() for name, parameter in one.network.named_parameters()}
     measures.measure("flatness", one, path(0))
     for name, parameter in one.network.named_parameters():

@@ -30,8 +30,15 @@ def with_laboratory(tiny: Tiny, **settings: Any) -> Tiny:
     """The tiny profile with a run of the laboratory."""
     small = copy.deepcopy(MINI["nasbench201"]["settings"])
     small["supernet"] |= {"channels": 4, "epochs": 2, "batch_size": 16, "train_share": 0.5, "validate_images": 16}
-    small["measures"] |= {"images": 16, "recalibrate_images": 16, "batch_size": 8, "zero_cost_images": 4}
-    small |= {"architectures": COUNT, "hessian": 3, "top": 3, "bootstrap": 50}
+    small["measures"] |= {
+        "images": 16,
+        "recalibrate_images": 16,
+        "recalibrate_batch_size": 8,
+        "batch_size": 8,
+        "zero_cost_images": 4,
+    }
+    small["measures"]["flatness"] |= {"hessian_iterations": 5}
+    small |= {"architectures": COUNT, "hessian": 2, "top": 3, "bootstrap": 20}
     tiny.change(
         "nasbench201",
         runs={f"small-{seed}": {"dataset": "small", "seed": seed} for seed in (0, 1)},
@@ -105,7 +112,7 @@ def test_every_noise_and_measure_is_stored(measured: Tiny) -> None:
         for draw in range(about.draws):
             for i in range(len(about.sigma)):
                 assert table[f"{noise}_{draw}_{i}"].notna().all()
-    assert table["hessian_0_2"].notna().sum() == 3
+    assert table["hessian_0_2"].notna().sum() == 2
     for name in (*settings.measured, "loss", "accuracy_as_trained", "loss_as_trained", "trained_naswot"):
         assert np.isfinite(table[name]).all()
     assert (table["params"] == [nasbench201_cost(cell).params for cell in sample(COUNT)]).all()

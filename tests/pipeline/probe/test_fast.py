@@ -42,7 +42,7 @@ def both(settings: MeasureParams, scorer: str = "fast") -> tuple[Probe, FastProb
         params(positions="cells"),
         params(direction="hessian", hessian_iterations=3),
         changed(recalibrate="official"),
-        changed(images=7, batch_size=3),
+        changed(images=7, batch_size=3, recalibrate_batch_size=7),
     ],
     ids=["independent", "cumulative", "cells", "hessian", "official", "odd batches"],
 )

@@ -558,6 +558,7 @@ def test_kill_and_resume_across_processes(scenes: Tiny) -> None:
     assert {name: scenes.bytes_of("detect", "found", name) for name in whole} == whole
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_batch(scenes: Tiny) -> None:
     """The same number of iterations, one set of outputs; the first process alone writes and speaks."""
     done = run_stage(scenes.root, "detect", "row=found", processes=2)
@@ -571,6 +572,7 @@ def test_two_processes_share_a_batch(scenes: Tiny) -> None:
     assert not list((scenes.root / ".scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_tells_of_a_mistake(scenes: Tiny) -> None:
     """An image that only one of them reads: that one tells, the other, which waits for it, does not."""
     path = sorted((files(scenes) / "train2017").iterdir())[4]

@@ -271,6 +271,7 @@ def test_the_stage_leaves_its_files_and_percentages(streets: Tiny) -> None:
     assert str(streets.root) not in (out / "config.py").read_text()
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_with_the_bytes_of_an_unbroken_one(streets: Tiny) -> None:
     whole = train(streets)
     names = ("weights.safetensors", "history.csv", "config.py", "examples/0-prediction.png")
@@ -287,6 +288,7 @@ def test_a_killed_run_ends_with_the_bytes_of_an_unbroken_one(streets: Tiny) -> N
     assert not list(streets.root.glob(".scratch/segment-*"))
 
 
+@pytest.mark.slow
 def test_two_processes_leave_one_set_of_files(streets: Tiny) -> None:
     # BatchNorm needs two images in each.
     streets.change("segment", overrides={**SMALL, "train_dataloader.batch_size": 4})
@@ -300,6 +302,7 @@ def test_two_processes_leave_one_set_of_files(streets: Tiny) -> None:
     assert not list((streets.root / ".scratch").iterdir())
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_tells_of_a_mistake(streets: Tiny) -> None:
     """The first process alone looks through the data; the other waits for it."""
     root = data.dataset_root(streets.context("segment", row="found"), "streets")
