@@ -135,7 +135,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
             for kind in kinds & acts.keys():
                 act, operations = acts[kind]
                 found.setdefault(kind, []).append(Rate(repeated(act, count), operations, setup))
-    return {kind: Rate(*(sum(values) / len(rates) for values in zip(*rates))) for kind, rates in found.items()}
+    return {kind: Rate(*np.mean(rates, axis=0).tolist()) for kind, rates in found.items()}
 
 
 def _epoch(trained: Training, train: Pictures, workers: int, number: int) -> float:
