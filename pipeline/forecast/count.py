@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils.flop_counter import flop_registry
 
 from models.networks.zoo import zoo_genotype
 from models.spaces.darts.cost import fit_width
@@ -29,12 +29,13 @@ CELLS = 4
 """Random cells that stand for one that a search has yet to find."""
 
 
-class _Traffic(TorchDispatchMode):
-    """Adds up the bytes that kernels read and write and the maps that they make; views are no kernels."""
+class _Counter(TorchDispatchMode):
+    """Adds up what kernels compute, by torch's own formulas, the bytes that they read and write, the maps that they
+    make, and themselves; views are no kernels."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.traffic = self.maps = self.calls = 0
+        self.flops = self.traffic = self.maps = self.calls = 0
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
@@ -45,6 +46,8 @@ class _Traffic(TorchDispatchMode):
                 sum(leaf.numel() * leaf.element_size() for leaf in tree_leaves(tree) if isinstance(leaf, Tensor))
                 for tree in (args, result)
             )
+            formula = flop_registry.get(func.overloadpacket)
+            self.flops += formula(*args, **(kwargs or {}), out_val=result) if formula else 0
             self.traffic, self.maps, self.calls = self.traffic + read + made, self.maps + made, self.calls + 1
         return result
 
@@ -55,11 +58,11 @@ def cost_of(forward: Callable[[Tensor], Any], network: nn.Module, size: tuple[in
     Convolutions and linear layers count as operations, as torch counts them; everything counts as traffic.
     """
     weights = sum(parameter.numel() for parameter in network.parameters())
+    image = torch.zeros(1, 3, *size, device="meta")
     network.eval()
-    with torch.no_grad(), FlopCounterMode(display=False) as counter, _Traffic() as seen:
-        forward(torch.zeros(1, 3, *size, device="meta"))
-    flops = float(counter.get_total_flops())
-    return Cost(flops, seen.traffic, seen.calls, seen.maps, weights)
+    with torch.no_grad(), _Counter() as seen:
+        forward(image)
+    return Cost(seen.flops, seen.traffic, seen.calls, seen.maps, weights)
 
 
 def mean(costs: Sequence[Cost]) -> Cost:
@@ -74,13 +77,12 @@ def random_genotypes(count: int) -> list[Genotype]:
 
 
 @cache
-def path_cost(space: str, channels: int, cells: int, classes: int, size: int = 32) -> Cost:
-    """A path of a supernet, the mean over random ones; its ``weights`` are those of the whole supernet.
+def path_cost(space: str, channels: int, cells: int, size: int) -> Cost:
+    """A path of a supernet for ten classes, the mean over random ones; its ``weights`` are those of the whole supernet.
 
     Args:
         space: ``darts`` or ``nasbench201``.
         channels, cells: as the supernet has them.
-        classes: of the data set.
         size: height and width of the image.
     """
     rng = np.random.default_rng(0)
@@ -89,7 +91,7 @@ def path_cost(space: str, channels: int, cells: int, classes: int, size: int = 3
         "nasbench201": (NasBench201, random_cell, "cell"),
     }[space]
     with torch.device("meta"):
-        network: Any = build(classes, channels, cells)
+        network: Any = build(10, channels, cells)
     paths = [sample(rng) for _ in range(SAMPLE)]
     return mean([cost_of(partial(network, **{argument: path}), network, (size, size)) for path in paths])
 

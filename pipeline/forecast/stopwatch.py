@@ -26,14 +26,14 @@ def now() -> float:
     return time.perf_counter()
 
 
-def repeated(act: Callable[[int], object], images: int, seconds: float = SECONDS) -> float:
+def repeated(act: Callable[[int], object], images: int) -> float:
     """Seconds an image of ``act``, which is told how often it was called before and sees ``images`` each time.
 
     The first call does not count: it compiles, allocates and fills caches.
     """
     act(0)
     started, count = now(), 0
-    while count < LEAST or now() - started < seconds:
+    while count < LEAST or now() - started < SECONDS:
         count += 1
         act(count)
     return (now() - started) / (count * images)

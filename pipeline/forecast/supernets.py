@@ -31,15 +31,25 @@ SIZE = 32
 
 
 class Space(NamedTuple):
-    """What a row's supernet is: how it is trained and measured, and what a path costs."""
+    """What a row's supernet is: how it is trained and measured, how paths are drawn, its space with channels and cells,
+    the classes of its data set."""
 
-    name: str
     training: TrainingParams
     measures: MeasureParams
     draw: Draw
-    cost: Cost
+    size: tuple[str, int, int]
     classes: int
-    label: str
+
+    @property
+    def cost(self) -> Cost:
+        """What a path costs."""
+        return path_cost(*self.size, SIZE)
+
+    @property
+    def label(self) -> str:
+        """As kinds of steps name it."""
+        space, channels, cells = self.size
+        return f"{space} {channels}x{cells}"
 
 
 def space_of(profile: Profile, key: Key) -> Space:
@@ -49,17 +59,10 @@ def space_of(profile: Profile, key: Key) -> Space:
     if stage.flow == "laboratory":
         settings = params.nasbench201.required
         training = settings.supernet
-        size = (training.channels, training.cells, classes)
-        return _space("nasbench201", training, settings.measures, DRAWS[training.sampling], size)
-    size = (params.supernet.channels, params.supernet.layers, classes)
-    return _space("darts", params.supernet, params.measures, draw_uniformly(random_genotype), size)
-
-
-def _space(
-    name: str, training: TrainingParams, measures: MeasureParams, draw: Draw, size: tuple[int, int, int]
-) -> Space:
-    cost = path_cost(name, *size, SIZE)
-    return Space(name, training, measures, draw, cost, size[2], f"{name} {size[0]}x{size[1]}")
+        size = ("nasbench201", training.channels, training.cells)
+        return Space(training, settings.measures, DRAWS[training.sampling], size, classes)
+    size = ("darts", params.supernet.channels, params.supernet.layers)
+    return Space(params.supernet, params.measures, draw_uniformly(random_genotype), size, classes)
 
 
 def halves_of(profile: Profile, key: Key) -> tuple[int, int]:
@@ -105,7 +108,7 @@ def build(profile: Profile, key: Key) -> OneShot[Any]:
     stage, row = key
     context = Context(stage, STAGES[stage].rows(profile.params)[row], profile.params, root=None)  # type: ignore[arg-type]
     space = space_of(profile, key)
-    return (build_supernet if space.name == "darts" else network201.build)(context, space.classes)
+    return (build_supernet if space.size[0] == "darts" else network201.build)(context, space.classes)
 
 
 def paths(space: Space) -> Iterator[Architecture]:
