@@ -102,12 +102,17 @@ def cells_of(row: Row) -> list[Genotype]:
     return [zoo_genotype(name)] if stage == "zoo" else random_genotypes(CELLS)
 
 
+@cache
+def _width(macs: float, genotype: Genotype, layers: int, stem: str, size: int, classes: int) -> int:
+    return fit_width(genotype, macs=macs, size=size, layers=layers, stem=stem, num_classes=classes)
+
+
 def built(row: Row, genotype: Genotype, classes: int, auxiliary: bool) -> GenasNetwork:
-    """The network of a row with a cell, on the ``meta`` device; a budget of multiply-adds finds its width."""
-    shape: dict[str, Any] = {"layers": row.layers, "stem": row.stem, "num_classes": classes}
-    width = row.width or fit_width(genotype, macs=row.macs, size=row.image_size, **shape)
+    """The network of a row with a cell, on the ``meta`` device; a budget of multiply-adds is met by the width that
+    meets it with the first of the row's cells."""
+    width = row.width or _width(row.macs or 0, cells_of(row)[0], row.layers, row.stem, row.image_size, classes)
     with torch.device("meta"):
-        return GenasNetwork(genotype, width, auxiliary=auxiliary, **shape)
+        return GenasNetwork(genotype, width, row.layers, classes, stem=row.stem, auxiliary=auxiliary)
 
 
 def cell_cost(row: Row, genotype: Genotype, classes: int) -> Cost:

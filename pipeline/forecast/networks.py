@@ -28,6 +28,8 @@ from pipeline.stages import Key
 
 PHOTOGRAPH = (500, 375)
 """Width and height of the pictures that stand for a data set of files: ImageNet's median."""
+GRAIN = 14
+"""Its standard deviation, of 255."""
 RESIDENT = ("parquet", "cifar10", "cifar100")
 """Layouts whose images lie in memory, decoded."""
 
@@ -81,12 +83,14 @@ def shift(profile: Profile, key: Key) -> Work:
 
 
 def photographs(folder: Path, count: int) -> list[tuple[Path, int]]:
-    """Smooth coloured noise as JPEG files, which take as long to decode as photographs."""
+    """Coloured clouds with some grain as JPEG files of some 110 kB, as photographs of ImageNet are."""
     rng, listing = np.random.default_rng(0), []
     for number in range(count):
         small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        clouds = np.asarray(small.resize(PHOTOGRAPH, Image.Resampling.BICUBIC), dtype=np.float64)
+        grainy = (clouds + rng.normal(0, GRAIN, clouds.shape)).clip(0, 255).astype(np.uint8)
         path = folder / f"{number}.jpg"
-        small.resize(PHOTOGRAPH, Image.Resampling.BICUBIC).save(path, quality=90)
+        Image.fromarray(grainy).save(path, quality=90)
         listing.append((path, number % 2))
     return listing
 

@@ -127,13 +127,19 @@ def segmenter(row: Row, text: str, classes: int) -> Task:
     )
 
 
+def _first(params: Params, stage: str) -> Row:
+    return params.rows[getattr(params.matrix, stage).row[0]]
+
+
 def _task(profile: Profile, key: Key) -> tuple[str, Task]:
-    """The name of the model, and what it is."""
-    params, (stage, row) = profile.params, key
+    """The name of the model, and what it is around the network of the stage's first row: heads and sizes are the same
+    for all, and the cell of the backbone moves the whole by a few percent."""
+    params, stage = profile.params, key[0]
     section: Any = getattr(params, stage)
+    row = _first(params, stage)
     name, make = ("detector", detector) if stage == "detect" else ("segmenter", segmenter)
     return name, make(
-        params.rows[row].model_copy(update={"recipe": ""}),
+        row,
         section.model_dump_json(),
         profile.images(section.dataset).classes,
     )
@@ -157,7 +163,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     if BACKWARD * task.train.flops * task.batch * ITERATIONS > affordable():
         return {}
     stamps: list[float] = []
-    with checkpoint(profile.params.rows[key[1]]) as (root, path):
+    with checkpoint(_first(profile.params, key[0])) as (root, path):
         run = _detected if key[0] == "detect" else _segmented
         started = now()
         context = Context(key[0], {"row": key[1]}, profile.params, root, lambda step, values: stamps.append(now()))

@@ -11,16 +11,18 @@ import pytest
 from models.errors import GenasError
 from pipeline.config import load_params
 from pipeline.forecast import stopwatch
-from pipeline.forecast.calibration import FILE
+from pipeline.forecast.calibration import FILE, machine, remembered
 from pipeline.forecast.plan import PUBLISHED, forecast, missing, sets_of
-from pipeline.forecast.work import Images
+from pipeline.forecast.work import Images, Rate
 from pipeline.stages.graph import graph
 from tests.conftest import Tiny
 
 SCHEMA: dict[str, dict[str, type | tuple[type, ...]]] = {
     "": {"profile": str, "on": dict, "machines": int, "rows": list, "total": dict, "missing": list},
     "rows": {
-        "stage": str, "row": str, "unknown": str,
+        "stage": str,
+        "row": str,
+        "unknown": str,
         **dict.fromkeys(
             ("steps", "images", "flops", "memory", "disk", "seconds", "measured"), (int, float, type(None))
         ),
@@ -76,6 +78,7 @@ def test_this_machine_is_measured_once(sizes: Tiny, monkeypatch: pytest.MonkeyPa
     assert (sizes.root / FILE).read_text() == kept
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["detect", "segment"])
 def test_detectors_and_segmenters_are_tried_on_composed_scenes(
     sizes: Tiny, stage: str, monkeypatch: pytest.MonkeyPatch
@@ -88,16 +91,16 @@ def test_detectors_and_segmenters_are_tried_on_composed_scenes(
     assert found["rows"][0]["seconds"] > 0
 
 
-def test_rates_of_another_machine_do_not_count(sizes: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopwatch, "SECONDS", 0.0)
-    path, keys = sizes.root / FILE, [("search", "small-angle-0")]
-    forecast(sizes.root, keys)
-    content = json.loads(path.read_text())
-    absurd = {kind: [1e6, 0, 0] for kind in content["rates"]}
-    path.write_text(json.dumps({**content, "rates": absurd, "machine": {**content["machine"], "torch": "0.1"}}))
-    assert forecast(sizes.root, keys)["total"]["seconds"] < 1e6
+def test_rates_of_another_machine_or_none_do_not_count(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.parent.mkdir()
+    content = {"machine": machine(), "rates": {"x": [1, 2, 3]}, "start_up": 1.0}
+    path.write_text(json.dumps(content))
+    assert remembered(tmp_path)["rates"] == {"x": Rate(1, 2, 3)}
+    path.write_text(json.dumps({**content, "machine": {**machine(), "torch": "0.1"}}))
+    assert remembered(tmp_path) == {"machine": machine(), "rates": {}}
     path.write_text("{")
-    assert forecast(sizes.root, keys)["total"]["seconds"] < 1e6
+    assert remembered(tmp_path) == {"machine": machine(), "rates": {}}
 
 
 def test_published_sizes_stand_in_for_sets_that_are_not_there(tmp_path: Path) -> None:
