@@ -145,8 +145,8 @@ def show(found: Mapping[str, Any], out: Console, stages: bool = False) -> None:
     lines = [
         f"sum       {duration(total['seconds'])}, {amount(total['flops'], 'FLOP')}, "
         f"{amount(total['disk'], 'B')} on disk, at most {amount(total['memory'], 'B')} of memory a row",
-        f"at once   {found['machines']} rows: {duration(total['wall_seconds'])}; "
-        f"however many: {duration(total['critical_seconds'])}",
+        f"wall      {found['machines']} at once: {duration(total['wall_seconds'])}; "
+        f"however many at once: {duration(total['critical_seconds'])}",
         f"longest   {' > '.join(total['critical_path'])}",
     ]
     if "source" in on:

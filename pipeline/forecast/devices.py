@@ -12,8 +12,8 @@ EFFICIENCY = 0.5
 CALL = 8e-6
 """Seconds between two kernels that PyTorch starts one after the other; a step of many small ones waits for these."""
 DECODE = 7e-3
-"""Seconds of one core for an image from a file: decoding 500 x 375 pixels, cropping, resizing, augmenting; measured on a
-core of an AMD EPYC (Zen 3): 6 ms with the official preprocessing, 8 ms with RandAugment."""
+"""Seconds of one core for an image from a file: decoding 500 x 375 pixels, cropping, resizing, augmenting; measured on
+a core of an AMD EPYC (Zen 3): 4 to 6 ms with the official preprocessing, 7 to 8 ms with RandAugment."""
 SETUP = 10.0
 """Seconds of a row before its first step."""
 START_UP = 10.0
