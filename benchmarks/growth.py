@@ -5,6 +5,7 @@ from __future__ import annotations
 import resource
 import time
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ from typing import Any
 import matplotlib
 import torch
 import torch.nn.functional as F
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm import tqdm
 
 from benchmarks import workload
 from models.spaces.darts.genotype import Genotype
 from pipeline import measures
+from pipeline.forecast.count import cost_of
 from pipeline.machine.memory import keep_memory
 from pipeline.probe.fast import make_probe
 
@@ -28,11 +29,10 @@ RECALIBRATE = 512
 
 
 def flops_of(genotype: Genotype, channels: int) -> float:
-    """Floating-point operations of a path for one image, two for each multiply-add of a convolution."""
-    network = workload.supernet(channels).eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, 32, 32), genotype)
-    return float(counter.get_total_flops())
+    """Floating-point operations of a path for one image, two for each multiply-add."""
+    with torch.device("meta"):
+        network = workload.supernet(channels)
+    return cost_of(partial(network, genotype=genotype), network, (32, 32)).flops
 
 
 def practical_limit() -> float:

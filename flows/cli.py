@@ -57,6 +57,26 @@ def run(
 
 
 @app.command()
+def plan(
+    targets: Annotated[
+        list[str] | None, typer.Argument(metavar="[TARGET]...", help="Stages or rows; none: everything.")
+    ] = None,
+    profile: Profile = "demo",
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that take a row each.")] = 1,
+    jobs: Jobs = JOBS,
+    device: Annotated[str, typer.Option(help="A GPU by its published figures, such as H100; else this machine.")] = "",
+    calibrate: Annotated[bool, typer.Option("--calibrate", help="Measure this machine anew.")] = False,
+    compare: Annotated[bool, typer.Option("--compare", help="Rows that have run, beside what they took.")] = False,
+    stages: Annotated[bool, typer.Option("--stages", help="A line for each stage instead of each row.")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Say what a run would cost, before it starts: work, time, memory, disk, downloads."""
+    from flows.estimate import Question, estimate
+
+    estimate(Question(profile, tuple(targets or ()), gpus, jobs, device, calibrate, compare), stages, as_json)
+
+
+@app.command()
 def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Print what has been measured so far."""
     import json

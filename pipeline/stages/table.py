@@ -33,6 +33,7 @@ class Stage:
         rows: the rows of a profile.
         reads: the rows that a row reads.
         keys: of ``params.yaml``, on which a row depends, by the names under which its settings are shown.
+        forecast: ``module:name`` of what tells how much work a row is (:mod:`pipeline.forecast.work`).
         measures: the search measures whose code a row depends on.
         flow: the named flow that brings it up to date; empty where only the flow of everything does.
         hours: after which a row is stopped, with room for ImageNet on one GPU.
@@ -52,6 +53,7 @@ class Stage:
     rows: Rows
     reads: Reads
     keys: Keys
+    forecast: str
     measures: Names = lambda params, axes: ()
     flow: str = ""
     hours: float = 4
@@ -134,6 +136,7 @@ _STAGES = (
         rows=lambda params: {name: {"dataset": name} for name in params.data},
         reads=_origin,
         keys=_keys(data="data.{dataset}"),
+        forecast="pipeline.forecast.light:SCANS",
         hours=DAY / 2, scan=True,
     ),
     Stage(
@@ -141,6 +144,7 @@ _STAGES = (
         rows=_single,
         reads=lambda params, axes: [],
         keys=_keys("metrics"),
+        forecast="pipeline.forecast.light:SCANS",
         scan=True, reported=False,
     ),
     Stage(
@@ -148,6 +152,7 @@ _STAGES = (
         rows=_matrix("supernet"),
         reads=lambda params, axes: [("data", axes["dataset"])],
         keys=_keys("supernet", "measures", data="data.{dataset}"),
+        forecast="pipeline.forecast.supernets:SUPERNET",
         flow="supernet", hours=14 * DAY, processes=True, pictures=("curves",),
     ),
     Stage(
@@ -155,6 +160,7 @@ _STAGES = (
         rows=_matrix("search"),
         reads=_supernet("supernet"),
         keys=_keys("supernet", "measures", "search", data="data.{dataset}", metric="metrics.{metric}"),
+        forecast="pipeline.forecast.scoring:SEARCH",
         measures=lambda params, axes: params.metrics[axes["metric"]].terms,
         flow="search", hours=7 * DAY, leaves_cell=True, pictures=("evolution", "cell"),
     ),
@@ -163,6 +169,7 @@ _STAGES = (
         rows=_matrix("rerank"),
         reads=lambda params, axes: [("search", axes["search"])],
         keys=_rerated,
+        forecast="pipeline.forecast.light:TABLES",
         measures=lambda params, axes: params.metric_of(axes["search"]).terms,
         flow="search", leaves_cell=True, pictures=("cell",),
     ),
@@ -171,6 +178,7 @@ _STAGES = (
         rows=_matrix("agreement"),
         reads=_supernet("supernet"),
         keys=_keys("supernet", "measures", "agreement", data="data.{dataset}"),
+        forecast="pipeline.forecast.scoring:AGREEMENT",
         measures=lambda params, axes: {*params.agreement.measures, "flatness"},
         flow="search", pictures=("ranks",),
     ),
@@ -179,6 +187,7 @@ _STAGES = (
         rows=_runs,
         reads=lambda params, axes: [("data", axes["dataset"])],
         keys=_keys("supernet", "measures", prefix="nasbench201.settings.", data="data.{dataset}"),
+        forecast="pipeline.forecast.supernets:SUPERNET",
         flow="laboratory", hours=14 * DAY, processes=True, reported=False, pictures=("curves",),
     ),
     Stage(
@@ -189,6 +198,7 @@ _STAGES = (
             "supernet", "measures", "measured", "noises", "architectures", "hessian",
             prefix="nasbench201.settings.", data="data.{dataset}",
         ),
+        forecast="pipeline.forecast.scoring:NASBENCH201",
         measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
         flow="laboratory", hours=7 * DAY, reported=False,
     ),
@@ -197,6 +207,7 @@ _STAGES = (
         rows=_judged,
         reads=lambda params, axes: [("nasbench201", row) for row in params.nasbench201.runs],
         keys=_keys("nasbench201"),
+        forecast="pipeline.forecast.light:LABORATORY",
         measures=lambda params, axes: ["flatness"],
         flow="laboratory", reported=False, pictures=("judgement",),
     ),
@@ -205,6 +216,7 @@ _STAGES = (
         rows=_judged,
         reads=lambda params, axes: [("laboratory", axes["dataset"])],
         keys=lambda params, axes: {},
+        forecast="pipeline.forecast.light:PICTURES",
         flow="laboratory", reported=False,
     ),
     Stage(
@@ -212,6 +224,7 @@ _STAGES = (
         rows=_matrix("zoo"),
         reads=lambda params, axes: [],
         keys=lambda params, axes: {},
+        forecast="pipeline.forecast.light:TABLES",
         leaves_cell=True, pictures=("cell",),
     ),
     Stage(
@@ -219,6 +232,7 @@ _STAGES = (
         rows=lambda params: {row: {"row": row} for row in params.rows},
         reads=_cell,
         keys=_recipe,
+        forecast="pipeline.forecast.networks:RETRAIN",
         flow="retrain", hours=30 * DAY, processes=True, pictures=("curves",),
         judges=("params", "macs", "top1", "best_top1", "top5"),
     ),
@@ -227,6 +241,7 @@ _STAGES = (
         rows=_matrix("shift"),
         reads=_retrained(lambda params: params.shift.dataset, lambda params: params.retrain.dataset),
         keys=lambda params, axes: {"shift": "shift", "validation": "retrain.dataset", "row": f"rows.{axes['row']}"},
+        forecast="pipeline.forecast.networks:SHIFT",
         flow="shift", hours=DAY,
         judges=("v2_top1", "a_top1", "o_aupr", "r_top1", "real_top1"),
     ),
@@ -235,6 +250,7 @@ _STAGES = (
         rows=_matrix("detect"),
         reads=_retrained(lambda params: params.detect.dataset),
         keys=_keys("detect", row="rows.{row}"),
+        forecast="pipeline.forecast.transfer:DETECT",
         flow="detect", hours=14 * DAY, processes=True, pictures=("boxes",),
         judges=("ap",), task=("ap", "ap50", "ap75", "params", "macs"),
     ),
@@ -243,6 +259,7 @@ _STAGES = (
         rows=_matrix("segment"),
         reads=_retrained(lambda params: params.segment.dataset),
         keys=_keys("segment", row="rows.{row}"),
+        forecast="pipeline.forecast.transfer:SEGMENT",
         flow="segment", hours=14 * DAY, processes=True, pictures=("masks",),
         judges=("miou",), task=("miou", "macc", "aacc", "params", "macs"),
     ),
@@ -251,6 +268,7 @@ _STAGES = (
         rows=_single,
         reads=_everything_reported,
         keys=_keys("profile", "matrix", "rows"),
+        forecast="pipeline.forecast.light:PICTURES",
         reported=False,
     ),
 )  # fmt: skip

@@ -1,0 +1,149 @@
+"""The work of retraining a cell's network, and of testing it on shifted images."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from PIL import Image
+
+from models.networks.files.checkpoint import Preprocessing, architecture_of
+from models.spaces.darts.network import GenasNetwork
+from pipeline.config import RecipeParams, Row
+from pipeline.context import chosen_device
+from pipeline.data.reading.images import Images as Arrays
+from pipeline.data.reading.images import Pictures
+from pipeline.forecast.count import built, cell_cost, cells_of, network_cost
+from pipeline.forecast.stopwatch import affordable, now, repeated
+from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
+from pipeline.retrain.epoch import Training
+from pipeline.retrain.evaluation import logits_of
+from pipeline.retrain.preprocessing import evaluation_transform, train_transform
+from pipeline.stages import Key
+
+PHOTOGRAPH = (500, 375)
+"""Width and height of the pictures that stand for a data set of files: ImageNet's median."""
+GRAIN = 14
+"""Its standard deviation, of 255."""
+RESIDENT = ("parquet", "cifar10", "cifar100")
+"""Layouts whose images lie in memory, decoded."""
+
+
+TRIED = 2
+"""Random cells of a trial: how long a network takes depends on its cell."""
+
+
+def _look(row: Row) -> str:
+    return f"evaluation, {row.stem} {row.layers} cells {row.image_size} px"
+
+
+def _step(row: Row) -> str:
+    return f"retrain step, {row.stem} {row.layers} cells {row.image_size} px, {row.recipe}"
+
+
+def _of(profile: Profile, key: Key) -> tuple[Row, RecipeParams, Cost]:
+    row = profile.params.rows[key[1]]
+    classes = profile.images(profile.params.retrain.dataset).classes
+    return row, profile.params.recipes[row.recipe], network_cost(row, classes)
+
+
+def _files(profile: Profile, name: str, images: float) -> float:
+    return 0 if profile.params.data[name].layout in RESIDENT else images
+
+
+def retrain(profile: Profile, key: Key) -> Work:
+    """``epochs`` x the training images in batches, each forward and backward; after each epoch the validation images,
+    twice where there is a moving average."""
+    row, recipe, cost = _of(profile, key)
+    settings = profile.params.retrain
+    images, half = profile.images(settings.dataset), recipe.precision != "float32"
+    batch = min(recipe.batch_size, images.train)
+    seen = recipe.epochs * images.train
+    checked = recipe.epochs * images.val * (2 if recipe.ema_decay else 1)
+    files, workers = _files(profile, settings.dataset, 1), settings.workers
+    steps = load(_step(row), cost, seen, batch / recipe.accumulate, BACKWARD, half, files * seen, workers)
+    checks = load(_look(row), cost, checked, batch, files=files * checked, workers=workers)
+    memory = training_memory(cost, batch / recipe.accumulate, 4 if recipe.ema_decay else 3, half)
+    return Work((steps, checks), memory, disk=4 * cost.weights)
+
+
+def shift(profile: Profile, key: Key) -> Work:
+    """The validation images of retraining and those of every shifted set, once forward; of the maps a tenth at once."""
+    row, _, cost = _of(profile, key)
+    params, shifted = profile.params, profile.images(profile.params.shift.dataset)
+    images = profile.images(params.retrain.dataset).val + shifted.val
+    files = _files(profile, params.retrain.dataset, images)
+    looks = load(_look(row), cost, images, params.shift.batch_size, files=files, workers=params.retrain.workers)
+    return Work((looks,), training_memory(cost, params.shift.batch_size / 10, copies=1), disk=1e3)
+
+
+def photographs(folder: Path, count: int) -> list[tuple[Path, int]]:
+    """Coloured clouds with some grain as JPEG files of some 110 kB, as photographs of ImageNet are."""
+    rng, listing = np.random.default_rng(0), []
+    for number in range(count):
+        small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
+        clouds = np.asarray(small.resize(PHOTOGRAPH, Image.Resampling.BICUBIC), dtype=np.float64)
+        grainy = (clouds + rng.normal(0, GRAIN, clouds.shape)).clip(0, 255).astype(np.uint8)
+        path = folder / f"{number}.jpg"
+        Image.fromarray(grainy).save(path, quality=90)
+        listing.append((path, number % 2))
+    return listing
+
+
+def source_of(profile: Profile, folder: Path, count: int) -> Arrays | list[tuple[Path, int]]:
+    """So many images as the data set of retraining has them: arrays of 32 pixels in memory, or files."""
+    if profile.params.data[profile.params.retrain.dataset].layout not in RESIDENT:
+        return photographs(folder, count)
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+    return Arrays(pixels, np.arange(count) % 2)
+
+
+def networks(row: Row, classes: int, auxiliary: bool) -> list[GenasNetwork]:
+    """The row's network before training, with its cell or with some random ones."""
+    made = []
+    for genotype in cells_of(row)[:TRIED]:
+        laid_out = built(row, genotype, classes, auxiliary)
+        torch.manual_seed(0)
+        made.append(timm.create_model("genas_network", genotype=genotype, **architecture_of(laid_out)))
+    return made
+
+
+def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
+    """Epochs of at most two steps as the stage runs them, and evaluations of as many images."""
+    row, recipe, _ = _of(profile, key)
+    classes, workers = profile.images(profile.params.retrain.dataset).classes, profile.params.retrain.workers
+    library = "opencv" if recipe.preprocessing == "official" else "pillow"
+    grey = (0.5,) * 3
+    pixels = Preprocessing(row.image_size, grey, grey, recipe.interpolation, recipe.crop_pct, library)
+    found: dict[str, list[Rate]] = {}
+    for made in networks(row, classes, recipe.auxiliary_weight > 0):
+        started = now()
+        trained = Training(made.to(chosen_device()).to(memory_format=torch.channels_last), recipe)
+        setup = now() - started
+        flops = cell_cost(row, made.genotype, classes).flops
+        count = max(4 * recipe.accumulate, min(2 * recipe.batch_size, int(affordable() / (BACKWARD * flops))))
+        with tempfile.TemporaryDirectory() as folder:
+            source = source_of(profile, Path(folder), count)
+            train, val = (
+                Pictures(source, to) for to in (train_transform(recipe, pixels), evaluation_transform(pixels))
+            )
+            acts: dict[str, tuple[Callable[[int], object], float]] = {
+                _step(row): (partial(_epoch, trained, train, workers), BACKWARD * flops),
+                _look(row): (lambda _: logits_of(trained.evaluated, val, recipe.batch_size, workers), flops),  # noqa: B023
+            }
+            for kind in kinds & acts.keys():
+                act, operations = acts[kind]
+                found.setdefault(kind, []).append(Rate(repeated(act, count), operations, setup))
+    return {kind: Rate(*np.mean(rates, axis=0).tolist()) for kind, rates in found.items()}
+
+
+def _epoch(trained: Training, train: Pictures, workers: int, number: int) -> float:
+    return trained.epoch(train, 0, number % trained.recipe.epochs, workers)
+
+
+RETRAIN, SHIFT = Forecast(retrain, trial), Forecast(shift, trial)

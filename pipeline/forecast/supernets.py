@@ -1,0 +1,144 @@
+"""The work of training a supernet: steps on one path each, and fixed paths validated on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from models.spaces.base.oneshot import Architecture, OneShot
+from models.spaces.darts.genotype import random_genotype
+from pipeline.config import MeasureParams, TrainingParams
+from pipeline.context import Context, chosen_device
+from pipeline.data.reading.halves import SearchData, memory_format
+from pipeline.forecast.count import path_cost
+from pipeline.forecast.stopwatch import repeated
+from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
+from pipeline.nasbench201 import network as network201
+from pipeline.nasbench201.supernet import DRAWS
+from pipeline.probe.plain import Probe
+from pipeline.stages import STAGES, Key
+from pipeline.supernet.network import build_supernet
+from pipeline.supernet.training import Draw, draw_uniformly, make_optimizer, train_epoch, validate
+
+SIZE = 32
+"""Height and width of the images that supernets see."""
+
+
+class Space(NamedTuple):
+    """What a row's supernet is: how it is trained and measured, how paths are drawn, its space with channels and cells,
+    the classes of its data set."""
+
+    training: TrainingParams
+    measures: MeasureParams
+    draw: Draw
+    size: tuple[str, int, int]
+    classes: int
+
+    @property
+    def cost(self) -> Cost:
+        """What a path costs."""
+        return path_cost(*self.size, SIZE)
+
+    @property
+    def label(self) -> str:
+        """As kinds of steps name it."""
+        space, channels, cells = self.size
+        return f"{space} {channels}x{cells}"
+
+
+def space_of(profile: Profile, key: Key) -> Space:
+    """The space of a row that trains a supernet or looks into one."""
+    params, stage = profile.params, STAGES[key[0]]
+    classes = profile.images(stage.rows(params)[key[1]]["dataset"]).classes
+    if stage.flow == "laboratory":
+        settings = params.nasbench201.required
+        training = settings.supernet
+        size = ("nasbench201", training.channels, training.cells)
+        return Space(training, settings.measures, DRAWS[training.sampling], size, classes)
+    size = ("darts", params.supernet.channels, params.supernet.layers)
+    return Space(params.supernet, params.measures, draw_uniformly(random_genotype), size, classes)
+
+
+def halves_of(profile: Profile, key: Key) -> tuple[int, int]:
+    """Images of the training half and of the half that is held out."""
+    training = space_of(profile, key).training
+    count = profile.images(STAGES[key[0]].rows(profile.params)[key[1]]["dataset"]).train
+    train = int(count * training.train_share)
+    return train, count - train
+
+
+def validated(training: TrainingParams) -> int:
+    """How often fixed paths are validated: every ``validate_every`` epochs and after the last."""
+    return -(-training.epochs // training.validate_every)
+
+
+def work(profile: Profile, key: Key) -> Work:
+    """``epochs`` x the training half in batches, each forward and backward; and at each validation ``validate_paths`` x
+    (recalibration images + validation images), forward. The plain probe does that, whatever scores a search."""
+    space, (train, held) = space_of(profile, key), halves_of(profile, key)
+    training, measures = space.training, space.measures
+    batch = min(training.batch_size, train)
+    looked = min(training.validate_images, held) + min(measures.recalibrate_images, train)
+    steps = load(f"supernet step, {space.label}", space.cost, training.epochs * train, batch, BACKWARD, training.amp)
+    looks = validated(training) * training.validate_paths * looked
+    checks = load(f"supernet validation, {space.label}", space.cost, looks, measures.batch_size)
+    memory = training_memory(space.cost, batch, 4, training.amp) + 4 * 3 * SIZE**2 * (train + held)
+    return Work((steps, checks), memory, disk=2 * 4 * space.cost.weights)
+
+
+def synthetic(train: int, held: int, classes: int, training: TrainingParams) -> SearchData:
+    """Noise in the place of a data set's halves, on the device."""
+    generator, device, layout = torch.Generator().manual_seed(0), chosen_device(), memory_format(training)
+
+    def half(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        images = torch.randn(count, 3, SIZE, SIZE, generator=generator).contiguous(memory_format=layout)
+        return images.to(device), torch.randint(classes, (count,), generator=generator).to(device)
+
+    return SearchData(*half(train), *half(held), classes)
+
+
+def build(profile: Profile, key: Key) -> OneShot[Any]:
+    """The row's supernet before training."""
+    stage, row = key
+    context = Context(stage, STAGES[stage].rows(profile.params)[row], profile.params, root=None)  # type: ignore[arg-type]
+    space = space_of(profile, key)
+    return (build_supernet if space.size[0] == "darts" else network201.build)(context, space.classes)
+
+
+def paths(space: Space) -> Iterator[Architecture]:
+    """Random ones, always the same."""
+    return space.draw(np.random.default_rng(0))
+
+
+def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
+    """Epochs of a few batches as the stage runs them, and validations of a path."""
+    started = time.perf_counter()
+    space = space_of(profile, key)
+    training, measures = space.training, space.measures
+    network = build(profile, key)
+    checked = deepcopy(network)
+    optimizer = make_optimizer(network, training)
+    few = 4 * training.batch_size
+    held = min(training.validate_images, 512)
+    data = synthetic(max(few, min(measures.recalibrate_images, 512)), held, space.classes, training)
+    setup = time.perf_counter() - started
+    short = data._replace(train_images=data.train_images[:few], train_labels=data.train_labels[:few])
+    step = repeated(lambda n: train_epoch(network, optimizer, short, training, 0, n, space.draw), few)
+    probe = Probe(checked, data, measures, 0)
+    chosen = list(islice(paths(space), 64))
+    looked = held + len(torch.cat(list(probe.calibration)))
+    look = repeated(lambda n: validate(probe, chosen[n % 64 : n % 64 + 1]), looked)
+    flops = space.cost.flops
+    return {
+        f"supernet step, {space.label}": Rate(step, BACKWARD * flops, setup),
+        f"supernet validation, {space.label}": Rate(look, flops),
+    }
+
+
+SUPERNET = Forecast(work, trial)

@@ -1,0 +1,208 @@
+"""The work of rows against cases worked by hand; costs against the counters that the project has already."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import pytest
+import torch
+
+from models.networks.zoo import zoo_genotype
+from models.spaces.darts.cost import network_cost as counted
+from models.spaces.nasbench201.cell import all_cells
+from models.spaces.nasbench201.cost import nasbench201_cost
+from models.spaces.nasbench201.network import NasBench201
+from pipeline.config import PROFILES, Params, load_params
+from pipeline.forecast import scoring
+from pipeline.forecast.count import cell_cost, cost_of, path_cost
+from pipeline.forecast.plan import PUBLISHED
+from pipeline.forecast.scoring import flatness_passes, loads, passes
+from pipeline.forecast.supernets import space_of
+from pipeline.forecast.transfer import detector_size
+from pipeline.forecast.work import BACKWARD, BASE, Cost, Images, Load, Profile, Work, forecast_of, load, training_memory
+from pipeline.stages import STAGES
+
+COST = Cost(flops=10, traffic=100, calls=7, maps=50, weights=3)
+
+
+def profile_of(name: str, **sets: Images) -> Profile:
+    """A profile with data sets of these sizes."""
+    return Profile(load_params(PROFILES[name]), sets)
+
+
+@pytest.fixture(scope="module")
+def demo() -> Profile:
+    sizes = {"digits": Images(1000, 300, 10), "digits_shift": Images(0, 90, 10)}
+    return profile_of("demo", **sizes, digit_scenes=Images(240, 60, 10), digit_streets=Images(240, 60, 11))
+
+
+def kinds(work: Work) -> dict[str, Load]:
+    """Loads by the first words of their kind."""
+    return {part.kind.partition(" (")[0].partition(",")[0]: part for part in work.loads}
+
+
+def test_a_load_is_its_images_and_what_each_batch_brings() -> None:
+    made = load("x", COST, images=20, batch=5, passes=3)
+    assert made == Load("x", 4, 20, flops=3 * 10 * 20, traffic=3 * (100 * 20 + 4 * 3 * 4), calls=3 * 7 * 4)
+    assert load("x", COST, 20, 5, 3, half=True).traffic == made.traffic / 2
+
+
+def test_training_keeps_the_maps_of_a_batch_and_copies_of_the_weights() -> None:
+    assert training_memory(COST, 8, copies=3) == BASE + 50 * 8 + 4 * 3 * 3
+    assert training_memory(COST, 8, copies=3, half=True) == BASE + 50 * 8 / 2 + 4 * 3 * 3
+
+
+def test_work_adds_its_loads_up() -> None:
+    work = Work((Load("a", 1, 2, 3), Load("b", 10, 20, 30)))
+    assert (work.steps, work.images, work.flops) == (11, 22, 33)
+
+
+def test_a_supernet_trains_its_half_and_validates_paths(demo: Profile) -> None:
+    """The demo: 16 epochs of 70 % of the images in batches of 32, 4 paths twice on 256 + 256 images."""
+    work = forecast_of("supernet").work(demo, ("supernet", "digits-0"))
+    step, look = work.loads
+    cost = path_cost("darts", 8, 3, 32)
+    assert (step.images, step.steps) == (16 * 700, 16 * 700 / 32)
+    assert step.flops == BACKWARD * cost.flops * 16 * 700
+    assert look.images == 2 * 4 * (256 + 256)
+    assert work.disk == 2 * 4 * cost.weights
+
+
+def test_flatness_passes_the_images_for_each_sigma_of_each_draw(demo: Profile) -> None:
+    flatness = demo.params.measures.flatness
+    assert flatness_passes(flatness) == 3
+    assert flatness_passes(flatness.model_copy(update={"draws": 4})) == 12
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["accuracy", "loss"], {"accuracy": 1}),  # which keeps the loss
+        (["loss", "accuracy"], {"loss": 1, "accuracy": 1}),
+        (["flatness", "angle"], {"flatness": 3, "angle": 0}),
+    ],
+)
+def test_what_a_measure_keeps_is_not_taken_twice(demo: Profile, names: list[str], expected: dict[str, int]) -> None:
+    assert passes(names, demo.params.measures) == expected
+
+
+def test_a_search_recalibrates_once_and_passes_the_images_sigmas_times(demo: Profile) -> None:
+    """5 generations of 12: each 256 images of recalibration, 3 x 256 of flatness, an angle."""
+    found = kinds(forecast_of("search").work(demo, ("search", "digits-angle_flatness-0")))
+    assert {name: part.images for name, part in found.items()} == {
+        "recalibration": 60 * 256,
+        "angle": 60,
+        "flatness": 60 * 3 * 256,
+    }
+    assert found["flatness"].flops == 60 * 3 * 256 * path_cost("darts", 8, 3, 32).flops
+    assert found["angle"].flops == 0
+
+
+def test_held_out_images_are_no_more_than_there_are(demo: Profile) -> None:
+    small = dataclasses.replace(demo, sets={"digits": Images(100, 10, 10)})
+    found = kinds(forecast_of("search").work(small, ("search", "digits-accuracy-0")))
+    assert (found["accuracy"].images, found["recalibration"].images) == (60 * 30, 60 * 70)
+
+
+def test_the_plain_scorer_recalibrates_for_every_measure(demo: Profile) -> None:
+    space = space_of(demo, ("search", "digits-flatness-0"))
+    plain = space._replace(measures=space.measures.model_copy(update={"scorer": "plain"}))
+    first = loads(["flatness", "accuracy"], 10, plain, 700, 300)[0]
+    assert first.images == 2 * 10 * 256
+
+
+def test_the_agreement_adds_replicates_of_flatness(demo: Profile) -> None:
+    """8 architectures by all measures; then 3 replicates x 2 architectures x 2 draws x 3 sigmas x (64 + 256) images."""
+    found = kinds(forecast_of("agreement").work(demo, ("agreement", "digits-0")))
+    assert found["flatness"].images == 8 * 3 * 256 + 3 * 2 * 2 * 3 * (64 + 256)
+    assert found["recalibration"].images == 8 * 256 + 2 * 3 * 2 * 256
+    assert found["accuracy"].images == 8 * 256
+
+
+def test_the_laboratory_measures_every_noise() -> None:
+    """400 architectures: 9 + 3 + 2 x 3 + 4 sigmas, and 3 along the Hessian of 40 of them."""
+    mini = profile_of("mini", cifar10=Images(50_000, 10_000, 10))
+    found = kinds(forecast_of("nasbench201").work(mini, ("nasbench201", "cifar10-0")))
+    assert found["flatness"].images == (400 * 22 + 40 * 3) * 400
+    assert found["accuracy"].images == 2 * 400 * 400  # as trained, and recalibrated
+    assert found["recalibration"].images == 400 * 512
+    assert found[scoring.HESSIAN].images == 40
+    assert found["snip"].images == 2 * 400  # before training and after
+
+
+def test_retraining_trains_and_validates_each_epoch(demo: Profile) -> None:
+    work = forecast_of("retrain").work(demo, ("retrain", "darts"))
+    step, look = work.loads
+    assert (step.images, look.images) == (10 * 1000, 10 * 300)
+    assert step.flops / step.images == 3 * look.flops / look.images
+    assert step.files == 0  # digits lie in memory
+
+
+def test_photographs_are_read_from_files() -> None:
+    paper = profile_of("paper", imagenet=PUBLISHED["imagenet"])
+    step, look = forecast_of("retrain").work(paper, ("retrain", "genas_flatness_c100")).loads
+    assert (step.images, step.files, step.workers, step.half) == (250 * 1_281_167, 250 * 1_281_167, 8, True)
+    assert look.files == 250 * 50_000
+
+
+def test_shift_sees_the_validation_images_and_the_shifted_ones(demo: Profile) -> None:
+    assert forecast_of("shift").work(demo, ("shift", "darts")).images == 300 + 90
+
+
+@pytest.mark.parametrize(
+    ("short", "longest", "expected"),
+    [(800, 1333, (800, 1088)), (128, 128, (128, 128)), (1200, 1333, (1216, 1344))],
+)
+def test_photographs_for_a_detector_are_four_by_three(short: float, longest: int, expected: tuple[int, int]) -> None:
+    assert detector_size(short, longest) == expected
+
+
+@pytest.mark.parametrize("stage", ["detect", "segment"])
+def test_transfer_trains_iterations_of_a_batch(demo: Profile, stage: str) -> None:
+    iterations = {"detect": 400, "segment": 350}[stage]
+    step, look = forecast_of(stage).work(demo, (stage, "flatness")).loads
+    assert (step.steps, step.images, look.images) == (iterations, 8 * iterations, 60)
+    assert step.flops > look.flops > 0
+
+
+def test_a_network_costs_what_the_project_counts_elsewhere() -> None:
+    row = load_params(PROFILES["paper"]).rows["genas_flatness_c100"]
+    genotype = zoo_genotype("genas_flatness_c100")
+    cost = cell_cost(row, genotype, 1000)
+    expected = counted(genotype, 224, width=46, layers=14, num_classes=1000)
+    # Two operations for a multiply-add; the classifier has 2 n - 1 of them in the one convention, n in the other.
+    assert math.isclose(cost.flops, 2 * expected.macs, rel_tol=0.01)
+    assert cost.weights == expected.params
+
+
+def test_a_path_of_nasbench201_costs_what_the_benchmark_says() -> None:
+    cell = next(cell for cell in all_cells() if cell.operations.count("nor_conv_3x3") == 6)
+    with torch.device("meta"):
+        network = NasBench201(10, 16, 5, cell=cell)
+    found = cost_of(network, network, (32, 32))
+    assert math.isclose(found.flops, 2 * nasbench201_cost(cell).macs, rel_tol=0.001)
+
+
+def test_traffic_and_maps_of_a_convolution_are_what_it_reads_and_makes() -> None:
+    with torch.device("meta"):
+        network = torch.nn.Conv2d(3, 8, 3, padding=1, bias=False)
+    made, weights, image = 8 * 16 * 16, 8 * 3 * 9, 3 * 16 * 16
+    found = cost_of(network, network, (16, 16))
+    assert found == Cost(2 * made * 27, 4 * (made + weights + image), 1, 4 * made, weights)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_a_forecast(stage: str) -> None:
+    found = forecast_of(stage)
+    assert callable(found.work)
+    assert callable(found.trial)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_of_mini_has_work(stage: str) -> None:
+    params: Params = load_params(PROFILES["mini"])
+    profile = Profile(params, {name: Images(600, 300, 10) for name in params.data})
+    row = next(iter(STAGES[stage].rows(params)))
+    work = forecast_of(stage).work(profile, (stage, row))
+    assert work.loads or work.seconds
