@@ -32,8 +32,12 @@ COPIES = (aten._to_copy.default, aten.copy_.default, aten._local_scalar_dense.de
 BATCH_NORMS = (aten.cudnn_batch_norm.default, aten.native_batch_norm.default)
 
 
-class CudaGenerator(torch.Generator):
+class CudaGenerator(Generator):
     """A generator of the device."""
+
+
+def _generator(device: torch.device | str = "cpu") -> Generator:
+    return CudaGenerator() if torch.device(device).type == "cuda" else Generator()
 
 
 class FakeCuda(TorchDispatchMode):
@@ -62,7 +66,7 @@ class FakeCuda(TorchDispatchMode):
         if operation not in COPIES:
             here = [x for x in seen if isinstance(x, Tensor) and not isinstance(x, FakeTensor) and x.dim()]
             assert not here or not there, f"{operation} on two devices, in {_place()}"
-            wrong = [x for x in seen if isinstance(x, torch._C.Generator) and not isinstance(x, CudaGenerator)]
+            wrong = [x for x in seen if isinstance(x, Generator) and not isinstance(x, CudaGenerator)]
             assert not wrong, f"{operation} with a generator of the CPU, in {_place()}"
         if operation is aten._local_scalar_dense.default:
             self.waits.append(_place())
@@ -126,9 +130,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
         (torch.cuda, "device_count"): lambda: 1,
         (torch.cuda, "is_bf16_supported"): lambda *_: True,
         (torch.cuda.amp.common, "amp_definitely_not_available"): lambda: False,
-        (torch, "Generator"): lambda device="cpu": (
-            CudaGenerator if torch.device(device).type == "cuda" else Generator
-        )(),
+        (torch, "Generator"): _generator,
         (torch.autograd, "grad"): _zeros,
         (torch.Tensor, "backward"): _no_gradients,
         (torch.utils, "weakref"): SimpleNamespace(getweakrefs=lambda _: []),  # a module's types change all the same
