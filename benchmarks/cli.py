@@ -16,15 +16,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Quick = Annotated[bool, typer.Option("--quick", help="Smaller, in under 50 s.")]
 
 
+def placed(result: dict[str, Any]) -> dict[str, Any]:
+    """The result and the instruction set that it was measured with, without which no two can be compared."""
+    from pipeline.machine.processor import instruction_set
+
+    return {**result, "instruction_set": instruction_set()}
+
+
 def show(result: dict[str, Any], as_json: bool) -> None:
     """The result as JSON, or its ratio as a sentence and the rest as a list."""
+    result = placed(result)
     if as_json:
         typer.echo(json.dumps(result))
         return
     ratio = result.pop("ratio")
     typer.echo(f"{ratio['median']:.2f} times as fast (minimum {ratio['min']:.2f}, maximum {ratio['max']:.2f})")
     for name, value in result.items():
-        typer.echo(f"  {name}: {value}")
+        typer.echo(f"  {name.replace('_', ' ')}: {value}")
 
 
 @app.command()
@@ -69,7 +77,7 @@ def early(
     from benchmarks import early as benchmark
     from pipeline.config import profile_folder
 
-    typer.echo(json.dumps(benchmark.run(profile_folder(profile), dataset, metric, orders), indent=1))
+    typer.echo(json.dumps(placed(benchmark.run(profile_folder(profile), dataset, metric, orders)), indent=1))
 
 
 @app.command()
@@ -77,4 +85,4 @@ def growth(picture: Annotated[Path | None, typer.Option(help="Where to draw it."
     """How the cost of a score grows with images, sigmas and channels; prints JSON."""
     from benchmarks import growth as benchmark
 
-    typer.echo(json.dumps(benchmark.run(picture), indent=1))
+    typer.echo(json.dumps(placed(benchmark.run(picture)), indent=1))

@@ -30,10 +30,12 @@ def reference_side(images: int, recalibrate: int) -> Side:
     return lambda genotype: reference.score(network, genotype, train, held, sigma, workload.SEED)
 
 
-def our_side(images: int, recalibrate: int, **changed: Any) -> Side:
-    """A probe, as a search has it."""
+def our_side(images: int, recalibrate: int, network: Supernet | None = None, **changed: Any) -> Side:
+    """A probe, as a search has it, of the paper's supernet or another, on its device."""
     settings = workload.measures(images=images, recalibrate_images=recalibrate, **changed)
-    probe = make_probe(workload.supernet(), workload.halves(recalibrate, images), settings, workload.SEED)
+    network = network or workload.supernet()
+    data = workload.halves(recalibrate, images, network.classifier.weight.device)
+    probe = make_probe(network, data, settings, workload.SEED)
 
     def score(genotype: Genotype) -> float:
         return measures.measure("flatness", probe, genotype)["flatness"]

@@ -13,7 +13,9 @@ from torch.utils.data import DataLoader
 from benchmarks import reference, workload
 from benchmarks.sides import Side, compare, take_turns
 from models.fast.gradients import quicken
+from models.spaces.base.oneshot import Architecture, OneShot
 from models.spaces.darts.genotype import Genotype
+from pipeline.config import TrainingParams
 from pipeline.supernet.augmentation import Augmentation
 from pipeline.supernet.training import make_optimizer, train_step
 
@@ -42,21 +44,26 @@ def reference_side() -> Side:
     return step
 
 
-def our_side() -> Side:
-    """What an epoch of the supernet stage does for a batch."""
-    params = workload.supernet_params()
-    network = quicken(workload.supernet()).train()
-    optimizer = make_optimizer(network, params)
-    data, generator = workload.halves(1024, 64), torch.Generator().manual_seed(workload.SEED)
-    augmentation = Augmentation.draw(1024, params, generator, data.train_images.device)
-    parts = itertools.cycle(slice(start, start + params.batch_size) for start in range(0, 1024, params.batch_size))
+def trainer(network: OneShot[Any], params: TrainingParams, images: int = 1024) -> Side:
+    """What an epoch of the supernet stage does for a batch, on the network's device; gives its loss."""
+    device = next(network.parameters()).device
+    optimizer = make_optimizer(network.train(), params)
+    data, generator = workload.halves(images, 64, device), torch.Generator().manual_seed(workload.SEED)
+    augmentation = Augmentation.draw(images, params, generator, device)
+    parts = itertools.cycle(slice(start, start + params.batch_size) for start in range(0, images, params.batch_size))
 
-    def step(genotype: Genotype) -> float:
+    def step(architecture: Architecture) -> Tensor:
         part = next(parts)
-        images = augmentation.of(part)(data.train_images[part])
-        return float(train_step(network, optimizer, images, data.train_labels[part], genotype, params))
+        batch = augmentation.of(part)(data.train_images[part])
+        return train_step(network, optimizer, batch, data.train_labels[part], architecture, params)
 
     return step
+
+
+def our_side() -> Side:
+    """The paper's supernet, trained as by the stage."""
+    step = trainer(quicken(workload.supernet()), workload.supernet_params())
+    return lambda genotype: float(step(genotype))
 
 
 def run(quick: bool = False) -> dict[str, Any]:

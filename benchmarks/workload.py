@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from pipeline.data.reading.images import Images, to_tensor
 MEAN = STD = (0.5, 0.5, 0.5)
 """Normalisation of the images, whatever they are."""
 SEED = 0
+CPU = torch.device("cpu")
 
 
 def measures(**changed: Any) -> MeasureParams:
@@ -29,16 +31,17 @@ def supernet_params() -> SupernetParams:
     return load_params(REPOSITORY).supernet
 
 
+@cache
 def digits() -> Images:
-    """1,437 images of 32x32 pixels."""
+    """1,437 images of 32x32 pixels; to read."""
     return painted(SEED)["train"]
 
 
-def halves(train: int, held: int) -> SearchData:
+def halves(train: int, held: int, device: torch.device = CPU) -> SearchData:
     """So many training and held-out images."""
     source = digits()
-    images = to_tensor(source.pixels[: train + held], MEAN, STD)
-    labels = torch.from_numpy(source.labels[: train + held])
+    images = to_tensor(source.pixels[: train + held], MEAN, STD).to(device)
+    labels = torch.from_numpy(source.labels[: train + held]).to(device)
     return SearchData(images[:train], labels[:train], images[train:], labels[train:], 10)
 
 

@@ -238,13 +238,16 @@ def track_ui(port: Port = 5000) -> None:
 
 
 @app.command()
-def doctor(profile: Profile = "demo") -> None:
-    """Look whether everything is here that a profile needs."""
-    from flows.doctor import examine
+def doctor(
+    profile: Profile = "demo",
+    on_gpu: Annotated[bool, typer.Option("--gpu", help="Compare every kind of step with the CPU: minutes.")] = False,
+) -> None:
+    """Look whether everything is here that a profile needs, or whether the GPU computes what the CPU does."""
+    from flows.doctor import examine, gpu
     from pipeline.config import profile_folder
 
     lacking = 0
-    for finding in examine(profile_folder(profile)):
+    for finding in gpu() if on_gpu else examine(profile_folder(profile)):
         sign = "ok  " if finding.ok else "FAIL" if finding.essential else "warn"
         typer.echo(f"{sign} {finding.name}: {finding.message}")
         lacking += finding.essential and not finding.ok

@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from flows import environment
 from models.errors import GenasError
 from pipeline.config import REPOSITORY, Params, data_root, load_params
+from pipeline.context import chosen_device
+from pipeline.machine.processor import instruction_set
 from pipeline.stages import STAGES, rows_of
 
 DISK = 5
@@ -82,9 +84,7 @@ def tools() -> Iterator[Finding]:
     """The processor and what is known of it with this torch, the device, git, telemetry and disk."""
     import torch
 
-    kernels = torch.backends.cpu.get_cpu_capability()
-    wider = os.environ.get("ONEDNN_MAX_CPU_ISA")
-    yield Finding("CPU", True, f"{kernels} kernels{f', oneDNN up to {wider}' if wider else ''}", essential=False)
+    yield Finding("CPU", True, f"instruction set {instruction_set()}", essential=False)
     for release, fault in FAULTS.items():
         if torch.__version__.startswith(release):
             yield Finding(f"torch {release}", True, fault, essential=False)
@@ -96,6 +96,25 @@ def tools() -> Iterator[Finding]:
     yield Finding("telemetry", not on, f"changed by the environment: {', '.join(on)}" if on else "off", essential=False)
     free = shutil.disk_usage(REPOSITORY).free / 1e9
     yield Finding("disk", free > DISK, f"{free:.0f} GB free", essential=False)
+
+
+def gpu() -> Iterator[Finding]:
+    """Every kind of step on the GPU, compared with the CPU.
+
+    Raises:
+        GenasError: there is no GPU.
+    """
+    import torch
+
+    device = chosen_device()
+    if device.type != "cuda":
+        raise GenasError("doctor --gpu: no GPU: torch finds none here, or GENAS_DEVICE names another device")
+    from benchmarks.devices.compare import compare
+    from benchmarks.devices.kinds import every_kind
+
+    yield Finding("GPU", True, f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}")
+    yield Finding("CPU", True, f"instruction set {instruction_set()}, {torch.get_num_threads()} threads")
+    yield from (Finding(*each) for each in compare(every_kind(), device))
 
 
 def frameworks(params: Params | None) -> Iterator[Finding]:

@@ -21,11 +21,12 @@ def write_network(
     worn: bool = False,
     genotype: Genotype | None = None,
     auxiliary: bool = False,
+    classes: tuple[str, ...] = ("a", "b", "c"),
 ) -> Path:
-    """A network of width 4 and three classes; if ``worn``, with BatchNorm weights and statistics away from 0 and 1."""
+    """A network of width 4; if ``worn``, with BatchNorm weights and statistics away from 0 and 1."""
     torch.manual_seed(0)
     genotype = genotype or random_genotype(np.random.default_rng(1))
-    network = GenasNetwork(genotype, width=4, layers=layers, num_classes=3, stem=stem, auxiliary=auxiliary)
+    network = GenasNetwork(genotype, width=4, layers=layers, num_classes=len(classes), stem=stem, auxiliary=auxiliary)
     for module in network.modules():
         if worn and isinstance(module, nn.BatchNorm2d):
             module.running_mean.normal_(std=0.1)
@@ -33,5 +34,5 @@ def write_network(
             nn.init.uniform_(module.weight, 0.5, 1.5)
             nn.init.normal_(module.bias, std=0.1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_network(path, network, preprocessing, ["a", "b", "c"])
+    save_network(path, network, preprocessing, list(classes))
     return path

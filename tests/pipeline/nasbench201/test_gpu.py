@@ -1,0 +1,46 @@
+"""The laboratory on a GPU, without one: from the data root to an epoch, its validation and every score."""
+
+from __future__ import annotations
+
+from models.spaces.base.weights import save_weights
+from models.spaces.nasbench201.cell import Cell201
+from pipeline.data.reading.halves import load_search_data
+from pipeline.nasbench201.measuring import make_scorer
+from pipeline.nasbench201.network import build
+from pipeline.nasbench201.supernet import fair
+from pipeline.probe.plain import Probe
+from pipeline.scoring.measuring import Request
+from pipeline.supernet.training import make_optimizer, train_epoch, validate
+from pipeline.supernet.weights import INITIAL, TRAINED
+from tests.conftest import Tiny
+from tests.fake_cuda import fake_cuda
+from tests.pipeline.nasbench201.test_nasbench201 import MINI, ROW, with_laboratory
+
+CELL = Cell201(("none", "skip_connect", "nor_conv_3x3", "avg_pool_3x3", "nor_conv_1x1", "skip_connect"))
+"""Nothing reaches its first node, which is zero, and every operation is in it."""
+
+
+def test_a_row_from_the_data_to_the_scores(tiny: Tiny) -> None:
+    """Everything lies on the device of the context, and an epoch waits once."""
+    noise = MINI["nasbench201"]["settings"]["noises"]["cells"] | {"draws": 1, "sigma": [1e-3, 2e-3]}
+    with_laboratory(tiny, hessian=0, noises={"cells": noise}, measured=["flatness", "angle", "accuracy"])
+    tiny.change("nasbench201", settings__supernet__cells=1, settings__measures__recalibrate="official")
+    context = tiny.context("supernet201", **ROW)
+    settings = context.params.nasbench201.required
+    for name in (INITIAL, TRAINED):
+        save_weights(context.out / name, build(context, 3))
+    with fake_cuda() as gpu:
+        context = tiny.context("supernet201", **ROW)
+        assert context.device.type == "cuda"
+        data, network = load_search_data(context, settings.supernet), build(context, 3)
+        optimizer = make_optimizer(network, settings.supernet)
+        gpu.waits.clear()
+        train_epoch(network, optimizer, data, settings.supernet, 0, 0, fair)
+        validate(Probe(network, data, settings.measures, 0), [CELL])
+        loss, *numbers = gpu.waits
+        assert loss == "pipeline/supernet/training.py:train_epoch"
+        assert numbers == ["pipeline/probe/plain.py:evaluate"] * 2  # loss and accuracy
+        score = make_scorer(tiny.context("nasbench201", **ROW), Request(settings.measured))
+        values = score(CELL)
+    assert values["error"] == ""
+    assert {name for name in values if name.startswith("trained_")} >= {"trained_snip", "trained_synflow"}

@@ -1,0 +1,67 @@
+"""Scoring on a GPU, without one: devices are not mixed, and the host waits for results alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from pipeline import measures
+from pipeline.data.reading.halves import SearchData
+from pipeline.probe.fast import make_probe
+from tests.fake_cuda import FakeCuda, fake_cuda
+from tests.pipeline.measures.test_measures import OneShot, params, path, search_data, supernet
+
+RESULT = {
+    "flatness": "pipeline/measures/flatness.py:observe",
+    "accuracy": "pipeline/measures/accuracy.py:observe",
+    "naswot": "pipeline/measures/naswot.py:measure",
+}
+"""Where each measure's numbers leave the device, once a candidate."""
+
+
+@pytest.fixture(scope="module")
+def there() -> Iterator[tuple[FakeCuda, OneShot[Any], SearchData]]:
+    """The device, with a supernet and images."""
+    network, data = supernet(), search_data(6)
+    with fake_cuda() as gpu:
+        yield gpu, network.to("cuda"), SearchData(*(half.to("cuda") for half in data[:4]), data.num_classes)
+
+
+def waits(there: tuple[FakeCuda, OneShot[Any], SearchData], names: tuple[str, ...], **settings: Any) -> list[str]:
+    """Measure an architecture; returns what made the host wait."""
+    gpu, network, data = there
+    flat = {name: settings.pop(name) for name in ("noise", "magnitude", "draws") if name in settings}
+    changed = params(sigma=(0.01, 0.02), **flat).model_copy(update=settings)
+    gpu.waits.clear()
+    measures.take(make_probe(network, data, changed, 0, network), path(0), names)
+    return gpu.waits
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scorer": "fast", "batch_size": 3, "noise": "cumulative", "magnitude": "relative"},
+        {"scorer": "fast", "precision": "bfloat16"},
+        {"scorer": "plain", "recalibrate": "official"},
+    ],
+    ids=["fast", "bfloat16", "plain"],
+)
+def test_a_candidate_waits_for_the_numbers_of_each_measure_alone(there: Any, settings: dict[str, Any]) -> None:
+    assert waits(there, tuple(RESULT), **settings) == list(RESULT.values())
+
+
+def test_exact_recalibration_of_the_plain_scorer_waits_in_each_batch_norm(there: Any) -> None:
+    """Torch's own without momentum asks for its count of batches; the fast scorer's does not."""
+    *within, last = waits(there, ("accuracy",), scorer="plain")
+    assert last == RESULT["accuracy"]
+    assert {place.partition("/")[0] for place in within} == {"models"}
+
+
+def test_sums_over_tensors_wait_once_a_tensor(there: Any) -> None:
+    assert set(waits(there, ("angle", "snip", "grad_norm"), scorer="fast")) == {
+        "pipeline/measures/angle.py:angle",
+        "pipeline/measures/snip.py:<genexpr>",
+        "pipeline/measures/grad_norm.py:<genexpr>",
+    }
