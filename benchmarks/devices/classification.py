@@ -13,7 +13,7 @@ from torchvision.transforms import ToTensor
 from benchmarks import score, supernet, workload
 from benchmarks.devices.compare import Work
 from models.fast.gradients import quicken
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.nasbench201.cell import random_cell
 from models.spaces.nasbench201.network import NasBench201

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.cost import fit_width
 from models.spaces.darts.genotype import Genotype, random_genotype
 from models.spaces.darts.network import GenasNetwork

@@ -26,9 +26,6 @@ CAP = 256
 """Images of a trial, at most."""
 TRIED = 12
 """Architectures of a trial, at most."""
-WINNER = 6.0
-"""Seconds in which a search counts what the networks of Table 2 cost (:func:`models.spaces.darts.cost.imagenet_cost`
-builds some twenty once), as measured on a core of an AMD EPYC."""
 NUMBERS = ("steps", "images", "flops", "traffic", "calls")
 HESSIAN = "hessian"
 PRODUCTS = 40
@@ -85,7 +82,11 @@ def loads(names: Iterable[str], count: float, space: Space, train: int, held: in
         (looks if params.scorer == "plain" else min(looks, 1)) * count if params.recalibrate != "none" else 0
     )
     seen = recalibrations * min(params.recalibrate_images, train)
-    return (load(_kind("recalibration", space), space.cost, seen, params.batch_size), *parts) if seen else tuple(parts)
+    return (
+        (load(_kind("recalibration", space), space.cost, seen, params.recalibrate_batch_size), *parts)
+        if seen
+        else tuple(parts)
+    )
 
 
 def merged(parts: Iterable[Load]) -> tuple[Load, ...]:
@@ -110,7 +111,7 @@ def search(profile: Profile, key: Key) -> Work:
     params, space, halves = profile.params, space_of(profile, key), halves_of(profile, key)
     metric = params.metrics[STAGES[key[0]].rows(params)[key[1]]["metric"]]
     count = params.search.generations * params.search.population
-    return Work(loads(metric.terms, count, space, *halves), _memory(space, *halves), 300 * count, WINNER)
+    return Work(loads(metric.terms, count, space, *halves), _memory(space, *halves), 300 * count)
 
 
 def agreement(profile: Profile, key: Key) -> Work:
@@ -123,7 +124,7 @@ def agreement(profile: Profile, key: Key) -> Work:
         own = space.measures.model_copy(update={"images": images, "flatness": flat})
         count = params.error.replicates * params.error.architectures
         parts += loads(["flatness"], count, space._replace(measures=own), train, held)
-    return Work(merged(parts), _memory(space, train, held), 300 * params.architectures, WINNER)
+    return Work(merged(parts), _memory(space, train, held), 300 * params.architectures)
 
 
 def nasbench201(profile: Profile, key: Key) -> Work:

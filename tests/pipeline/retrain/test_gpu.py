@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from models.networks.files.checkpoint import Preprocessing, load_network
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.retrain.epoch import Training
 from pipeline.retrain.evaluation import logits_of
