@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from models.spaces.base.weights import save_weights
 from models.spaces.nasbench201.cell import Cell201
+from pipeline.config import load_params
 from pipeline.data.reading.halves import load_search_data
 from pipeline.nasbench201.measuring import make_scorer
 from pipeline.nasbench201.network import build
@@ -24,7 +25,10 @@ def test_a_row_from_the_data_to_the_scores(tiny: Tiny) -> None:
     """Everything lies on the device of the context, and an epoch waits once."""
     noise = MINI["nasbench201"]["settings"]["noises"]["cells"] | {"draws": 1, "sigma": [1e-3, 2e-3]}
     with_laboratory(tiny, hessian=0, noises={"cells": noise}, measured=["flatness", "angle", "accuracy"])
-    tiny.change("nasbench201", settings__supernet__cells=1, settings__measures__recalibrate="official")
+    one_batch = {"images": 4, "recalibrate_images": 4, "zero_cost_images": 2}
+    measures = load_params(tiny.root).nasbench201.required.measures.model_dump(mode="json") | one_batch
+    tiny.change("nasbench201", settings__supernet__cells=1, settings__supernet__batch_size=32)
+    tiny.change("nasbench201", settings__measures=measures | {"recalibrate": "official"})
     context = tiny.context("supernet201", **ROW)
     settings = context.params.nasbench201.required
     for name in (INITIAL, TRAINED):
