@@ -199,6 +199,7 @@ def test_every_stage_has_a_forecast(stage: str) -> None:
     assert callable(found.trial)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_of_mini_has_work(stage: str) -> None:
     params: Params = load_params(PROFILES["mini"])

@@ -86,7 +86,7 @@ def test_metrics_are_those_of_the_history(whole: dict[str, Any]) -> None:
     assert not list((context.root / ".scratch").iterdir())
 
 
-@pytest.mark.parametrize("epoch", [2, 3])
+@pytest.mark.parametrize("epoch", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
     published: Tiny, whole: dict[str, Any], epoch: int
 ) -> None:

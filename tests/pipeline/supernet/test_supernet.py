@@ -84,7 +84,7 @@ def test_validation_leaves_every_parameter_and_statistic(
     assert tiny.bytes_of("supernet", "small-0", TRAINED) == validated
 
 
-@pytest.mark.parametrize("epoch", [2, 3])
+@pytest.mark.parametrize("epoch", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
     tiny: Tiny, trained_outputs: Any, epoch: int
 ) -> None:
@@ -98,8 +98,16 @@ def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
         assert tiny.bytes_of("supernet", "small-0", name) == (trained_outputs / "supernet/small-0" / name).read_bytes()
 
 
-@pytest.mark.parametrize(("damaged", "again"), [(1, [2, 3]), (2, [1, 2, 3])])
-@pytest.mark.parametrize("cut", [False, True])
+@pytest.mark.parametrize(
+    ("damaged", "again", "cut"),
+    [
+        (1, [2, 3], False),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in ((2, [1, 2, 3], False), (1, [2, 3], True), (2, [1, 2, 3], True))
+        ),
+    ],
+)
 def test_a_damaged_state_changes_no_byte(
     tiny: Tiny, trained_outputs: Any, damaged: int, again: list[int], cut: bool
 ) -> None:

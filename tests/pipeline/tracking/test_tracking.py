@@ -100,6 +100,7 @@ def replay(root: Path) -> None:
         (root / "out" / "report" / "report.html").write_text("<html></html>")
 
 
+@pytest.mark.slow
 def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replay(finished)
     live, board = content(), content("genas-demo-leaderboard")

@@ -239,13 +239,18 @@ def test_a_configuration_from_elsewhere_is_not_run(tmp_path: Path, way: str) -> 
     "overrides",
     [
         {"model.decode_head.channels": -8},
-        {"model.decode_head.loss_decode": {"colour": 3}},
-        {"optim_wrapper.optimizer.momentum": -1.0},
-        {"param_scheduler.0.end": -5},
-        {"train_dataloader.num_workers": -1},
-        {"train_dataloader.dataset.pipeline.3.crop_size": [0, 0]},
-        {"val_dataloader.dataset.pipeline.1.scale": [-64, -64]},
         {"train_cfg": 5},
+        *(
+            pytest.param(overrides, marks=pytest.mark.slow)
+            for overrides in (
+                {"model.decode_head.loss_decode": {"colour": 3}},
+                {"optim_wrapper.optimizer.momentum": -1.0},
+                {"param_scheduler.0.end": -5},
+                {"train_dataloader.num_workers": -1},
+                {"train_dataloader.dataset.pipeline.3.crop_size": [0, 0]},
+                {"val_dataloader.dataset.pipeline.1.scale": [-64, -64]},
+            )
+        ),
     ],
 )
 def test_what_cannot_be_built_is_said_before_training(streets: Tiny, overrides: dict[str, Any]) -> None:
