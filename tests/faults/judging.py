@@ -18,6 +18,10 @@ SECRET = "genas-secret"
 """A password; wherever it is given, nothing may show it."""
 GRACE = 10.0
 """Seconds that what a call has started may outlive it."""
+NOTHING = "^$"
+"""As a warning: none is given."""
+PROGRESS = re.compile(r"\S+: (scanning|running|done|restored|unchanged|failed|not run)\b")
+"""Lines in which ``genas run`` says how far it is."""
 UNTOUCHED = (".scratch", "tmp")
 """Folders whose content is nobody's result: half-done work, logs, temporary files."""
 
@@ -57,7 +61,8 @@ class Case:
         line: what the one line of the error matches; None where the change is rightly accepted.
         spoil: makes the change.
         environment: variables of the call.
-        warning: what the one line on standard error matches where the change is accepted.
+        warning: what the one line on standard error matches where the change is accepted; nothing is looked for by
+            default.
         same: a folder of the profile that must then hold the files of the template's folder ``expected``.
     """
 
@@ -96,7 +101,7 @@ def contents(folder: Path) -> dict[str, str]:
 
 def judge(case: Case, place: Place, before: Mapping[str, str], ended: Ended) -> list[Fault]:
     """Everything that is wrong with how a call ended; waits a moment for what it has started."""
-    faults, lines = [], ended.err.splitlines()
+    faults, lines = [], [line for line in ended.err.splitlines() if not PROGRESS.match(line)]
     if "Traceback (most recent call last)" in ended.err + ended.out:
         faults.append(Fault("traceback", ended.err[-3000:]))
     if ended.status is None:
@@ -104,7 +109,7 @@ def judge(case: Case, place: Place, before: Mapping[str, str], ended: Ended) -> 
     elif case.line is None:
         if ended.status != 0:
             faults.append(Fault("line", f"refused, status {ended.status}: {ended.err.strip()[-500:]}"))
-        elif not re.search(case.warning, ended.err) or (case.warning and len(lines) != 1):
+        elif not re.search(case.warning, ended.err) or (case.warning not in ("", NOTHING) and len(lines) != 1):
             faults.append(Fault("line", f"expected the warning {case.warning!r}, said {ended.err.strip()[-500:]!r}"))
     elif ended.status == 0:
         faults.append(Fault("line", f"accepted; expected {case.line!r}"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from tests.faults.families import commands, leftovers, networks, parameters, sets, state, surroundings
 from tests.faults.judging import Case, Fault, contents, judge
@@ -62,8 +61,3 @@ def examine(name: str, cases: list[Case], templates: Templates, every: int = 1) 
             took = f"{time.monotonic() - started:.1f} s{', apart' if apart else ''}"
             said += [f"{name} | {case.name} | {case.call} | {fault.kind}: {fault.what} ({took})" for fault in faults]
     return count, said
-
-
-def templates_below(folder: Path) -> Templates:
-    """An empty workshop."""
-    return Templates(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import signal
 import subprocess
@@ -54,12 +55,14 @@ def preload() -> None:
 
 @dataclass(frozen=True)
 class Call:
-    """A program, its arguments, the folder in which it is run, and its environment."""
+    """A program, its arguments, the folder in which it is run, and its environment; the bytes of the largest file that
+    it may write, if there is a limit."""
 
     program: str
     arguments: tuple[str, ...]
     folder: Path
     environment: Mapping[str, str]
+    largest: int | None = None
 
     @classmethod
     def of(cls, line: str, folder: Path, **more: str) -> Call:
@@ -129,6 +132,8 @@ def _as(call: Call, out: str, err: str) -> int:
     os.chdir(call.folder)
     os.environ.clear()
     os.environ.update(call.environment)
+    if call.largest is not None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (call.largest, call.largest))
     sys.argv = [call.program, *call.arguments]
     try:
         status: object = PROGRAMS[call.program]()

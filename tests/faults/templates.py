@@ -91,9 +91,7 @@ def scenes(templates: Templates, place: Place) -> None:
     place.tiny.change("data", scenes={"layout": "coco", **derived}, streets={"layout": "cityscapes", **derived})
     for section, module in (("detect", test_detect), ("segment", test_segment)):
         dataset = {"detect": "scenes", "segment": "streets"}[section]
-        place.tiny.change(
-            section, dataset=dataset, base=module.BASE, checkpoint_period=5, overrides=dict(module.SMALL)
-        )
+        place.tiny.change(section, dataset=dataset, base=module.BASE, checkpoint_period=5, overrides=dict(module.SMALL))
     place.tiny.change("segment", **{"overrides__train_cfg.max_iters": 20, "overrides__train_cfg.val_interval": 20})
     templates.run(place, "pipeline data dataset=scenes", "pipeline data dataset=streets")
     write_network(place.root / "out/retrain/found/weights.safetensors", test_detect.PIXELS, 3)

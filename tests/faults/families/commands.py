@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from tests.faults.judging import Case
 from tests.faults.families.tables import short, table_of
+from tests.faults.judging import Case
 from tests.flows import test_cli
 from tests.pipeline import test_main
 

@@ -80,13 +80,33 @@ def right() -> list[Case]:
         Case("results as JSON", "finished", f"{RESULTS} --json", None),
         Case("report", "finished", REPORT, None),
         Case("rebuild", "finished", REBUILD, None, environment=TRACKED),
-        Case("NaN among the metrics", "finished", RESULTS, None, write("out/detect/flatness/metrics.json", '{"ap": NaN}')),
-        Case("infinity among the metrics", "finished", REPORT, None, write("out/detect/flatness/metrics.json", '{"ap": 1e999}')),
-        Case("null among the metrics", "finished", RESULTS, None, write("out/detect/flatness/metrics.json", '{"ap": null}')),
+        Case(
+            "NaN among the metrics", "finished", RESULTS, None, write("out/detect/flatness/metrics.json", '{"ap": NaN}')
+        ),
+        Case(
+            "infinity among the metrics",
+            "finished",
+            REPORT,
+            None,
+            write("out/detect/flatness/metrics.json", '{"ap": 1e999}'),
+        ),
+        Case(
+            "null among the metrics",
+            "finished",
+            RESULTS,
+            None,
+            write("out/detect/flatness/metrics.json", '{"ap": null}'),
+        ),
         Case("no metrics of a row", "finished", REPORT, None, gone("out/retrain/flatness/metrics.json")),
         Case("no timing of a row", "finished", REPORT, None, gone("out/retrain/flatness/timing.json")),
         Case("a metric that nobody knows", "finished", REPORT, None, hostile),
-        Case("a row that the parameters do not have", "finished", RESULTS, None, write("out/retrain/stray/metrics.json", "{")),
+        Case(
+            "a row that the parameters do not have",
+            "finished",
+            RESULTS,
+            None,
+            write("out/retrain/stray/metrics.json", "{"),
+        ),
         Case("nothing has run", "plain", "genas report --profile {root}", None),
     ]
     return cases
@@ -144,4 +164,7 @@ def parities() -> list[Case]:
     ]
 
 
-CASES = {"what rows have left: results, report, tracking": [*broken(), *right()], "export and parity": [*exports(), *parities()]}
+CASES = {
+    "what rows have left: results, report, tracking": [*broken(), *right()],
+    "export and parity": [*exports(), *parities()],
+}

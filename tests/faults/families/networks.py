@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
 
-from models.spaces.base.weights import save_weights
 from models.networks.files.checkpoint import load_network
+from models.spaces.base.weights import save_weights
 from tests.bomb import Bomb
 from tests.faults.families.parameters import escape
 from tests.faults.families.tables import cut, short, table_of, write
@@ -100,11 +99,15 @@ def genotypes() -> list[Case]:
     reduce = test_genotype.chain()
     for i, (cell, line) in enumerate(table_of(test_genotype.test_a_wrong_cell_is_refused_in_one_line)):
         spoil = write(CELL, json.dumps({"normal": cell, "reduce": reduce}))
-        cases.append(Case(f"cell: {short(line)}", "genotypes", (WIDTH, RETRAIN)[i % 2], f"genotype.json: .*{line}", spoil))
+        cases.append(
+            Case(f"cell: {short(line)}", "genotypes", (WIDTH, RETRAIN)[i % 2], f"genotype.json: .*{line}", spoil)
+        )
     for i, (content, line) in enumerate(table_of(test_genotype.test_a_wrong_file_is_named)):
         gone = lambda place: (place.root / CELL).unlink()  # noqa: E731
         spoil = gone if content is None else write(CELL, content)
-        cases.append(Case(f"file: {short(line)}", "genotypes", (WIDTH, RETRAIN)[i % 2], f"genotype.json: .*{line}", spoil))
+        cases.append(
+            Case(f"file: {short(line)}", "genotypes", (WIDTH, RETRAIN)[i % 2], f"genotype.json: .*{line}", spoil)
+        )
     for i, text in enumerate(table_of(test_genotype.test_odd_json_is_one_line)):
         call = (WIDTH, RETRAIN)[i % 2]
         cases.append(Case(f"odd: {short(text[:20])}", "genotypes", call, r"genotype\.json: ", write(CELL, text)))

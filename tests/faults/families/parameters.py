@@ -31,7 +31,9 @@ def keys() -> list[Case]:
     """Each in turn by a command and by a stage."""
     rows = table_of(test_config.test_a_mistake_is_one_line_with_file_and_key)
     return [
-        Case(f"{path}: {short(value)}", "plain", (RESULTS, ZOO)[i % 2], rf"params\.yaml: .*{line}", changed(path, value))
+        Case(
+            f"{path}: {short(value)}", "plain", (RESULTS, ZOO)[i % 2], rf"params\.yaml: .*{line}", changed(path, value)
+        )
         for i, (path, value, line) in enumerate(rows)
     ]
 
@@ -76,7 +78,10 @@ def commands() -> list[Case]:
     cases = []
     for i, (section, key) in enumerate(places):
         for text in SHELL if not i else SHELL[i : i + 1]:
-            name, line = f"{section}.{key.replace('__', '.')}: {text!r}", rf"params\.yaml: .*({key.split('__')[0]}|metric)"
+            name, line = (
+                f"{section}.{key.replace('__', '.')}: {text!r}",
+                rf"params\.yaml: .*({key.split('__')[0]}|metric)",
+            )
             cases.append(Case(name, "plain", "genas run --profile {root}", line, shell(section, key, text)))
     for section in ("data", "rows", "recipes", "metrics"):
         add = lambda place, section=section: place.tiny.change(section, **{f"x; mkdir {place.ran}": {}})  # noqa: E731
@@ -166,7 +171,9 @@ def rewritten(old: str, new: str) -> Spoil:
 
 def odd() -> list[Case]:
     """Rightly accepted."""
-    merged = "rows:\n  other: &o {cell: zoo/darts_v2_c10, width: 2, layers: 3, stem: cifar, image_size: 32, recipe: short}\n"
+    merged = (
+        "rows:\n  other: &o {cell: zoo/darts_v2_c10, width: 2, layers: 3, stem: cifar, image_size: 32, recipe: short}\n"
+    )
     dump = lambda place: yaml.safe_load((place.root / "params.yaml").read_text())  # noqa: E731
 
     def written(text: Any) -> Spoil:

@@ -51,7 +51,9 @@ def missing() -> list[Case]:
         Case(f"{layout}: missing", "plain", DATA, "data set mine: .* is missing; layout", named(layout))
         for layout in (*GOOD, "cityscapes", "cifar10", "cifar100")
     ]
-    cases.append(Case("a file for a folder", "plain", DATA, "is missing; layout folder", each(named("folder"), laid("mine"))))
+    cases.append(
+        Case("a file for a folder", "plain", DATA, "is missing; layout folder", each(named("folder"), laid("mine")))
+    )
     return [*cases, Case("no data root", "plain", DATA, "is missing", named("folder"), {"GENAS_DATA": "{folder}/no"})]
 
 
@@ -82,16 +84,24 @@ def read() -> list[Case]:
             spoils = each(mine(layout, spoil), supernet, changes)
             cases.append(Case(name, "plain", "pipeline supernet dataset=mine seed=0", line, spoils))
     streets = "out/data/streets/files"
-    label = lambda content: lambda place: next(  # noqa: E731
-        (place.root / streets).rglob("*labelTrainIds.png")
-    ).write_bytes(content)
+    label = lambda content: lambda place: next((place.root / streets).rglob("*labelTrainIds.png")).write_bytes(content)
     for name, content, line in (
-        ("a label file that is cut off", picture("L", (128, 128))[:-30], r"labelTrainIds\.png: not a readable image \("),
-        ("a label of no class", sixteen_bits(np.full((128, 128), 300)), r"labelTrainIds\.png: label 300, expected 0 to"),
+        (
+            "a label file that is cut off",
+            picture("L", (128, 128))[:-30],
+            r"labelTrainIds\.png: not a readable image \(",
+        ),
+        (
+            "a label of no class",
+            sixteen_bits(np.full((128, 128), 300)),
+            r"labelTrainIds\.png: label 300, expected 0 to",
+        ),
     ):
         cases.append(Case(name, "scenes", "pipeline segment row=found", line, label(content)))
     photograph = lambda place: next((place.root / "out/data/scenes/files").rglob("*.png")).write_bytes(b"x")  # noqa: E731
-    cases.append(Case("a scene that is no picture", "scenes", "pipeline detect row=found", "not a readable image", photograph))
+    cases.append(
+        Case("a scene that is no picture", "scenes", "pipeline detect row=found", "not a readable image", photograph)
+    )
     return cases
 
 

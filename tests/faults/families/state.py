@@ -11,7 +11,7 @@ import torch
 
 from tests.bomb import Bomb
 from tests.faults.families.tables import below, each
-from tests.faults.judging import Case, Place, Spoil
+from tests.faults.judging import NOTHING, Case, Place, Spoil
 from tests.faults.templates import LINES, SUPERNET
 from tests.pipeline.machine.test_resume import flip, truncate
 
@@ -76,19 +76,19 @@ def cases() -> list[Case]:
             add(f"state: {how} at {at} %", damaged(STATE, how, at))
     both = each(damaged(STATE, "flip", 30), damaged(BEFORE, "cut", 30))
     add("both states", both, "damaged and set aside")
-    add("only the state before", lambda place: below(place, STATE).unlink(), "^$")
-    add("the state before alone, damaged", damaged(BEFORE, "flip", 50), "^$")
+    add("only the state before", lambda place: below(place, STATE).unlink(), NOTHING)
+    add("the state before alone, damaged", damaged(BEFORE, "flip", 50), NOTHING)
     add("state: empty", replaced(STATE, b""))
     add("state: text", replaced(STATE, b"no state"))
     add("state: a stranger's, that runs something", sealed("bomb"))
-    add("state of other parameters", other_folder, "^$")
-    add("what a kill leaves", leftovers, "^$")
-    add("as it was left", lambda place: None, "^$")
+    add("state of other parameters", other_folder, NOTHING)
+    add("what a kill leaves", leftovers, NOTHING)
+    add("as it was left", lambda place: None, NOTHING)
     lines = {"call": LINES, "template": "lines"}
     for how, at in (("flip", 0), ("flip", 50), ("flip", 100), ("cut", 50)):
         add(f"lines: {how} at {at} %", damaged(SCORES, how, at), "" if how == "cut" else SET_ASIDE, **lines)
-    add("lines: a torn one", torn, "^$", **lines)
-    add("lines: empty", replaced(SCORES, b""), "^$", **lines)
+    add("lines: a torn one", torn, NOTHING, **lines)
+    add("lines: empty", replaced(SCORES, b""), NOTHING, **lines)
     add("lines: binary", replaced(SCORES, os.urandom(0) + bytes(range(256)) * 4), SET_ASIDE, **lines)
     return found
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.faults.families.tables import change
-from tests.faults.judging import SECRET, Case, Place
+from tests.faults.judging import NOTHING, SECRET, Case, Place
 
 SUPERNET = "pipeline supernet dataset=small seed=0"
 SEARCH = "pipeline search dataset=small metric=angle seed=0"
@@ -13,7 +13,7 @@ RUN = "genas run supernet@a-0 --profile {root}"
 
 def stale(place: Place) -> None:
     """Something for a run of the toy profile to do."""
-    (place.root / "raw" / "a.txt").write_text("more")
+    (place.root / "out/supernet/a-0/metrics.json").unlink()
 
 
 def numbers() -> list[Case]:
@@ -38,7 +38,9 @@ def numbers() -> list[Case]:
         ("GENAS_CLUSTER", "tcp://nobody:1"),
         ("GENAS_TRACEBACK", "1"),
     ):
-        cases.append(Case(f"{name}={value}, which asks for nothing", "trained", SEARCH, None, environment={name: value}))
+        cases.append(
+            Case(f"{name}={value}, which asks for nothing", "trained", SEARCH, None, environment={name: value})
+        )
     mistake = {"environment": {"GENAS_TRACEBACK": "1"}}
     cases.append(Case("GENAS_TRACEBACK=1 of a mistake", "plain", "pipeline serch", "unknown stage 'serch'", **mistake))
     return cases
@@ -64,7 +66,14 @@ def servers() -> list[Case]:
     cases = []
     zoo, on = "pipeline zoo row=darts_v2_c10", {"GENAS_MLFLOW": ""}
     dead = f"http://{ACCOUNT}@127.0.0.1:9"
-    for uri in (dead, "http://127.0.0.1:9", "sqlite:////nowhere/at/all/m.db", "nonsense://x", "not a uri", f"http://h/?token={SECRET}"):
+    for uri in (
+        dead,
+        "http://127.0.0.1:9",
+        "sqlite:////nowhere/at/all/m.db",
+        "nonsense://x",
+        "not a uri",
+        f"http://h/?token={SECRET}",
+    ):
         shown, where = uri.replace(ACCOUNT, "ACCOUNT").replace(SECRET, "SECRET"), {**on, "MLFLOW_TRACKING_URI": uri}
         warning = "^warning: MLflow at .* is left out: "
         cases.append(Case(f"MLflow, live: {shown}", "plain", zoo, None, environment=where, warning=warning))
@@ -72,7 +81,9 @@ def servers() -> list[Case]:
         cases.append(Case(f"MLflow, rebuilt: {shown}", "finished", rebuild, "^MLflow at ", environment=where))
     for value in ("off", "OFF"):
         where = {"GENAS_MLFLOW": value, "MLFLOW_TRACKING_URI": dead}
-        cases.append(Case(f"GENAS_MLFLOW={value} and a dead server", "plain", zoo, None, environment=where, warning="^$"))
+        cases.append(
+            Case(f"GENAS_MLFLOW={value} and a dead server", "plain", zoo, None, environment=where, warning=NOTHING)
+        )
     changed = "genas data changed small --profile {root}"
     for url in (f"http://{ACCOUNT}@127.0.0.1:9/api", "http://127.0.0.1:9/api", "nonsense", "ftp://127.0.0.1/api"):
         shown, where = url.replace(ACCOUNT, "ACCOUNT"), {"PREFECT_API_URL": url}
@@ -80,8 +91,11 @@ def servers() -> list[Case]:
         cases.append(Case(f"Prefect, news: {shown}", "plain", changed, line, environment=where))
         cases.append(Case(f"Prefect, run: {shown}", "toy", RUN, line, stale, environment=where))
     where = {"PREFECT_API_URL": f"http://{ACCOUNT}@127.0.0.1:9/api"}
-    cases.append(Case("Prefect, worker", "toy", "genas worker pool", "no Prefect server answers at ", environment=where))
-    cases.append(Case("Prefect, serve", "toy", "genas serve --profile {root}", "no Prefect server answers at ", environment=where))
+    cases.append(
+        Case(
+            "Prefect, serve", "toy", "genas serve --profile {root}", "no Prefect server answers at ", environment=where
+        )
+    )
     pool = "GENAS_POOL=gpus needs PREFECT_API_URL"
     cases.append(Case("a pool without a server", "toy", RUN, pool, stale, environment={"GENAS_POOL": "gpus"}))
     return cases
@@ -92,9 +106,24 @@ def paths() -> list[Case]:
     data = "pipeline data dataset=small"
     moved = change("data", small__path="small")
     return [
-        Case("GENAS_DATA leads nowhere", "plain", data, r"train\.parquet is missing", environment={"GENAS_DATA": "{folder}/nowhere"}),
-        Case("GENAS_DATA is a file", "plain", data, r"train\.parquet is missing", moved, {"GENAS_DATA": "{root}/params.yaml"}),
-        Case("GENAS_DATA has a zero", "plain", data, r"train\.parquet is missing", environment={"GENAS_DATA": "no\tsuch"}),
+        Case(
+            "GENAS_DATA leads nowhere",
+            "plain",
+            data,
+            r"train\.parquet is missing",
+            environment={"GENAS_DATA": "{folder}/nowhere"},
+        ),
+        Case(
+            "GENAS_DATA is a file",
+            "plain",
+            data,
+            r"train\.parquet is missing",
+            moved,
+            {"GENAS_DATA": "{root}/params.yaml"},
+        ),
+        Case(
+            "GENAS_DATA has a zero", "plain", data, r"train\.parquet is missing", environment={"GENAS_DATA": "no\tsuch"}
+        ),
         Case("TMPDIR leads nowhere", "plain", data, None, environment={"TMPDIR": "{folder}/nowhere"}),
         Case("no HOME", "plain", data, None, environment={"HOME": "{folder}/nowhere"}),
         Case("an ASCII terminal", "plain", "genas zoo", None, environment={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}),

@@ -1,0 +1,211 @@
+"""Full disks, two runs at once, and a damaged cache of DVC."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from tests.faults.judging import Case, Place, contents, judge
+from tests.faults.running import Call, run
+from tests.faults.templates import Templates
+from tests.flows.conftest import Toy
+from tests.pipeline.machine.test_resume import flip
+
+Row = tuple[str, bool, str]
+"""What was done, whether all went as it must, and what was seen."""
+
+FULL = {
+    "pipeline supernet dataset=small seed=0": ("plain", "supernet/small-0"),
+    "pipeline search dataset=small metric=flatness seed=0": ("trained", "search/small-flatness-0"),
+    "pipeline retrain row=published": ("trained", "retrain/published"),
+    "pipeline nasbench201 dataset=small seed=0": ("laboratory", "nasbench201/small-0"),
+    "pipeline data dataset=small_shift": ("plain", "data/small_shift"),
+}
+"""Calls that write, the template that they need, and where they write."""
+ROOM = (4, 40, 150)
+"""KiB that are left on the disk."""
+
+
+def results(out: Path) -> dict[str, bytes]:
+    """What a row has left, but for its times."""
+    files = [path for path in sorted(out.rglob("*")) if path.is_file() and path.name != "timing.json"]
+    return {str(path.relative_to(out)): path.read_bytes() for path in files}
+
+
+@contextmanager
+def small_disk(folder: Path, kib: int) -> Iterator[None]:
+    """A file system in memory, of some KiB; needs root."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={kib}k", "tmpfs", str(folder)], check=True, capture_output=True
+    )
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def can_mount(folder: Path) -> bool:
+    """Whether this user may mount a small disk."""
+    try:
+        with small_disk(folder, 64):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def fill(line: str, templates: Templates, room: int, mount: bool) -> tuple[bool, list[str]]:
+    """Run a call with ``room`` KiB left, then with enough.
+
+    Returns:
+        Whether the disk was full; what is wrong.
+    """
+    template, where = FULL[line]
+    good = templates.copy(template)
+    shutil.rmtree(good.root / "out" / where, ignore_errors=True)
+    source = templates.folder / "source"
+    good.folder.rename(source)
+    place, disk = Place(templates.folder / "disk"), templates.folder / "disk"
+    case = Case(line, template, line, "no space left on the disk of ")
+    size = sum(-(-path.stat().st_size // 4096) * 4 + 4 for path in source.rglob("*"))
+
+    def both() -> tuple[bool, list[str]]:
+        shutil.copytree(source, disk, dirs_exist_ok=True)
+        before = contents(disk)
+        call = place.call(line, {})
+        ended = run(call if mount else replace(call, largest=room * 1024), templates.folder)
+        if ended.status == 0:
+            return False, []
+        faults = [f"{fault.kind}: {fault.what}" for fault in judge(case, place, before, ended)]
+        if mount:
+            subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
+        again = run(place.call(line, {}), templates.folder)
+        expected = run(Place(source).call(line, {}), templates.folder)
+        if (again.status, expected.status) != (0, 0):
+            faults.append(f"with room: {again.err}{expected.err}")
+        elif results(place.root / "out" / where) != results(source / "profile/out" / where):
+            faults.append("with room: other bytes")
+        return True, faults
+
+    try:
+        if mount:
+            with small_disk(disk, size + room):
+                return both()
+        return both()
+    finally:
+        shutil.rmtree(source)
+        shutil.rmtree(disk, ignore_errors=True)
+
+
+def full_disks(templates: Templates, every: int) -> list[Row]:
+    """Every call that writes, with little room and with less."""
+    mount = can_mount(templates.folder / "disk")
+    how = "a small tmpfs" if mount else "RLIMIT_FSIZE (a tmpfs was not run: needs root)"
+    rows = []
+    for line in list(FULL)[::every]:
+        tried = {room: fill(line, templates, room, mount) for room in ROOM}
+        full = [room for room, (was, _) in tried.items() if was]
+        wrong = [fault for _, faults in tried.values() for fault in faults]
+        seen = (
+            "; ".join(wrong)
+            or f"full with {', '.join(map(str, full))} KiB left: one line, nothing half-written; then the same bytes"
+        )
+        rows.append((f"`{line}` on {how}", bool(full) and not wrong, seen))
+    return rows
+
+
+def quiet(toy: Toy, folder: Path) -> Call:
+    """``genas run supernet@a-0`` of a toy profile, with a Prefect database of its own."""
+    url = f"sqlite+aiosqlite:///{folder / 'prefect.db'}"
+    line = f"genas run search@a-angle-0 --profile {toy.folder}"
+    return Call.of(line, toy.folder, PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
+
+
+def waited(what: Callable[[], object], seconds: float = 120) -> bool:
+    """Whether a function became true in time."""
+    deadline = time.monotonic() + seconds
+    while not what() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(what())
+
+
+def two_at_once(templates: Templates) -> list[Row]:
+    """A run that is busy, a second that says so, a third that waits."""
+    place = templates.copy("toy")
+    toy = Toy(place.root)
+    (place.root / "raw" / "a.txt").write_text("more")
+    toy.fault("supernet@a-0", "meet go")
+    toy.forget()
+    call = quiet(toy, place.folder)
+    first = subprocess.Popen(
+        call.command, cwd=call.folder, env=call.environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+    )
+    begun = waited(lambda: toy.runs("supernet@a-0"))
+    second = run(call, templates.folder)
+    third = subprocess.Popen(
+        [*call.command, "--wait"],
+        cwd=call.folder,
+        env=call.environment,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert third.stderr is not None
+    waits = third.stderr.readline()
+    (place.root / "runs" / "go 1").touch()
+    third.communicate(timeout=300)
+    working = rf"another run \(PID {first.pid}, since \d\d:\d\d, stage supernet@a-0\) is working"
+    ended = (first.wait(), third.returncode)
+    rows = [
+        ("a second run of a profile", begun and second.status == 2 and bool(
+            re.fullmatch(rf"error: {working}, wait for it with --wait\n", second.err)), second.err.strip()),
+        ("a third, with `--wait`", ended == (0, 0) and bool(re.fullmatch(rf"{working}, waiting for it\n", waits)),
+         f"{waits.strip()}; both ended with {ended}"),
+    ]  # fmt: skip
+    shutil.rmtree(place.folder)
+    return [(what, right, seen.replace(str(first.pid), "N")) for what, right, seen in rows]
+
+
+def cache_object(toy: Toy, output: str) -> Path:
+    """Where DVC's cache keeps a file of the toy's outputs."""
+    digest = hashlib.md5((toy.folder / output).read_bytes()).hexdigest()
+    (found,) = toy.folder.parent.parent.rglob(f".dvc/cache/files/md5/{digest[:2]}/{digest[2:]}")
+    return found
+
+
+def damaged_caches(templates: Templates) -> list[Row]:
+    """An output that has to come from a cache whose object is damaged or gone."""
+    rows = []
+    output = "out/supernet/a-0/metrics.json"
+    for what in ("a flipped bit", "cut to nothing", "missing"):
+        place = templates.copy("toy")
+        toy = Toy(place.root)
+        before, kept = toy.outputs(), cache_object(toy, output)
+        mode = kept.stat().st_mode
+        kept.chmod(0o644)
+        if what == "missing":
+            kept.unlink()
+        else:
+            flip(kept, 3) if what == "a flipped bit" else kept.write_bytes(b"")
+            kept.chmod(mode)
+        (toy.folder / output).unlink()
+        ended = run(quiet(toy, place.folder), templates.folder)
+        after = toy.outputs()
+        right = ended.status == 0 and after == before
+        changed = sorted(name for name in before if after.get(name) != before[name])
+        seen = "made again, the same bytes" if right else f"{ended.status} {ended.err[-300:]} {changed}"
+        rows.append((f"the cached object of an output: {what}", right, seen))
+        shutil.rmtree(place.folder)
+    return rows
+
+
+def examine(templates: Templates, every: int) -> list[Row]:
+    """All of it."""
+    return [*full_disks(templates, every), *two_at_once(templates), *damaged_caches(templates)]
