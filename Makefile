@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 
-.PHONY: demo test test-all test-training lint graph setup
+.PHONY: demo test test-all test-training faults lint graph setup
 
 demo: setup
 	$(BIN)/genas demo
@@ -21,6 +21,10 @@ test-training: setup
 test-all: setup lint
 	$(BIN)/python -m pytest tests/flows
 	$(BIN)/python -m pytest --ignore tests/flows
+
+# Malformed inputs, kills, full disks; writes docs/reliability.md. Half an hour; the full disks want root.
+faults: setup
+	timeout 5400 $(BIN)/python -m tests.faults
 
 lint: setup
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""SIGKILL at random moments: the row, or the run, goes on to the bytes of one that nobody killed; no process is left."""
+"""SIGKILL at random moments: the row, or the run, goes on to the bytes of an unkilled one; no process is left."""
 
 from __future__ import annotations
 

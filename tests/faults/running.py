@@ -129,6 +129,8 @@ def _as(call: Call, out: str, err: str) -> int:
     os.setsid()
     for number, name in ((0, os.devnull), (1, out), (2, err)):
         os.dup2(os.open(name, (os.O_WRONLY | os.O_CREAT | os.O_TRUNC) if number else os.O_RDONLY), number)
+    sys.stdout = open(1, "w", encoding="utf-8")  # noqa: SIM115  # not what a test may have put in their place
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     os.chdir(call.folder)
     os.environ.clear()
     os.environ.update(call.environment)

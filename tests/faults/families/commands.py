@@ -86,9 +86,9 @@ def flows() -> list[Case]:
 
 def right() -> list[Case]:
     """Rightly accepted."""
-    calls = ("genas --help", "genas zoo", "genas zoo --json", "genas results --profile {root}", "genas run --help",
-             "genas width darts_v2_c10 --macs 6e8", "genas results --json -p {root}", "genas data check --profile {root}")  # fmt: skip
-    return [Case(call, "plain", call, None) for call in calls]
+    calls = ("--help", "zoo", "zoo --json", "results --profile {root}", "run --help", "results --json -p {root}")
+    calls += ("width darts_v2_c10 --macs 6e8", "data check --profile {root}")
+    return [Case(call, "plain", f"genas {call}", None) for call in calls]
 
 
 CASES = {"command line": [*stages(), *flows(), *right()]}

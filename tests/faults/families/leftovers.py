@@ -8,7 +8,7 @@ import torch
 
 from tests.benchmarks.test_parity import SHAPE, test_odd_cases_are_one_line
 from tests.bomb import Bomb
-from tests.faults.families.tables import change, each, short, table_of, write
+from tests.faults.families.tables import change, each, folder, gone, short, table_of, write
 from tests.faults.judging import Case, Place, Spoil
 
 RESULTS, REPORT = "genas results --profile {root}", "genas report --profile {root}"
@@ -23,47 +23,48 @@ def broken() -> list[Case]:
     contents: dict[str, str | bytes] = {
         "cut": '{"top1": 8', "empty": "", "a list": "[1, 2]", "a number": "5", "null": "null", "text": "top1: 5",
         "a text for a number": '{"top1": "many"}', "a list for a number": '{"top1": [81.5]}', "deep": "[" * 100_000,
-        "bytes": b"\xff\xfe\x00", "true for a number": '{"top1": true}', "a huge integer": '{"top1": 1' + "0" * 400 + "}",
+        "bytes": b"\xff\xfe\x00", "true for a number": '{"top1": true}',
+        "a huge integer": '{"top1": 1' + "0" * 400 + "}",
         "more digits than are read": "9" * 5000,
     }  # fmt: skip
     for i, (what, content) in enumerate(contents.items()):
-        call = (RESULTS, REPORT, STAGE)[i % 3]
+        call = {2: REPORT, 7: STAGE}.get(i, RESULTS)
         cases.append(Case(f"metrics.json: {what}", "finished", call, r"metrics\.json: ", write(metrics, content)))
-    for name, content in (
-        ("out/retrain/flatness/timing.json", "{"),
-        ("out/retrain/flatness/timing.json", "[]"),
-        ("out/retrain/flatness/timing.json", '{"seconds": "long"}'),
-        ("out/data/digits/manifest.json", "{"),
-        ("out/data/digits/manifest.json", "[]"),
-        ("out/data/digits/manifest.json", '{"splits": 5}'),
-        ("out/retrain/flatness/history.csv", ""),
-        ("out/retrain/flatness/history.csv", "epoch,loss\n0,1\n1,1,1\n"),
-        ("out/retrain/flatness/history.csv", b"\xff\xfe"),
-        ("out/retrain/flatness/history.csv", "epoch,loss,top1\nfirst,much,little\n"),
-        ("out/supernet/digits-0/history.csv", "a,b\n1,2\n"),
-        ("out/search/digits-flatness-0/candidates.parquet", b"PAR1"),
-        ("out/search/digits-flatness-0/candidates.parquet", b""),
-        ("out/search/digits-flatness-0/history.csv", "generation\n0\n"),
-        ("out/search/digits-flatness-0/genotype.json", "{"),
-        ("out/search/digits-flatness-0/genotype.json", "[]"),
-        ("out/agreement/digits-0/agreement.csv", ""),
-        ("out/agreement/digits-0/agreement.csv", "measure,flatness\nflatness,high\n"),
-        ("out/agreement/digits-0/errors.csv", "images\n"),
-        ("out/detect/flatness/examples/boxes.json", "{"),
-        ("out/detect/flatness/examples/boxes.json", "5"),
-        ("out/detect/flatness/examples/0.png", b"no picture"),
-        ("out/segment/flatness/examples/classes.json", "{"),
-        ("out/segment/flatness/examples/0-labels.png", b""),
+    for i, (name, content) in enumerate(
+        (
+            ("out/retrain/flatness/timing.json", "{"),
+            ("out/retrain/flatness/timing.json", "[]"),
+            ("out/retrain/flatness/timing.json", '{"seconds": "long"}'),
+            ("out/data/digits/manifest.json", "{"),
+            ("out/data/digits/manifest.json", "[]"),
+            ("out/data/digits/manifest.json", '{"splits": 5}'),
+            ("out/retrain/flatness/history.csv", ""),
+            ("out/retrain/flatness/history.csv", "epoch,loss\n0,1\n1,1,1\n"),
+            ("out/retrain/flatness/history.csv", b"\xff\xfe"),
+            ("out/retrain/flatness/history.csv", "epoch,loss,top1\nfirst,much,little\n"),
+            ("out/supernet/digits-0/history.csv", "a,b\n1,2\n"),
+            ("out/search/digits-flatness-0/candidates.parquet", b"PAR1"),
+            ("out/search/digits-flatness-0/candidates.parquet", b""),
+            ("out/search/digits-flatness-0/history.csv", "generation\n0\n"),
+            ("out/search/digits-flatness-0/genotype.json", "{"),
+            ("out/search/digits-flatness-0/genotype.json", "[]"),
+            ("out/agreement/digits-0/agreement.csv", ""),
+            ("out/agreement/digits-0/agreement.csv", "measure,flatness\nflatness,high\n"),
+            ("out/agreement/digits-0/errors.csv", "images\n"),
+            ("out/detect/flatness/examples/boxes.json", "{"),
+            ("out/detect/flatness/examples/boxes.json", "5"),
+            ("out/detect/flatness/examples/0.png", b"no picture"),
+            ("out/segment/flatness/examples/classes.json", "{"),
+            ("out/segment/flatness/examples/0-labels.png", b""),
+        )
     ):
-        file = name.rpartition("/")[2]
-        spoil, line = write(name, content), rf"{file.replace('.', '.')}: "
-        cases.append(Case(f"report: {file}: {short(content)}", "finished", REPORT, line, spoil))
-        if not file.endswith(".png"):
-            cases.append(Case(f"rebuild: {file}: {short(content)}", "finished", REBUILD, line, spoil, TRACKED))
-    cells = "out/agreement/digits-0"
-    folder = lambda place: [(place.root / cells / "errors.csv").unlink(), (place.root / cells / "errors.csv").mkdir()]  # noqa: E731
-    cases.append(Case("report: errors.csv is a folder", "finished", REPORT, r"errors\.csv", folder))
-    return cases
+        _, stage, row, *_, file = name.split("/")
+        line, rebuilt = f"({file}|not what {stage}@{row} leaves)", i % 3 == 0
+        call, where = (REBUILD, TRACKED) if rebuilt else (REPORT, {})
+        what = f"{'tracking' if rebuilt else 'report'}: {stage}, {file}: {short(content)}"
+        cases.append(Case(what, "finished", call, line, write(name, content), where))
+    errors = folder("out/agreement/digits-0/errors.csv")
+    return [*cases, Case("report: errors.csv is a folder", "finished", REPORT, r"errors\.csv", errors)]
 
 
 def hostile(place: Place) -> None:
@@ -74,8 +75,7 @@ def hostile(place: Place) -> None:
 
 def right() -> list[Case]:
     """Rightly accepted."""
-    gone = lambda name: lambda place: (place.root / name).unlink()  # noqa: E731
-    cases = [
+    return [
         Case("results", "finished", RESULTS, None),
         Case("results as JSON", "finished", f"{RESULTS} --json", None),
         Case("report", "finished", REPORT, None),
@@ -109,7 +109,6 @@ def right() -> list[Case]:
         ),
         Case("nothing has run", "plain", "genas report --profile {root}", None),
     ]
-    return cases
 
 
 def exports() -> list[Case]:

@@ -13,7 +13,7 @@ from models.networks.files.checkpoint import load_network
 from models.spaces.base.weights import save_weights
 from tests.bomb import Bomb
 from tests.faults.families.parameters import escape
-from tests.faults.families.tables import cut, short, table_of, write
+from tests.faults.families.tables import cut, gone, short, table_of, write
 from tests.faults.judging import Case, Place, Spoil
 from tests.models.networks.files import test_checkpoint
 from tests.models.spaces import test_genotype
@@ -53,10 +53,12 @@ def raw(text: str) -> Spoil:
 
 
 def pickled(place: Place) -> None:
+    """A pickle that does something in the place of the file."""
     torch.save({"state_dict": Bomb(place.ran)}, place.root / WEIGHTS)
 
 
 def files() -> list[Case]:
+    """Each by the stage that reads it, or by the export."""
     cases = [
         Case(f"header: {short(line)}", "trained", (SHIFT, EXPORT)[i % 2], escape(line), header(change))
         for i, (change, line) in enumerate(table_of(test_checkpoint.test_a_header_that_asks_for_more_is_one_line))
@@ -86,7 +88,7 @@ def files() -> list[Case]:
         Case("empty", "trained", EXPORT, NO_NETWORK, write(WEIGHTS, b"")),
         Case("a pickle", "trained", SHIFT, NO_NETWORK, pickled),
         Case("a pickle, exported", "trained", EXPORT, NO_NETWORK, pickled),
-        Case("missing", "trained", SHIFT, "no such weights file", lambda place: (place.root / WEIGHTS).unlink()),
+        Case("missing", "trained", SHIFT, "no such weights file", gone(WEIGHTS)),
         Case("a network larger than its file", "trained", SHIFT, r"a network of width 4096, expected 2", huge),
         Case("as it was left", "trained", SHIFT, None),
         Case("as it was left, exported", "trained", EXPORT, None),
@@ -95,6 +97,7 @@ def files() -> list[Case]:
 
 
 def genotypes() -> list[Case]:
+    """Each by a command, or by the stage that retrains."""
     cases = []
     reduce = test_genotype.chain()
     for i, (cell, line) in enumerate(table_of(test_genotype.test_a_wrong_cell_is_refused_in_one_line)):
@@ -103,8 +106,7 @@ def genotypes() -> list[Case]:
             Case(f"cell: {short(line)}", "genotypes", (WIDTH, RETRAIN)[i % 2], f"genotype.json: .*{line}", spoil)
         )
     for i, (content, line) in enumerate(table_of(test_genotype.test_a_wrong_file_is_named)):
-        gone = lambda place: (place.root / CELL).unlink()  # noqa: E731
-        spoil = gone if content is None else write(CELL, content)
+        spoil = gone(CELL) if content is None else write(CELL, content)
         cases.append(
             Case(f"file: {short(line)}", "genotypes", (WIDTH, RETRAIN)[i % 2], f"genotype.json: .*{line}", spoil)
         )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ import detectron2
 import mmseg
 import yaml
 
-from tests.faults.families.tables import change, each, short, table_of, write
+from tests.faults.families.tables import change, folder, gone, short, table_of, write
 from tests.faults.judging import Case, Place, Spoil
 from tests.pipeline import test_config
 from tests.pipeline.nasbench201 import test_nasbench201
@@ -44,16 +46,14 @@ def texts() -> list[Case]:
     rows += table_of(test_config.test_yaml_that_means_harm)
     cases = []
     for i, (content, line) in enumerate(rows):
-        spoil = write("params.yaml", content) if content is not None else lambda p: (p.root / "params.yaml").unlink()
+        spoil = write("params.yaml", content) if content is not None else gone("params.yaml")
         call = RESULTS if content is not None else ZOO
-        if content is None:
-            line = "no such file; a profile is a folder with a params.yaml"
         cases.append(Case(f"text {i}: {short(content)}", "plain", call, line, spoil))
     ran = "!!python/object/apply:os.mkdir [ran]"
-    for tag in (ran, "!!python/name:os.system ''", "!!python/module:os ''", "!!python/object/new:os.mkdir [[ran]]"):
-        cases.append(Case(tag, "plain", "genas run --profile {root}", "not YAML", write("params.yaml", f"code: {tag}")))
-    folder = lambda place: [(place.root / "params.yaml").unlink(), (place.root / "params.yaml").mkdir()]  # noqa: E731
-    return [*cases, Case("a folder", "plain", RESULTS, r"params\.yaml: cannot be read", folder)]
+    tags = (ran, "!!python/name:os.system ''", "!!python/module:os ''", "!!python/object/new:os.mkdir [[ran]]")
+    run = "genas run --profile {root}"
+    cases += [Case(tag, "plain", run, "not YAML", write("params.yaml", f"code: {tag}")) for tag in tags]
+    return [*cases, Case("a folder", "plain", RESULTS, r"params\.yaml: cannot be read", folder("params.yaml"))]
 
 
 SHELL = ["x; mkdir {ran}", "$(mkdir {ran})", "`mkdir {ran}`", "x && mkdir {ran}", "x\nmkdir {ran}", "--help", "../x"]
@@ -84,8 +84,8 @@ def commands() -> list[Case]:
             )
             cases.append(Case(name, "plain", "genas run --profile {root}", line, shell(section, key, text)))
     for section in ("data", "rows", "recipes", "metrics"):
-        add = lambda place, section=section: place.tiny.change(section, **{f"x; mkdir {place.ran}": {}})  # noqa: E731
-        cases.append(Case(f"{section}: a shell's command", "plain", "genas run --profile {root}", "pattern", add))
+        named = change(section, **{"x; mkdir ../ran": {}})
+        cases.append(Case(f"{section}: a shell's command", "plain", "genas run --profile {root}", "pattern", named))
     return cases
 
 
@@ -152,8 +152,6 @@ def frameworks() -> list[Case]:
 
 def escape(text: str) -> str:
     """A text as a pattern that finds it."""
-    import re
-
     return re.escape(text)
 
 
@@ -174,26 +172,25 @@ def odd() -> list[Case]:
     merged = (
         "rows:\n  other: &o {cell: zoo/darts_v2_c10, width: 2, layers: 3, stem: cifar, image_size: 32, recipe: short}\n"
     )
-    dump = lambda place: yaml.safe_load((place.root / "params.yaml").read_text())  # noqa: E731
 
-    def written(text: Any) -> Spoil:
-        return lambda place: (place.root / "params.yaml").write_bytes(text(dump(place)))
+    def written(encode: Callable[[str], bytes], **how: Any) -> Spoil:
+        def spoil(place: Place) -> None:
+            path = place.root / "params.yaml"
+            path.write_bytes(encode(yaml.safe_dump(yaml.safe_load(path.read_text()), **how)))
 
-    flow = lambda params: yaml.safe_dump(params, default_flow_style=True).encode()  # noqa: E731
-    windows = lambda params: yaml.safe_dump(params).replace("\n", "\r\n").encode()  # noqa: E731
-    marked = lambda params: b"\xef\xbb\xbf" + yaml.safe_dump(params).encode()  # noqa: E731
-    utf16 = lambda params: yaml.safe_dump(params).encode("utf-16")  # noqa: E731
+        return spoil
+
     spoils = {
         "a number without a dot": rewritten("weight_decay: 0.0003", "weight_decay: 3e-4"),
         "a whole number for a real one": change("supernet", learning_rate=1),
         "a cell of another gamma": change("rows", found__cell="rerank/small-angle_flatness-0-16"),
         "keys merged": rewritten("rows:\n", f"{merged}  third:\n    <<: *o\n    width: 6\n"),
-        "lines of another system": written(windows),
-        "one line": written(flow),
-        "a byte order mark": written(marked),
-        "UTF-16": written(utf16),
+        "lines of another system": written(lambda text: text.replace("\n", "\r\n").encode()),
+        "one line": written(str.encode, default_flow_style=True),
+        "a byte order mark": written(lambda text: b"\xef\xbb\xbf" + text.encode()),
+        "UTF-16": written(lambda text: text.encode("utf-16")),
         "a source in any script": change("data", small__source="Ünïcode ✓ 数据"),
-        "stages without rows": each(change("matrix", detect__row=[], segment__row=[], shift__row=[])),
+        "stages without rows": change("matrix", detect__row=[], segment__row=[], shift__row=[]),
         "the largest seed": change("matrix", agreement__seed=[2**32 - 1]),
     }
     return [Case(name, "plain", ZOO, None, spoil) for name, spoil in spoils.items()]

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from PIL import Image
 
 from tests.faults.families.parameters import escape
-from tests.faults.families.tables import change, each, short, table_of, write
+from tests.faults.families.tables import below, change, each, short, table_of, write
 from tests.faults.judging import Case, Place, Spoil
+from tests.faults.running import run
 from tests.pipeline.data.good import GOOD, picture, save, sixteen_bits, write_shard, write_table
 from tests.pipeline.data.test_defects import SCANNED, both, record, table, text
 from tests.pipeline.nasbench201 import test_laboratory
@@ -46,63 +46,48 @@ def defects() -> list[Case]:
 
 def missing() -> list[Case]:
     """Sets that are not there, or not what they are called."""
-    laid = lambda name: lambda place: save(place.data / name, b"a file")  # noqa: E731
-    cases = [
-        Case(f"{layout}: missing", "plain", DATA, "data set mine: .* is missing; layout", named(layout))
-        for layout in (*GOOD, "cityscapes", "cifar10", "cifar100")
+    file = each(named("folder"), lambda place: save(place.data / "mine", b"a file"))
+    nowhere = {"GENAS_DATA": "{folder}/nowhere"}
+    return [
+        *(
+            Case(f"{layout}: missing", "plain", DATA, "data set mine: .* is missing; layout", named(layout))
+            for layout in (*GOOD, "cityscapes", "cifar10", "cifar100")
+        ),
+        Case("a file for a folder", "plain", DATA, "is missing; layout folder", file),
+        Case("no data root", "plain", DATA, "is missing", named("folder"), nowhere),
     ]
-    cases.append(
-        Case("a file for a folder", "plain", DATA, "is missing; layout folder", each(named("folder"), laid("mine")))
-    )
-    return [*cases, Case("no data root", "plain", DATA, "is missing", named("folder"), {"GENAS_DATA": "{folder}/no"})]
 
 
-def first(call: str, then: Spoil) -> Spoil:
-    """A change that comes after a call that went well."""
-    from tests.faults.running import run
+def scanned(place: Place) -> None:
+    """The data set recorded, which must go well."""
+    ended = run(place.call(DATA, {}), place.folder)
+    assert ended.status == 0, ended.err
 
-    def spoil(place: Place) -> None:
-        ended = run(place.call(call, {}), place.folder)
-        assert ended.status == 0, ended.err
-        then(place)
 
-    return spoil
+def derived(pattern: str, content: bytes) -> Spoil:
+    """Another content of the first file that matches, of what a data stage has written."""
+    return lambda place: below(place, f"out/data/{pattern}").write_bytes(content)
 
 
 def read() -> list[Case]:
     """What only the decoding of pixels shows, found by the stage that reads them."""
-    supernet = change("matrix", supernet__dataset=["mine"])
-    sizes = table(image=[picture(), picture(size=(5, 4))])
-    cut = table(image=[picture(), picture()[:-30]])
-    cases = []
-    for name, spoil, line in (
-        ("pictures of two sizes", sizes, r"train\.parquet row 1: 5x4 pixels; images of different sizes"),
-        ("a picture that is cut off", cut, r"train\.parquet row 1: not a readable image \("),
-    ):
-        for layout in ("parquet",):
-            changes = first(DATA, lambda place: None)
-            spoils = each(mine(layout, spoil), supernet, changes)
-            cases.append(Case(name, "plain", "pipeline supernet dataset=mine seed=0", line, spoils))
-    streets = "out/data/streets/files"
-    label = lambda content: lambda place: next((place.root / streets).rglob("*labelTrainIds.png")).write_bytes(content)
-    for name, content, line in (
-        (
-            "a label file that is cut off",
-            picture("L", (128, 128))[:-30],
-            r"labelTrainIds\.png: not a readable image \(",
+    supernet, segment = "pipeline supernet dataset=mine seed=0", "pipeline segment row=found"
+    used = change("matrix", supernet__dataset=["mine"])
+    sizes = each(mine("parquet", table(image=[picture(), picture(size=(5, 4))])), used, scanned)
+    half = each(mine("parquet", table(image=[picture(), picture()[:-30]])), used, scanned)
+    labels, high = "streets/files/**/*labelTrainIds.png", sixteen_bits(np.full((128, 128), 300))
+    torn, scene = derived(labels, picture("L", (128, 128))[:-30]), derived("scenes/files/**/*.png", b"x")
+    return [
+        Case(
+            "pictures of two sizes", "plain", supernet, r"train\.parquet row 1: 5x4 pixels; images of different", sizes
         ),
-        (
-            "a label of no class",
-            sixteen_bits(np.full((128, 128), 300)),
-            r"labelTrainIds\.png: label 300, expected 0 to",
+        Case("a picture that is cut off", "plain", supernet, r"train\.parquet row 1: not a readable image \(", half),
+        Case("labels that are cut off", "scenes", segment, r"labelTrainIds\.png: not a readable image \(", torn),
+        Case(
+            "labels of no class", "scenes", segment, r"labelTrainIds\.png: label 300, expected", derived(labels, high)
         ),
-    ):
-        cases.append(Case(name, "scenes", "pipeline segment row=found", line, label(content)))
-    photograph = lambda place: next((place.root / "out/data/scenes/files").rglob("*.png")).write_bytes(b"x")  # noqa: E731
-    cases.append(
-        Case("a scene that is no picture", "scenes", "pipeline detect row=found", "not a readable image", photograph)
-    )
-    return cases
+        Case("a scene that is no picture", "scenes", "pipeline detect row=found", "not a readable image", scene),
+    ]
 
 
 def manifests() -> list[Case]:
@@ -125,10 +110,10 @@ def odd() -> list[Case]:
         for digest in ("content", "listing")
     ]
     train = "train/ant/b.png"
-    many = Image.new("RGB", (3, 2)), {"save_all": True, "append_images": [Image.new("RGB", (3, 2), "red")]}
 
     def animated(root: Path) -> None:
-        many[0].save(root / "train/ant/b.gif".replace("gif", "png"), **many[1])
+        frames = [Image.new("RGB", (3, 2), colour) for colour in ("red", "blue")]
+        frames[0].save(root / train, save_all=True, append_images=frames[1:])
 
     for what, layout, spoil in (
         ("grey of 16 bits", "folder", text(train, sixteen_bits(np.full((4, 6), 999)))),
@@ -170,22 +155,27 @@ def benchmark() -> list[Case]:
 
         return spoil
 
-    lay = lambda content: lambda place: (place.data / "table.parquet").write_bytes(content)  # noqa: E731
-    cases: list[Any] = [
+    def laid(content: bytes) -> Spoil:
+        return lambda place: (place.data / "table.parquet").write_bytes(content)
+
+    def emptied(place: Place) -> None:
+        (place.data / "table.parquet").unlink()
+        (place.data / "table.parquet").mkdir()
+
+    missing = "the benchmark's table is missing"
+    cases = [
         Case(f"table: {short(line)}", "laboratory", call, escape(line), rewritten(make))
         for make, line in table_of(test_laboratory.test_a_wrong_table_is_one_line)
     ]
     cases += [
-        Case("table: missing", "laboratory", call, "the benchmark's table is missing",
-             lambda place: (place.data / "table.parquet").unlink()),
-        Case("table: no parquet", "laboratory", call, "no parquet file", lay(b"no table")),
-        Case("table: empty", "laboratory", call, "no parquet file", lay(b"")),
-        Case("table: a folder", "laboratory", call, "no folder of NATS-Bench", lambda place: [
-            (place.data / "table.parquet").unlink(), (place.data / "table.parquet").mkdir()]),
+        Case("table: missing", "laboratory", call, missing, lambda place: (place.data / "table.parquet").unlink()),
+        Case("table: no parquet", "laboratory", call, "no parquet file", laid(b"no table")),
+        Case("table: empty", "laboratory", call, "no parquet file", laid(b"")),
+        Case("table: a folder", "laboratory", call, "no folder of NATS-Bench", emptied),
         Case("table: right", "laboratory", call, None),
         Case("table: rows in another order", "laboratory", call, None, rewritten(lambda t: t.iloc[::-1])),
         Case("table: more columns", "laboratory", call, None, rewritten(lambda t: t.assign(more=1))),
-    ]  # fmt: skip
+    ]
     scores = "out/nasbench201/small-1/scores.parquet"
     for what, content in (("cut", b"PAR1"), ("empty", b""), ("text", b"a,b\n1,2\n")):
         cases.append(Case(f"scores: {what}", "laboratory", call, r"scores\.parquet", write(scores, content)))

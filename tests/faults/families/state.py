@@ -1,16 +1,16 @@
-"""Half-done work that a disk, a kill or a stranger has changed: the stage goes on, or begins again, to the same bytes."""
+"""Half-done work that a disk, a kill or a stranger has changed: the stage goes on, or anew, to the same bytes."""
 
 from __future__ import annotations
 
 import hashlib
 import io
-import os
+import shutil
 from pathlib import Path
 
 import torch
 
 from tests.bomb import Bomb
-from tests.faults.families.tables import below, each
+from tests.faults.families.tables import below, each, write
 from tests.faults.judging import NOTHING, Case, Place, Spoil
 from tests.faults.templates import LINES, SUPERNET
 from tests.pipeline.machine.test_resume import flip, truncate
@@ -89,7 +89,7 @@ def cases() -> list[Case]:
         add(f"lines: {how} at {at} %", damaged(SCORES, how, at), "" if how == "cut" else SET_ASIDE, **lines)
     add("lines: a torn one", torn, NOTHING, **lines)
     add("lines: empty", replaced(SCORES, b""), NOTHING, **lines)
-    add("lines: binary", replaced(SCORES, os.urandom(0) + bytes(range(256)) * 4), SET_ASIDE, **lines)
+    add("lines: binary", replaced(SCORES, bytes(range(256)) * 4), SET_ASIDE, **lines)
     return found
 
 
@@ -97,16 +97,13 @@ def in_the_way() -> list[Case]:
     """Files where folders belong."""
 
     def file(place: Place) -> None:
-        import shutil
-
         shutil.rmtree(place.root / ".scratch", ignore_errors=True)
         (place.root / ".scratch").write_text("in the way")
 
     supernet = "pipeline supernet dataset=small seed=0"
-    out = lambda place: (place.root / "out/supernet").write_text("in the way")  # noqa: E731
     return [
         Case(".scratch is a file", "plain", supernet, r"\.scratch", file),
-        Case("out/supernet is a file", "plain", supernet, r"out/supernet", out),
+        Case("out/supernet is a file", "plain", supernet, r"out/supernet", write("out/supernet", "in the way")),
         Case(".scratch is a file, genas run", "plain", "genas run zoo --profile {root}", r"\.scratch", file),
     ]
 

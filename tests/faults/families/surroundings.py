@@ -17,16 +17,16 @@ def stale(place: Place) -> None:
 
 
 def numbers() -> list[Case]:
+    workers = ("abc", "0", "-1", "1.5", "1e3", "99999", " 2")
+    devices = ("cuda", "cuda:0", "cuda:7", "gpu", "mps", "meta", "cpu:x", "cuda:-1", "тест")
+    executors = ("nothing", "no.such.module:f", "os:no_such", "os:getcwd", ":", "pipeline.machine.clusters:none")
     cases = []
     for name, call, template, values, line in (
-        ("GENAS_WORKERS", SEARCH, "trained", ("abc", "0", "-1", "1.5", "1e3", "99999", " 2"), "a number of processes"),
-        ("GENAS_PROCESSES", SUPERNET, "plain", ("abc", "0", "-1", "1.5", "9" * 30), "GENAS_PROCESSES is .*number of pro"),
-        ("GENAS_DEVICE", SUPERNET, "plain", ("cuda", "cuda:0", "cuda:7", "gpu", "mps", "meta", "cpu:x", "cuda:-1", "тест"),
-         "GENAS_DEVICE is "),
-        ("GENAS_EXECUTOR", SEARCH, "trained",
-         ("nothing", "no.such.module:f", "os:no_such", "os:getcwd", ":", "pipeline.machine.clusters:none"),
-         "GENAS_EXECUTOR"),
-    ):  # fmt: skip
+        ("GENAS_WORKERS", SEARCH, "trained", workers, "expected a number of processes"),
+        ("GENAS_PROCESSES", SUPERNET, "plain", ("abc", "0", "-1", "1.5", "9" * 30), "expected a number of processes"),
+        ("GENAS_DEVICE", SUPERNET, "plain", devices, "GENAS_DEVICE is "),
+        ("GENAS_EXECUTOR", SEARCH, "trained", executors, "GENAS_EXECUTOR"),
+    ):
         cases += [Case(f"{name}={value[:20]}", template, call, line, environment={name: value}) for value in values]
     for name, call, template in (("GENAS_WORKERS", SEARCH, "trained"), ("GENAS_DEVICE", SUPERNET, "plain")):
         cases.append(Case(f"{name} is empty", template, call, None, environment={name: ""}))

@@ -38,6 +38,21 @@ def each(*spoils: Spoil) -> Spoil:
     return lambda place: [spoil(place) for spoil in spoils]
 
 
+def gone(name: str) -> Spoil:
+    """A file of the profile taken away."""
+    return lambda place: (place.root / name).unlink()
+
+
+def folder(name: str) -> Spoil:
+    """A folder in the place of a file of the profile."""
+
+    def spoil(place: Place) -> None:
+        (place.root / name).unlink()
+        (place.root / name).mkdir()
+
+    return spoil
+
+
 def cut(name: str, size: int) -> Spoil:
     """The first ``size`` bytes of a file in the profile's folder, or all but the last."""
 
