@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +29,7 @@ FULL = {
     "pipeline data dataset=small_shift": ("plain", "data/small_shift"),
 }
 """Calls that write, the template that they need, and where they write."""
-ROOM = (4, 40, 150)
+ROOM = (12, 80)
 """KiB that are left on the disk."""
 
 
@@ -61,63 +61,51 @@ def can_mount(folder: Path) -> bool:
         return False
 
 
-def fill(line: str, templates: Templates, room: int, mount: bool) -> tuple[bool, list[str]]:
-    """Run a call with ``room`` KiB left, then with enough.
+def fill(line: str, source: Path, expected: dict[str, bytes], room: int, mount: bool) -> tuple[bool, list[str]]:
+    """Run a call in a copy of ``source`` on a disk with ``room`` KiB left, then with enough.
 
     Returns:
         Whether the disk was full; what is wrong.
     """
-    template, where = FULL[line]
-    good = templates.copy(template)
-    shutil.rmtree(good.root / "out" / where, ignore_errors=True)
-    source = templates.folder / "source"
-    good.folder.rename(source)
-    place, disk = Place(templates.folder / "disk"), templates.folder / "disk"
-    case = Case(line, template, line, "no space left on the disk of ")
-    size = sum(-(-path.stat().st_size // 4096) * 4 + 4 for path in source.rglob("*"))
-
-    def both() -> tuple[bool, list[str]]:
+    disk, scrap, (template, where) = source.with_name("disk"), source.parent, FULL[line]
+    place, case = Place(disk), Case(line, template, line, "no space left on the disk of ")
+    size = sum(-(-path.stat().st_size // 4096) * 4 for path in source.rglob("*") if path.is_file())
+    with small_disk(disk, size + room) if mount else nullcontext():
         shutil.copytree(source, disk, dirs_exist_ok=True)
-        before = contents(disk)
-        call = place.call(line, {})
-        ended = run(call if mount else replace(call, largest=room * 1024), templates.folder)
+        before, call = contents(disk), place.call(line, {})
+        ended = run(call if mount else replace(call, largest=room * 1024), scrap)
         if ended.status == 0:
             return False, []
         faults = [f"{fault.kind}: {fault.what}" for fault in judge(case, place, before, ended)]
         if mount:
             subprocess.run(["mount", "-o", "remount,size=1g", str(disk)], check=True)
-        again = run(place.call(line, {}), templates.folder)
-        expected = run(Place(source).call(line, {}), templates.folder)
-        if (again.status, expected.status) != (0, 0):
-            faults.append(f"with room: {again.err}{expected.err}")
-        elif results(place.root / "out" / where) != results(source / "profile/out" / where):
-            faults.append("with room: other bytes")
-        return True, faults
-
-    try:
-        if mount:
-            with small_disk(disk, size + room):
-                return both()
-        return both()
-    finally:
-        shutil.rmtree(source)
-        shutil.rmtree(disk, ignore_errors=True)
+        again = run(place.call(line, {}), scrap)
+        if again.status != 0 or results(place.root / "out" / where) != expected:
+            faults.append(f"with room: status {again.status}, other bytes or none; {again.err.strip()}")
+    return True, faults
 
 
 def full_disks(templates: Templates, every: int) -> list[Row]:
     """Every call that writes, with little room and with less."""
     mount = can_mount(templates.folder / "disk")
     how = "a small tmpfs" if mount else "RLIMIT_FSIZE (a tmpfs was not run: needs root)"
-    rows = []
+    rows, source = [], templates.folder / "source"
     for line in list(FULL)[::every]:
-        tried = {room: fill(line, templates, room, mount) for room in ROOM}
-        full = [room for room, (was, _) in tried.items() if was]
+        template, where = FULL[line]
+        templates.copy(template).folder.rename(source)
+        shutil.rmtree(source / "profile/out" / where, ignore_errors=True)
+        whole = templates.copy(template)
+        templates.run(whole, line)
+        expected = results(whole.root / "out" / where)
+        tried = {}
+        for room in ROOM:
+            tried[room] = fill(line, source, expected, room, mount)
+            shutil.rmtree(templates.folder / "disk", ignore_errors=True)
+        shutil.rmtree(source)
+        full = ", ".join(str(room) for room, (was, _) in tried.items() if was)
         wrong = [fault for _, faults in tried.values() for fault in faults]
-        seen = (
-            "; ".join(wrong)
-            or f"full with {', '.join(map(str, full))} KiB left: one line, nothing half-written; then the same bytes"
-        )
-        rows.append((f"`{line}` on {how}", bool(full) and not wrong, seen))
+        seen = f"full with {full} KiB left: one line, nothing half-written; with room, the same bytes"
+        rows.append((f"`{line}` on {how}", bool(full) and not wrong, "; ".join(wrong) or seen))
     return rows
 
 
