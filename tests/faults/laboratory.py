@@ -16,7 +16,7 @@ FAMILIES = {
     for module in (parameters, surroundings, sets, networks, state, commands, leftovers)
     for name, cases in module.CASES.items()
 }
-APART = 10
+APART = 20
 """Every so many cases, one is run as a process of its own, too."""
 
 

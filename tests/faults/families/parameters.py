@@ -124,18 +124,18 @@ def bomb(section: str, package: Any, inside: str, way: str, text: str) -> Spoil:
 
 
 def frameworks() -> list[Case]:
-    """``detect`` and ``segment``: overrides and bases."""
+    """``detect`` and ``segment``: overrides and bases; of long tables each second row, for every call builds much."""
     cases = []
-    for changes, line in table_of(test_detect.test_wrong_parameters_are_one_line):
+    for changes, line in table_of(test_detect.test_wrong_parameters_are_one_line)[::2]:
         spoil = override("detect", changes["overrides"]) if "overrides" in changes else change("detect", **changes)
         cases.append(Case(f"detect: {short(changes)}", "scenes", DETECT, escape(line), spoil))
     for row in table_of(test_detect.test_what_cannot_be_built_is_said_before_training):
         line = r"^detect\.overrides: nothing can be built from them \("
         cases.append(Case(f"detect: {short(row)}", "scenes", DETECT, line, override("detect", row)))
-    for values, line in table_of(test_segment.test_a_wrong_override_is_one_line):
+    for values, line in table_of(test_segment.test_a_wrong_override_is_one_line)[::2]:
         line = escape(f"segment.overrides: {line}")
         cases.append(Case(f"segment: {short(values)}", "scenes", SEGMENT, line, override("segment", values)))
-    for row in table_of(test_segment.test_what_cannot_be_built_is_said_before_training):
+    for row in table_of(test_segment.test_what_cannot_be_built_is_said_before_training)[::2]:
         line = r"^segment\.overrides: "
         cases.append(Case(f"segment: {short(row)}", "scenes", SEGMENT, line, override("segment", row)))
     for base, line in table_of(test_segment.test_a_wrong_base_is_one_line):
