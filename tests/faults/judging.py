@@ -117,7 +117,7 @@ def judge(case: Case, place: Place, before: Mapping[str, str], ended: Ended) -> 
         faults.append(Fault("line", f"status {ended.status}, no single clear line: {ended.err.strip()[-700:]!r}"))
     elif not re.search(case.line, lines[0].removeprefix("error: ")):
         faults.append(Fault("line", f"expected {case.line!r}, said {lines[0]!r}"))
-    faults += [Fault("lost", what) for what in _lost(case, place, before)]
+    faults += [Fault("lost", what) for what in _lost(case, place, before, ended.status)]
     if SECRET in ended.out + ended.err or any(SECRET in text for text in _texts(place)):
         faults.append(Fault("lost", "a password was told"))
     if place.ran.exists():
@@ -128,13 +128,15 @@ def judge(case: Case, place: Place, before: Mapping[str, str], ended: Ended) -> 
     return faults + [Fault("left", f"process {pid}") for pid in left]
 
 
-def _lost(case: Case, place: Place, before: Mapping[str, str]) -> list[str]:
+def _lost(case: Case, place: Place, before: Mapping[str, str], status: int | None) -> list[str]:
     """Files that were there and are no longer as they were; of a refused call, also results that are there now."""
     after = contents(place.folder)
     if case.line is not None:
         gone = [path for path, digest in before.items() if after.get(path) != digest]
         made = [path for path in after if path not in before and path.startswith(str(place.root / "out"))]
-        half = [path for path in made if not path.endswith("/index.parquet")]  # whole, and of the set with its digest
+        half = [
+            path for path in made if status != 0 and not path.endswith("/index.parquet")
+        ]  # whole, and of the set with its digest
         return [f"changed: {path}" for path in gone] + [f"half-written: {path}" for path in half]
     inputs = [path for path in before if not path.startswith(str(place.root / "out"))]
     faults = [f"changed: {path}" for path in inputs if after.get(path) != before[path]]

@@ -44,7 +44,7 @@ def attempt(case: Case, templates: Templates, apart: bool) -> list[Fault]:
 
 
 def examine(name: str, cases: list[Case], templates: Templates, every: int = 1) -> tuple[Count, list[str]]:
-    """Run each ``every``-th case of a family; how they ended, and what is wrong in words."""
+    """Run each ``every``-th case of a family; how they ended, and what is wrong in words, which is also printed."""
     count, said = Count(), []
     for number, case in enumerate(cases):
         if number % every:
@@ -59,5 +59,7 @@ def examine(name: str, cases: list[Case], templates: Templates, every: int = 1) 
             for kind in {fault.kind for fault in faults}:
                 count.faults[kind] += 1
             took = f"{time.monotonic() - started:.1f} s{', apart' if apart else ''}"
-            said += [f"{name} | {case.name} | {case.call} | {fault.kind}: {fault.what} ({took})" for fault in faults]
+            found = [f"{name} | {case.name} | {case.call} | {fault.kind}: {fault.what} ({took})" for fault in faults]
+            print(*found, sep="\n", end="\n" * bool(found), flush=True)
+            said += found
     return count, said
