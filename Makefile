@@ -6,7 +6,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 QUICK := -c constraints.txt uv
 EVERYTHING := -c constraints.txt -e ".[detect,segment,export,cluster,dev]"
 
-.PHONY: demo test test-flows test-rest test-all test-training lint graph setup
+.PHONY: demo test test-flows test-rest test-all test-training faults lint graph setup
 
 demo: setup
 	$(BIN)/genas demo
@@ -30,6 +30,10 @@ test-training: setup
 test-all: setup lint
 	$(BIN)/python -m pytest tests/flows
 	$(BIN)/python -m pytest --ignore tests/flows
+
+# Malformed inputs, kills, full disks; writes docs/reliability.md. Half an hour; the full disks want root.
+faults: setup
+	timeout 5400 $(BIN)/python -m tests.faults
 
 lint: setup
 	$(BIN)/ruff check .

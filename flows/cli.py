@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.exceptions import TyperException
 
 from benchmarks.cli import app as bench_app
 from flows.processes.children import StageError
@@ -117,9 +118,9 @@ def width(
     cell: Annotated[str, typer.Argument(help="A row of the zoo, or a genotype.json.")],
     macs: Annotated[float | None, typer.Option(help="Budget of multiply-adds, such as 6e8.")] = None,
     params: Annotated[float | None, typer.Option(help="Budget of parameters.")] = None,
-    size: Annotated[int, typer.Option(help="Pixels of the image.")] = 224,
-    layers: int = 14,
-    classes: int = 1000,
+    size: Annotated[int, typer.Option(min=32, max=4096, help="Pixels of the image.")] = 224,
+    layers: Annotated[int, typer.Option(min=3, max=100)] = 14,
+    classes: Annotated[int, typer.Option(min=1, max=100_000)] = 1000,
 ) -> None:
     """Find the even width that brings a cell's network nearest to a budget."""
     from models.networks.published import zoo_genotype
@@ -267,7 +268,12 @@ def main() -> int:
     environment.apply(environment.QUIET)
     signal.signal(signal.SIGTERM, stopped)
     try:
-        app()
+        return int(app(standalone_mode=False) or 0)
+    except TyperException as error:  # wrong arguments; none at all: the help has been printed
+        message = error.format_message() if hasattr(error, "format_message") else str(error)
+        if message:
+            print(f"error: {' '.join(message.split())}", file=sys.stderr)
+        return 2
     except (GenasError, StageError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, GenasError) else 1
@@ -277,7 +283,6 @@ def main() -> int:
         here = Path.cwd()
         print(f"error: {explain(error, here if (here / 'params.yaml').exists() else None, 'genas')}", file=sys.stderr)
         return 1
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from flows import environment
 from flows.graph import kind
 from flows.plan import DVC, log_file
 from flows.processes.children import Children, StageError
+from flows.restored import drop_damaged
 from models.errors import GenasError
 from pipeline.stages import STAGES
 
@@ -108,4 +109,7 @@ def reproduce_stage(
     if status:
         reason = output.said or output.last or f"exit status {status}"
         raise StageError(f"{stage}: {reason} (log: {path})")
+    if output.word == "restored" and (dropped := drop_damaged(folder, stage)):
+        tell(f"warning: DVC's cache of {', '.join(dropped)} is damaged: made again")
+        return reproduce_stage(stage, folder, children, tell, *options, **surroundings)
     return output.word

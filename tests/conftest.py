@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow
@@ -224,33 +224,68 @@ def kill_at(step: int) -> Callable[[int, Any], None]:
     return log
 
 
-def killed_ten_times(
-    profile: Tiny, stage: str, axes: dict[str, str], names: Sequence[str]
-) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """What a row leaves when it runs whole, and when it gets SIGKILL at ten random moments before it may end.
+class Running(Protocol):
+    """A process that was started: what :class:`subprocess.Popen` and the fault laboratory's own both offer."""
 
-    No handler stands in the way, and each moment is somewhere in the time that a whole run takes.
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def kill(self) -> None: ...
+
+
+def killed_at_random(
+    start: Callable[[], Running],
+    take: Callable[[], dict[str, bytes]],
+    kills: int,
+    among: tuple[float, float] = (0.3, 0.9),
+    killed: Callable[[], None] = lambda: None,
+) -> tuple[dict[str, bytes], dict[str, bytes], int]:
+    """What a row leaves when it runs whole, and when it gets SIGKILL at random moments before it may end.
+
+    No handler stands in the way, and each moment is somewhere in the time that a whole run takes. A run that ends
+    before its moment is no kill, and the next one begins anew.
+
+    Args:
+        start: starts the row.
+        take: returns what it left, and takes that away.
+        kills: how many moments are drawn.
+        among: the moments, as shares of the time of a whole run.
+        killed: called after each kill that hit.
+
+    Returns:
+        What the whole run left, what the killed one did, and how many kills hit.
     """
-    command = [sys.executable, "-m", "pipeline", stage, *(f"{axis}={value}" for axis, value in axes.items())]
-    folder = profile.root / "out" / stage / "-".join(axes.values())
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def run() -> dict[str, bytes]:
-        subprocess.run(command, cwd=profile.root, env=environment, check=True, capture_output=True)
-        left = {name: (folder / name).read_bytes() for name in names}
-        shutil.rmtree(folder)
-        return left
-
     started = time.monotonic()
-    whole = run()
-    seconds, killed = time.monotonic() - started, 0
-    for moment in np.random.default_rng(0).uniform(0.3, 0.9, 10):
-        process = subprocess.Popen(command, cwd=profile.root, env=environment, stderr=subprocess.DEVNULL)
+    assert start().wait() == 0
+    seconds, whole, hits = time.monotonic() - started, take(), 0
+    for moment in np.random.default_rng(0).uniform(*among, kills):
+        process = start()
         try:
             process.wait(moment * seconds)
         except subprocess.TimeoutExpired:
             process.kill()
-            killed += 1
-        process.wait()
-    assert killed >= 2, "the row ended before it could be killed in the middle"
-    return whole, run()
+            process.wait()
+            hits += 1
+            killed()
+    assert start().wait() == 0
+    return whole, take(), hits
+
+
+def killed_ten_times(
+    profile: Tiny, stage: str, axes: dict[str, str], names: Sequence[str]
+) -> tuple[dict[str, bytes], dict[str, bytes]]:
+    """:func:`killed_at_random` of a row as a process of its own, with the files ``names`` that it leaves."""
+    command = [sys.executable, "-m", "pipeline", stage, *(f"{axis}={value}" for axis, value in axes.items())]
+    folder = profile.root / "out" / stage / "-".join(axes.values())
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def take() -> dict[str, bytes]:
+        left = {name: (folder / name).read_bytes() for name in names}
+        shutil.rmtree(folder)
+        return left
+
+    def start() -> Running:
+        return subprocess.Popen(command, cwd=profile.root, env=environment, stderr=subprocess.DEVNULL)
+
+    whole, resumed, hits = killed_at_random(start, take, 10)
+    assert hits >= 2, "the row ended before it could be killed in the middle"
+    return whole, resumed

@@ -27,6 +27,7 @@ from flows.machines.lockfile import Entries
 from flows.machines.source import located, require_same
 from flows.plan import DVC
 from flows.processes.children import Children, StageError
+from flows.service.server import require_answer
 from flows.stage import reproduce_stage
 from flows.version import VERSION
 from models.errors import GenasError
@@ -122,10 +123,12 @@ def work(pool: str, limit: int) -> None:
     """Become a Prefect worker of ``pool``, which is made where it does not exist.
 
     Raises:
-        GenasError: no Prefect server is configured.
+        GenasError: no Prefect server is configured, or it does not answer.
     """
-    if not get_current_settings().api.url:
+    url = get_current_settings().api.url
+    if not url:
         raise GenasError("a worker needs PREFECT_API_URL: the server that the coordinator uses")
+    require_answer(url)
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's background job ignores it, and a worker could not be ended
     command = [sys.executable, "-m", "prefect", "worker", "start", "--type", "process"]
     command += ["--pool", pool, "--limit", str(limit)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from prefect import serve as serve_deployments
-from prefect.client.orchestration import get_client
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
 from prefect.events import DeploymentEventTrigger, emit_event
@@ -14,10 +13,9 @@ from pydantic import ValidationError
 from flows.phases import PHASES
 from flows.service.ports import HOST
 from flows.service.refresh import refresh
-from flows.service.server import server
+from flows.service.server import require_answer, server
 from models.errors import GenasError
 from pipeline.config import load_params, profile_folder
-from pipeline.machine.addresses import masked
 
 EVENT = "genas.data.changed"
 
@@ -75,9 +73,7 @@ def announce(profile: str, names: list[str], port: int) -> None:
         if name not in known:
             raise GenasError(f"unknown data set {name!r}, {profile} has {', '.join(known)}")
     url = get_current_settings().api.url or f"http://{HOST}:{port}/api"
+    require_answer(url)
     with temporary_settings({PREFECT_API_URL: url}):
-        with get_client(sync_client=True) as client:
-            if client.api_healthcheck() is not None:
-                raise GenasError(f"no Prefect server answers at {masked(url)}, start one with genas serve")
         emit_event(EVENT, resource={"prefect.resource.id": resource(profile)}, payload={"data": names})
         EventsWorker.instance().drain()  # events leave in the background

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import httpx
+from prefect.client.orchestration import get_client
 from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
@@ -25,6 +26,7 @@ from flows import environment
 from flows.processes.guard import guarded
 from flows.service.ports import HOST, require_free
 from models.errors import GenasError
+from pipeline.machine.addresses import masked
 
 STARTUP = 180.0
 """Seconds that a server may take to answer; its first start migrates its database."""
@@ -38,9 +40,11 @@ def server(port: int | None = None) -> Iterator[None]:
         port: where it listens, with a page for the browser; None for any free port and no page.
 
     Raises:
-        GenasError: the port is taken, the server does not come up, or it would be one that no worker knows.
+        GenasError: the port is taken, the server does not come up or does not answer, or it would be one that no worker
+            knows.
     """
-    if get_current_settings().api.url:
+    if url := get_current_settings().api.url:
+        require_answer(url)
         yield
         return
     if port is None and environment.pool():
@@ -74,6 +78,17 @@ def server(port: int | None = None) -> Iterator[None]:
     finally:
         os.environ.pop("PREFECT_API_URL", None)
         stop(process)
+
+
+def require_answer(url: str) -> None:
+    """Return if a Prefect server answers at ``url``; Prefect itself would wait for it, and show its password.
+
+    Raises:
+        GenasError: none does.
+    """
+    with temporary_settings({PREFECT_API_URL: url}), get_client(sync_client=True) as client:
+        if client.api_healthcheck() is not None:
+            raise GenasError(f"no Prefect server answers at {masked(url)}, start one with genas serve")
 
 
 def free_port() -> int:

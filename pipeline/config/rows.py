@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, Positive, Section, Seed, Several
+from pipeline.config.base import Below, Count, Name, Positive, Section, Seed, Several
 
 
 class DataParams(Section):
@@ -80,9 +80,9 @@ class RerankAxes(Axes):
 
 
 class CellAxes(Axes):
-    """Published cells, by their names in the zoo."""
+    """Published cells, by their names in the zoo; they stand in the commands of ``dvc.yaml``."""
 
-    row: Several[str]
+    row: Several[Name]
 
 
 class NetworkAxes(Axes):

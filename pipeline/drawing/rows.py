@@ -62,10 +62,11 @@ def draw_row(params: Params, root: Path, stage: str, row: str, folder: Path) -> 
     What the row has no files for is left out, and a stage that has no pictures gives none.
 
     Raises:
-        GenasError: a genotype file that is broken.
+        GenasError: a file of the row is broken.
     """
     finished = Row(params, root, stage, row, folder)
-    return [path for picture in STAGES[stage].pictures for path in PICTURES[picture](finished)]
+    with records.sound(root, (stage, row)):
+        return [path for picture in STAGES[stage].pictures for path in PICTURES[picture](finished)]
 
 
 def _cell(row: Row) -> list[Path]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import count, takewhile
 from pathlib import Path
@@ -15,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 
+from models.errors import GenasError
+from pipeline.data.reading.files import json_of, reason
 from pipeline.drawing.style import save
 
 SHOWN_SCORE = 0.3
@@ -61,7 +62,7 @@ def draw_detections(examples: Path, path: Path) -> None:
             the predicted boxes best first, and the images that it names.
         path: the PNG to write.
     """
-    entries = json.loads((examples / "boxes.json").read_text())
+    entries = json_of(examples / "boxes.json", "a list of examples")
     figure = Figure(figsize=(3 * len(entries), 6), layout="constrained")
     figure.suptitle(f"true boxes; below, predicted boxes with a score of {SHOWN_SCORE} or more", fontsize=10)
     grid = figure.subplots(2, len(entries), squeeze=False)
@@ -102,7 +103,7 @@ def draw_segmentations(examples: Path, path: Path) -> None:
             ``0-image.png``, and class numbers as ``0-labels.png`` and ``0-prediction.png``.
         path: the PNG to write.
     """
-    classes = json.loads((examples / "classes.json").read_text())
+    classes = json_of(examples / "classes.json", "a list of class names")
     palette = colours(len(classes))
     numbers = list(takewhile(lambda number: (examples / f"{number}-image.png").exists(), count()))
     figure = Figure(figsize=(9, 1.2 + 2.6 * len(numbers)), layout="constrained")
@@ -122,9 +123,16 @@ def draw_segmentations(examples: Path, path: Path) -> None:
 
 
 def read(path: Path, mode: str) -> np.ndarray:
-    """An image file's pixels in a mode of Pillow's."""
-    with Image.open(path) as file:
-        return np.asarray(file.convert(mode))
+    """An image file's pixels in a mode of Pillow's.
+
+    Raises:
+        GenasError: it cannot be read.
+    """
+    try:
+        with Image.open(path) as file:
+            return np.asarray(file.convert(mode))
+    except (OSError, ValueError) as error:
+        raise GenasError(f"{path}: not a readable image ({reason(error)})") from None
 
 
 def colours(classes: int) -> np.ndarray:

@@ -9,6 +9,9 @@ workers that die and run their tasks again.
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -18,7 +21,9 @@ from pipeline.machine.addresses import masked
 from pipeline.machine.workers import asked
 
 ANSWER_SECONDS = 10
-"""How long a cluster may take to answer."""
+"""How long a Dask cluster may take to answer."""
+RAY_SECONDS = 30
+"""The same of a Ray cluster, with the import of Ray."""
 RETRIES = 3
 """How often a task may lose its worker."""
 
@@ -67,17 +72,34 @@ class RayExecutor:
         return iter([ray.get(one) for one in [task.remote(item) for item in items]])
 
 
+def _ask_ray() -> None:
+    """Return if a Ray cluster answers at ``GENAS_CLUSTER``. Ray itself tries for ever, and says so at length on the
+    standard error of the process: so another one asks, which an alarm ends.
+
+    Raises:
+        RuntimeError: none answers, with the last of what Ray said.
+    """
+    ask = f"import os, signal; signal.alarm({RAY_SECONDS}); import ray; ray.init(os.environ['GENAS_CLUSTER'])"
+    asked = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, errors="replace", check=False)
+    if asked.returncode == -signal.SIGALRM:
+        raise RuntimeError(f"none within {RAY_SECONDS} s")
+    if asked.returncode != 0:
+        raise RuntimeError((asked.stderr.splitlines() or [f"exit status {asked.returncode}"])[-1])
+
+
 def ray() -> RayExecutor:
     """Ray's tasks as an executor.
 
     Raises:
-        GenasError: Ray is not installed, or nothing answers at ``GENAS_CLUSTER``.
+        GenasError: Ray is not installed, or nothing answers at ``GENAS_CLUSTER`` within :data:`RAY_SECONDS`.
     """
     address = os.environ.get("GENAS_CLUSTER") or ""
     with _reached("ray", address):
         import ray as framework
 
         if not framework.is_initialized():
+            if address:
+                _ask_ray()
             quiet = {"include_dashboard": False, "log_to_driver": False, "configure_logging": False}
             framework.init(address or None, num_cpus=None if address else asked(), **quiet)
     return RayExecutor()

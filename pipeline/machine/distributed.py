@@ -18,6 +18,9 @@ from models.errors import GenasError
 from pipeline.context import chosen_device
 from pipeline.stages import STAGES
 
+MOST = 1024
+"""More processes than any machine that is meant."""
+
 
 def launch(stage: str, axes: Mapping[str, str]) -> None:
     """Run a row in the processes that ``GENAS_PROCESSES`` asks for and end with their exit status; return where it asks
@@ -26,9 +29,9 @@ def launch(stage: str, axes: Mapping[str, str]) -> None:
     Raises:
         GenasError: no number of processes, or more of them than GPUs.
     """
-    asked = os.environ.get("GENAS_PROCESSES", "1")
-    if not asked.isdecimal() or int(asked) < 1:
-        raise GenasError(f"GENAS_PROCESSES is {asked!r}, expected a number of processes")
+    asked = os.environ.get("GENAS_PROCESSES") or "1"
+    if not asked.isdecimal() or not 1 <= int(asked) <= MOST:
+        raise GenasError(f"GENAS_PROCESSES is {asked!r}, expected a number of processes, 1 to {MOST}")
     if int(asked) == 1 or not STAGES[stage].processes or "RANK" in os.environ:
         return
     import torch

@@ -37,8 +37,9 @@ def explain(error: Exception, folder: Path | None, name: str) -> str:
 
 
 def out_of_space(error: BaseException) -> bool:
-    """Whether a full disk is behind an exception: some libraries wrap it, or keep its text alone."""
-    full = (errno.ENOSPC, errno.EDQUOT)
+    """Whether a full disk, or a limit of files' sizes, is behind an exception: some libraries wrap it, or keep its text
+    alone."""
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
     texts = [os.strerror(number) for number in full]
     return any(
         (isinstance(link, OSError) and link.errno in full) or any(text in str(link) for text in texts)

@@ -18,9 +18,8 @@ from typing import Any, Self
 from pebble import ProcessExpired, ProcessPool
 
 from models.errors import GenasError
+from pipeline.machine.distributed import MOST
 
-MOST = 1024
-"""More processes than any machine that is meant."""
 ATTEMPTS = 3
 """How often an item may end its process before it is given up."""
 

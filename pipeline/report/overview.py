@@ -54,9 +54,11 @@ def data(params: Params, root: Path) -> str:
     lines = []
     for name, about in params.data.items():
         found = records.manifest(root, name)
-        counts = ", ".join(f"{split} {count}" for split, count in found.get("splits", {}).items())
-        digest = f"`{str(found['digest'])[:16]}`" if found else "not run"
-        lines.append((name, about.layout, digest, counts or "-", str(len(found.get("classes", []))) if found else "-"))
+        with records.sound(root, ("data", name)):
+            counts = ", ".join(f"{split} {count}" for split, count in found.get("splits", {}).items())
+            digest = f"`{str(found['digest'])[:16]}`" if found else "not run"
+            classes = str(len(found.get("classes", []))) if found else "-"
+        lines.append((name, about.layout, digest, counts or "-", classes))
     return "## Data\n\n" + table(("data set", "layout", "digest", "images", "classes"), lines)
 
 

@@ -56,10 +56,11 @@ def agreement(params: Params, root: Path, folder: Path) -> str:
         if tau is None or errors is None:
             parts.append(f"### {row}\n\nnot run")
             continue
-        tau, errors = tau.set_index("measure"), errors.set_index("images")
-        count = int(records.metrics(root, key)["architectures"])
-        agreeing = [(str(name), *(f"{value:.2f}" for value in values)) for name, values in tau.iterrows()]
-        sure = [(str(images), *(f"{value:.1f}" for value in values)) for images, values in errors.iterrows()]
+        with records.sound(root, key):
+            tau, errors = tau.set_index("measure"), errors.set_index("images")
+            count = int(records.metrics(root, key)["architectures"])
+            agreeing = [(str(name), *(f"{value:.2f}" for value in values)) for name, values in tau.iterrows()]
+            sure = [(str(images), *(f"{value:.1f}" for value in values)) for images, values in errors.iterrows()]
         parts += [
             f"### {row}, {count} architectures",
             table(("tau", *tau.columns), agreeing),

@@ -7,9 +7,10 @@ Reads ``params.yaml`` and ``out/`` alone, draws every picture from them, and wri
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
 
-from pipeline.config import load_params
+from pipeline.config import Params, load_params
 from pipeline.context import Context
 from pipeline.report import numbers, overview, rows
 from pipeline.report.page import html
@@ -35,13 +36,24 @@ def build(root: Path) -> Path:
     """Write ``out/report/report.md``, ``report.html``, ``pictures/`` and ``tables/*.csv``; returns the page's path.
 
     Raises:
-        GenasError: ``params.yaml`` is missing or wrong, or a genotype file is.
+        GenasError: ``params.yaml`` is missing or wrong, or a file that a row left is; an earlier report then stays.
     """
     params = load_params(root)
-    folder = root / "out" / "report"
+    place = root / "out" / "report"
+    place.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".report-", dir=place.parent) as name:
+        _write(params, root, Path(name))
+        for made in Path(name).iterdir():  # now that all of it is there: an earlier report stays until then
+            if made.is_dir():
+                shutil.rmtree(place / made.name, ignore_errors=True)
+            made.replace(place / made.name)
+    return place / "report.html"
+
+
+def _write(params: Params, root: Path, folder: Path) -> None:
+    """Write every file of the report into an empty folder."""
     for name in ("pictures", "tables"):
-        shutil.rmtree(folder / name, ignore_errors=True)
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir()
     parts = [
         f"# GeNAS, profile `{params.profile}`",
         f"This profile is {ABOUT.get(params.profile, OWN)}",
@@ -59,6 +71,4 @@ def build(root: Path) -> Path:
     ]
     text = "\n\n".join(part for part in parts if part) + "\n"
     (folder / "report.md").write_text(text)
-    page = folder / "report.html"
-    page.write_text(html(text, f"GeNAS, profile {params.profile}", folder))
-    return page
+    (folder / "report.html").write_text(html(text, f"GeNAS, profile {params.profile}", folder))

@@ -9,12 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+import reprlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from models.errors import GenasError
 from pipeline.config import Params
+from pipeline.data.reading.files import json_of, reason
 from pipeline.stages import STAGES, Key, folder_of
 from pipeline.stages.graph import Node, ancestors, flatten, graph, settings
 
@@ -37,36 +42,87 @@ FILES = (
 """What a row may leave beside weights and examples."""
 
 
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text()) if path.exists() else {}
+@contextmanager
+def sound(root: Path, key: Key) -> Iterator[None]:
+    """Around the use of what a row has left.
+
+    Raises:
+        GenasError: its files can be read, but do not hold what the row left; the message names their folder.
+    """
+    try:
+        yield
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        found = f"{type(error).__name__}: {reason(error)}"
+        raise GenasError(f"{root / folder_of(key)}: not what {'@'.join(key)} leaves ({found}); run it again") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """An object of JSON; empty where there is no file.
+
+    Raises:
+        GenasError: something else is there.
+    """
+    if not path.exists():
+        return {}
+    found = json_of(path, f"the {path.stem} of a row")
+    if not isinstance(found, dict):
+        raise GenasError(f"{path}: a {type(found).__name__}, expected the {path.stem} of a row")
+    return found
 
 
 def metrics(root: Path, key: Key) -> dict[str, float]:
-    """A row's ``metrics.json``; empty where the row has not run. Values that are not finite are left out."""
-    found = _json(root / folder_of(key) / "metrics.json")
-    return {name: float(value) for name, value in found.items() if value is not None and math.isfinite(value)}
+    """A row's ``metrics.json``; empty where the row has not run. Values that are not finite are left out.
+
+    Raises:
+        GenasError: it does not hold numbers by name.
+    """
+    path = root / folder_of(key) / "metrics.json"
+    found = {name: value for name, value in _json(path).items() if value is not None}
+    for name, value in found.items():
+        if type(value) not in (int, float) or (type(value) is int and abs(value) > sys.float_info.max):
+            raise GenasError(f"{path}: {name} is {reprlib.repr(value)}, expected a number")
+    return {name: float(value) for name, value in found.items() if math.isfinite(value)}
 
 
 def timing(root: Path, key: Key) -> dict[str, Any]:
-    """A row's ``timing.json``: ``seconds``, ``device`` and, where it scores, ``scorer``; empty where it has not run."""
-    found: dict[str, Any] = _json(root / folder_of(key) / "timing.json")
+    """A row's ``timing.json``: ``seconds``, ``device`` and, where it scores, ``scorer``; empty where it has not run.
+
+    Raises:
+        GenasError: it holds something else.
+    """
+    path = root / folder_of(key) / "timing.json"
+    found = _json(path)
+    about = [found.get("device"), found.get("scorer", "")]
+    if found and (type(found.get("seconds")) not in (int, float) or not all(isinstance(one, str) for one in about)):
+        raise GenasError(f"{path}: {reprlib.repr(found)}, expected seconds and device")
     return found
 
 
 def manifest(root: Path, dataset: str) -> dict[str, Any]:
-    """A data set's manifest; empty where the data stage has not run."""
-    found: dict[str, Any] = _json(root / "out" / "data" / dataset / "manifest.json")
-    return found
+    """A data set's manifest; empty where the data stage has not run.
+
+    Raises:
+        GenasError: it is no object of JSON.
+    """
+    return _json(root / "out" / "data" / dataset / "manifest.json")
 
 
 def table(root: Path, key: Key, name: str) -> pd.DataFrame | None:
-    """``history.csv`` or ``candidates.parquet`` of a row, or None."""
+    """``history.csv`` or ``candidates.parquet`` of a row, or None.
+
+    Raises:
+        GenasError: it cannot be read.
+    """
     path = root / folder_of(key) / name
     if not path.exists():
         return None
     import pandas as pd
+    import pyarrow
 
-    return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise GenasError(f"{path}: not a readable table ({reason(error)})") from None
 
 
 def fingerprint(params: Params, root: Path, key: Key, nodes: Mapping[Key, Node]) -> str:
@@ -121,7 +177,16 @@ def head(params: Params, root: Path, key: Key) -> Record:
 
 
 def full(params: Params, root: Path, key: Key) -> Record:
-    """:func:`head`, and what the finished row left in ``out``."""
+    """:func:`head`, and what the finished row left in ``out``.
+
+    Raises:
+        GenasError: what it left is not what a row leaves.
+    """
+    with sound(root, key):
+        return _full(params, root, key)
+
+
+def _full(params: Params, root: Path, key: Key) -> Record:
     record = head(params, root, key)
     stage, folder = key[0], root / folder_of(key)
     took = timing(root, key)

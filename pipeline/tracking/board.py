@@ -59,7 +59,7 @@ def rebuild(root: Path) -> int:
     Former runs of the profile go to MLflow's bin (``mlflow gc`` empties it). Twice is as good as once.
 
     Raises:
-        GenasError: ``params.yaml`` is wrong, or MLflow cannot be written to.
+        GenasError: ``params.yaml`` or what a row left is wrong, or MLflow cannot be written to.
     """
     params = load_params(root)
     keys = records.finished(params, root)
@@ -69,10 +69,14 @@ def rebuild(root: Path) -> int:
             experiment.client.delete_run(run.id)
         for key in keys:
             seconds = float(records.timing(root, key).get("seconds", 0.0))
-            run = experiment.start(records.head(params, root, key), seconds)
+            with records.sound(root, key):
+                record = records.head(params, root, key)
+            run = experiment.start(record, seconds)
             run.finish(params, root, key)
             run.end("FINISHED")
         leaderboard(root)
+    except GenasError:
+        raise
     except Exception as error:
         raise GenasError(f"MLflow at {masked(uri())}: {' '.join(masked(error).split())[:300]}") from error
     return len(keys)

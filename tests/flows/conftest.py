@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -100,6 +101,20 @@ class Toy:
         """Every file under ``out``."""
         files = sorted(file for file in (self.folder / "out").rglob("*.json"))
         return {str(file.relative_to(self.folder)): file.read_text() for file in files}
+
+    def cached(self, output: str) -> Path:
+        """Where DVC's cache keeps a file of the outputs."""
+        digest = hashlib.md5((self.folder / output).read_bytes()).hexdigest()
+        return self.folder.parent.parent / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+
+    def damage(self, output: str, content: bytes | None) -> None:
+        """Another content of a cached file, protected as DVC leaves it, or none; what stood in ``out`` is gone."""
+        kept = self.cached(output)
+        kept.chmod(0o644)
+        kept.unlink() if content is None else kept.write_bytes(content)
+        if content is not None:
+            kept.chmod(0o444)
+        (self.folder / output).unlink()
 
     def call(self, *command: str) -> str:
         """Run a command in the profile's folder."""

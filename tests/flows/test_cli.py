@@ -64,6 +64,23 @@ def test_users_errors_are_one_line(done: Toy, arguments: tuple[str, ...], messag
     assert said.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("nothing",), "error: No such command 'nothing'."),
+        (("run", "--fast"), "error: No such option: --fast"),
+        (("run", "--jobs", "0"), "error: Invalid value for '--jobs' / '-j': "),
+        (("width",), "error: Missing argument 'cell'."),
+        (("width", "darts_v2_c10", "--macs", "6e8", "--layers", "999999"), "error: Invalid value for '--layers': "),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], message: str) -> None:
+    said = genas(*arguments)
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith(message)
+    assert said.stderr.count("\n") == 1
+
+
 def test_an_unknown_profile_is_one_line() -> None:
     said = genas("results", "--profile", "nope")
     assert (said.returncode, said.stderr.count("\n")) == (2, 1)

@@ -104,13 +104,23 @@ def profile(tmp_path: Path) -> Path:
     """A profile's folder with its parameters alone."""
     root = tmp_path / "profile"
     root.mkdir()
-    (root / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False))
+    write_params(root)
     return root
+
+
+def write_params(root: Path) -> None:
+    """Write :data:`PARAMS` into a folder."""
+    (root / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False))
 
 
 @pytest.fixture
 def finished(profile: Path) -> Path:
     """A profile's folder in which every row has run but ``detect@darts``."""
+    return leave_all(profile)
+
+
+def leave_all(profile: Path) -> Path:
+    """Write what every row of :data:`PARAMS` leaves but ``detect@darts``."""
     for name, classes in {"digits": 10, "scenes": 3}.items():
         folder = profile / "out" / "data" / name
         folder.mkdir(parents=True)

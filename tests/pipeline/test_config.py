@@ -225,6 +225,7 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("metrics.a b", {}, "metrics.a b.*: .*pattern"),
         ("rows.a@b", {}, "rows.a@b.*: .*pattern"),
         ("recipes.a;b", {}, "recipes.a;b.*: .*pattern"),
+        ("matrix.zoo.row", ["darts_v2_c10", "x; touch harm"], "matrix.zoo.row.1: .*pattern.*, got 'x; touch harm'"),
         ("profile", "../up", "profile: .*pattern.*, got '../up'"),
         ("data.small.layout", "zip", "data.small.layout: .*got 'zip'"),
         ("detect", ..., "detect: Field required"),

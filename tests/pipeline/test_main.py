@@ -166,6 +166,7 @@ def from_full_disk() -> RuntimeError:
     "error",
     [
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        OSError(errno.EFBIG, os.strerror(errno.EFBIG)),  # ulimit -f
         from_full_disk(),
         RuntimeError("I/O error: No space left on device (os error 28)"),  # safetensors
     ],

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 
-from models.networks.zoo import zoo_genotype
+from models.networks.published import zoo_genotype
 from models.spaces.darts.cost import network_cost as counted
 from models.spaces.nasbench201.cell import all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost

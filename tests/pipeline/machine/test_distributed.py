@@ -241,7 +241,7 @@ def test_a_process_that_is_killed_is_told_of(endless: tuple[subprocess.Popen[str
     assert not [worker for worker in workers if psutil.pid_exists(worker)]
 
 
-@pytest.mark.parametrize("asked", ["two", "0", "-1", "1.5"])
+@pytest.mark.parametrize("asked", ["two", "0", "-1", "1.5", "9" * 30])
 def test_a_wrong_number_of_processes_is_one_line(asked: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENAS_PROCESSES", asked)
     with pytest.raises(GenasError, match=f"GENAS_PROCESSES is '{asked}', expected a number of processes"):

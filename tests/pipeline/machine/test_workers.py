@@ -126,6 +126,22 @@ def test_a_dask_cluster_that_is_not_there_is_one_line(monkeypatch: pytest.Monkey
     assert "secret" not in str(error.value)
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("address", ["ray://me:secret@127.0.0.1:9", "127.0.0.1:9", "nonsense://", "a b"])
+def test_a_ray_cluster_that_is_not_there_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], address: str
+) -> None:
+    """Ray itself would try for ever, and write to standard error meanwhile."""
+    pytest.importorskip("ray", reason="the cluster extra")
+    monkeypatch.setenv("GENAS_CLUSTER", address)
+    monkeypatch.setattr(clusters, "RAY_SECONDS", 5)
+    with pytest.raises(GenasError, match=r"^GENAS_CLUSTER=.*: no ray cluster answers \(") as error:
+        clusters.ray()
+    assert "\n" not in str(error.value)
+    assert "secret" not in str(error.value)
+    assert capfd.readouterr().err == ""
+
+
 def kill_one_worker() -> None:
     """The oldest scoring process below this one, whichever framework started it."""
     family = [(one, " ".join(one.cmdline())) for one in psutil.Process().children(recursive=True)]

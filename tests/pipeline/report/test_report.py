@@ -166,10 +166,14 @@ def test_a_row_of_ones_own(finished: Path) -> None:
     assert any("a profile of your own" in line for line in lines(finished))
 
 
-def test_a_broken_genotype_is_named(finished: Path) -> None:
+def test_a_broken_genotype_is_named_and_an_earlier_report_stays(finished: Path) -> None:
+    folder = report.build(finished).parent
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
     (finished / "out/search/digits-flatness-0/genotype.json").write_text("{}")
     with pytest.raises(GenasError, match=r"genotype\.json"):
         report.build(finished)
+    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert sorted(path.name for path in folder.parent.glob(".report*")) == []
 
 
 def test_searches_on_the_papers_data_find_their_own_line(finished: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from models.errors import GenasError
 from pipeline.config import load_params
 from pipeline.results import board as results
+from pipeline.results import records
 
 
 def shown(root: Path) -> str:
@@ -47,6 +49,50 @@ def test_values_that_are_not_finite_are_left_out(finished: Path) -> None:
     path.write_text('{"ap": NaN, "ap50": 2.0}')  # what Detectron2 gives where nothing was detected
     (detect,) = [one for one in results.collect(finished) if one["stage"] == "detect"]
     assert detect["metrics"] == {"ap50": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"ap": 3', "not the metrics of a row \\(no JSON: "),
+        ("", "not the metrics of a row \\(no JSON: "),
+        ("[" * 100_000, "not the metrics of a row \\(no JSON: "),
+        ("[1]", "a list, expected the metrics of a row$"),
+        ('{"ap": "high"}', "ap is 'high', expected a number$"),
+        ('{"ap": true}', "ap is True, expected a number$"),
+        ('{"ap": 1' + "0" * 400 + "}", "ap is 1000.*, expected a number$"),
+    ],
+)
+def test_metrics_that_were_changed_name_the_file(finished: Path, content: str, message: str) -> None:
+    path = finished / "out" / "detect" / "flatness" / "metrics.json"
+    path.write_text(content)
+    with pytest.raises(GenasError, match=f"^{re.escape(str(path))}: {message}") as caught:
+        results.collect(finished)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("stage", "row", "name", "content", "message"),
+    [
+        ("search", "digits-flatness-0", "candidates.parquet", b"PAR1", r"candidates\.parquet: not a readable table \("),
+        ("retrain", "flatness", "history.csv", b"", r"history\.csv: not a readable table \("),
+        (
+            "retrain",
+            "flatness",
+            "timing.json",
+            b'{"seconds": "long"}',
+            r"timing\.json: .*, expected seconds and device$",
+        ),
+        ("supernet", "digits-0", "history.csv", b"a,b\nx,y\n", "supernet/digits-0: not what supernet@digits-0 leaves"),
+    ],
+)
+def test_other_files_that_were_changed_are_named(
+    finished: Path, stage: str, row: str, name: str, content: bytes, message: str
+) -> None:
+    (finished / "out" / stage / row / name).write_bytes(content)
+    with pytest.raises(GenasError, match=message) as caught:
+        records.full(load_params(finished), finished, (stage, row))
+    assert "\n" not in str(caught.value)
 
 
 def test_without_parameters(tmp_path: Path) -> None:
