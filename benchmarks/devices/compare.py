@@ -65,7 +65,7 @@ def measured(make: Callable[[torch.device], Work], device: torch.device, seconds
 
 def largest_difference(found: list[float], expected: list[float]) -> float:
     """Of numbers, relative to those expected; not a number where one is not."""
-    return float(max(abs(torch.tensor(found) / torch.tensor(expected) - 1)))
+    return float((torch.tensor(found) / torch.tensor(expected) - 1).abs().max())
 
 
 def compare(kinds: Mapping[str, Kind], device: torch.device, seconds: float = SECONDS) -> Iterator[Comparison]:
