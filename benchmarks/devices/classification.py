@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torchvision.transforms import ToTensor
 
 from benchmarks import score, supernet, workload
@@ -17,7 +18,7 @@ from models.networks.published import zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.nasbench201.cell import random_cell
 from models.spaces.nasbench201.network import NasBench201
-from pipeline.config import REPOSITORY, load_params
+from pipeline.config import REPOSITORY, SupernetParams, load_params
 from pipeline.data.reading.images import Images, Pictures
 from pipeline.retrain.epoch import Training
 from pipeline.retrain.evaluation import logits_of
@@ -54,11 +55,17 @@ class Size(NamedTuple):
     heads: int = 256
 
 
+def training(size: Size) -> SupernetParams:
+    """The paper's, with fewer images a step and so a smaller rate: numbers of later steps stay comparable."""
+    params = workload.supernet_params()
+    rate = params.learning_rate * size.batch / params.batch_size
+    return params.model_copy(update={"batch_size": size.batch, "learning_rate": rate})
+
+
 def supernet_step(size: Size, device: torch.device) -> Work:
     """The fast trainer on the DARTS space."""
     network = quicken(workload.supernet(size.channels, size.layers)).to(device)
-    params = workload.supernet_params().model_copy(update={"batch_size": size.batch})
-    step, paths = supernet.trainer(network, params, 4 * size.batch), itertools.cycle(workload.architectures(8))
+    step, paths = supernet.trainer(network, training(size), 4 * size.batch), itertools.cycle(workload.architectures(8))
     return Work(lambda: step(next(paths)), size.batch)
 
 
@@ -66,8 +73,7 @@ def nasbench201_step(size: Size, device: torch.device) -> Work:
     """The same on NAS-Bench-201."""
     torch.manual_seed(workload.SEED)
     network = NasBench201(10, size.channels, size.cells).to(device).to(memory_format=torch.channels_last)
-    params = workload.supernet_params().model_copy(update={"batch_size": size.batch})
-    step, rng = supernet.trainer(network, params, 4 * size.batch), np.random.default_rng(workload.SEED)
+    step, rng = supernet.trainer(network, training(size), 4 * size.batch), np.random.default_rng(workload.SEED)
     return Work(lambda: step(random_cell(rng)), size.batch)
 
 
@@ -94,15 +100,29 @@ def network(size: Size, device: torch.device) -> GenasNetwork:
     return built.to(device).to(memory_format=torch.channels_last)
 
 
+def calibrated(untrained: GenasNetwork, images: Tensor) -> GenasNetwork:
+    """The network with the BatchNorm statistics of images (N, 3, H, W), without which its maps vanish or explode."""
+    norms = [module for module in untrained.modules() if isinstance(module, torch.nn.BatchNorm2d)]
+    for norm in norms:
+        norm.momentum = None
+    with torch.no_grad():
+        untrained.train()(images)
+    return untrained
+
+
 def retraining(size: Size, device: torch.device, precision: str) -> Work:
     """Steps of the official recipe, loading from memory included."""
     recipe = load_params(REPOSITORY).recipes["official"]
-    recipe = recipe.model_copy(update={"precision": precision, "batch_size": size.pictures})
-    training, source = Training(network(size, device), recipe), pictures(size)
-    return Work(lambda: training.epoch(source, workload.SEED, 0), size.pictures)
+    rate = recipe.learning_rate * size.pictures / recipe.batch_size
+    changed = {"precision": precision, "batch_size": size.pictures, "learning_rate": rate}
+    trained, source = Training(network(size, device), recipe.model_copy(update=changed)), pictures(size)
+    return Work(lambda: trained.epoch(source, workload.SEED, 0), size.pictures)
 
 
 def evaluation(size: Size, device: torch.device) -> Work:
     """Cross-entropy of a network in evaluation, loading from memory included."""
-    judged, source = network(size, device), pictures(size)
+    source = pictures(size)
+    judged = calibrated(
+        network(size, workload.CPU), torch.stack([image for image, _ in map(source.__getitem__, range(len(source)))])
+    ).to(device)
     return Work(lambda: float(F.cross_entropy(*logits_of(judged, source, size.pictures))), size.pictures)

@@ -17,8 +17,8 @@ from benchmarks.devices.classification import (
 )
 from benchmarks.devices.compare import Kind, Work
 
-SINGLE, HALF = 1e-2, 5e-2
-"""Largest relative difference in float32, whose convolutions GPUs round to ten bits (TF32), and in sixteen bits."""
+SINGLE, HALF = 1e-2, 1e-1
+"""Largest relative difference in float32, and in sixteen bits, whose rounding untrained networks amplify."""
 
 
 def detector(size: Size, device: torch.device) -> Work:

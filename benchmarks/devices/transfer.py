@@ -24,7 +24,7 @@ from torch import Tensor
 import models.networks.mmseg  # noqa: F401  (registers the backbone)
 import pipeline.transfer.segment.data  # noqa: F401  (imports the framework's data sets, which print, in silence)
 from benchmarks import workload
-from benchmarks.devices.classification import Size, network
+from benchmarks.devices.classification import Size, calibrated, network
 from benchmarks.devices.compare import Work
 from models.networks.files.checkpoint import Preprocessing, save_network
 from pipeline.config import REPOSITORY, load_params
@@ -66,31 +66,28 @@ def scenes(size: Size) -> list[Scene]:
     return made
 
 
-def write_backbone(path: Path, size: Size) -> None:
-    """A network file whose BatchNorm statistics are those of some noise, as a detector freezes them."""
-    built = network(size, workload.CPU)
-    for module in built.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.momentum = None
-    with torch.no_grad():
-        built.train()(torch.randn(4, 3, 64, 64))
-    save_network(path, built, Preprocessing(64, (0.5,) * 3, (0.25,) * 3), CLASSES)
+def write_backbone(path: Path, size: Size, made: list[Scene]) -> None:
+    """A network file for the scenes: a detector freezes its BatchNorm statistics."""
+    pixels = Preprocessing(size.side, (0.5,) * 3, (0.25,) * 3)
+    images = torch.stack([(scene.picture / 255 - 0.5) / 0.25 for scene in made])
+    save_network(path, calibrated(network(size, workload.CPU), images), pixels, CLASSES)
 
 
 def detector(size: Size, device: torch.device) -> Work:
-    """RetinaNet as Detectron2 trains it."""
+    """RetinaNet as Detectron2 trains it, at the rate with which its warm-up begins."""
+    made = scenes(size)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "weights.safetensors"
-        write_backbone(path, size)
+        write_backbone(path, size, made)
         setting = detect.Setting(path, "train", "val", len(CLASSES), device)
         params = load_params(REPOSITORY).detect
-        overrides = {"MODEL.FPN.OUT_CHANNELS": size.heads}
+        overrides = {"MODEL.FPN.OUT_CHANNELS": size.heads, "SOLVER.BASE_LR": 1e-5}
         cfg = detect.configure(params.model_copy(update={"overrides": overrides}), setting)
         torch.manual_seed(workload.SEED)
         model = build_model(cfg).train()
     optimizer = build_optimizer(cfg, model)
     batch = []
-    for scene in scenes(size):
+    for scene in made:
         truth = Instances((size.side, size.side), gt_boxes=Boxes(scene.boxes), gt_classes=scene.classes)
         batch.append({"image": scene.picture, "instances": truth, "height": size.side, "width": size.side})
 
@@ -108,6 +105,7 @@ def detector(size: Size, device: torch.device) -> Work:
 
 def segmenter(size: Size, device: torch.device) -> Work:
     """DeepLab-v3 as MMSegmentation trains it, without dropout, which no two devices draw alike."""
+    made = scenes(size)
     overrides: dict[str, Any] = {f"model.{head}.dropout_ratio": 0.0 for head in segment.HEADS}
     overrides |= {"model.decode_head.channels": 2 * size.heads, "model.auxiliary_head.channels": size.heads}
     overrides["model.data_preprocessor.size"] = [size.side, size.side]
@@ -115,14 +113,13 @@ def segmenter(size: Size, device: torch.device) -> Work:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the framework says of itself
         path = Path(folder) / "weights.safetensors"
-        write_backbone(path, size)
+        write_backbone(path, size, made)
         place = Path(folder), "cityscapes", (*CLASSES, "ground"), device, Path(folder)
         cfg = segment.configure(params, segment.Setting(path, *place))
         register_all_modules(init_default_scope=False)
         torch.manual_seed(workload.SEED)
         model: Any = revert_sync_batchnorm(MODELS.build({**cfg.model, "_scope_": "mmseg"})).to(device).train()
         optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
-    made = scenes(size)
     samples = [SegDataSample(gt_sem_seg=PixelData(data=scene.labels[None])) for scene in made]
 
     def step() -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
 from benchmarks.devices.classification import Size
-from benchmarks.devices.compare import Comparison, Kind, Work, compare
+from benchmarks.devices.compare import Comparison, Kind, Work, compare, largest_difference
 from benchmarks.devices.kinds import every_kind
 from flows import cli, doctor
 from models.errors import GenasError
@@ -42,7 +43,7 @@ def compared(kinds: dict[str, Kind]) -> list[Comparison]:
 def test_the_cpu_agrees_with_itself(name: str) -> None:
     (found,) = compared({name: KINDS[name]})
     assert found.ok, found.message
-    assert found.message.startswith("0.0e+00 from the CPU's numbers (at most 0.0")
+    assert found.message.startswith("0.0e+00 from the CPU's numbers (at most 0.")
 
 
 def wrong_second_time(kind: Kind, factor: float) -> Kind:
@@ -60,6 +61,12 @@ def wrong_second_time(kind: Kind, factor: float) -> Kind:
 def test_a_device_that_computes_something_else_is_found_out(factor: float, ok: bool) -> None:
     (found,) = compared({"evaluation": wrong_second_time(KINDS["evaluation"], factor)})
     assert found.ok is ok, found.message
+
+
+def test_a_number_that_is_none_is_never_near() -> None:
+    assert largest_difference([1.0, 2.0], [1.0, 1.0]) == 1
+    assert math.isnan(largest_difference([1.0, math.nan], [1.0, 1.0]))
+    assert math.isnan(largest_difference([1.0, math.inf], [1.0, math.inf]))
 
 
 def test_what_fails_is_one_line_and_the_others_still_run() -> None:
