@@ -33,13 +33,16 @@ TINY = Size(
     heads=8,
 )
 KINDS = every_kind(TINY)
+QUICK = ("supernet", "NAS-Bench-201 supernet", "candidate, fast", "evaluation")
 
 
 def compared(kinds: dict[str, Kind]) -> list[Comparison]:
     return list(compare(kinds, CPU, seconds=1e-3))
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in KINDS]
+)
 def test_the_cpu_agrees_with_itself(name: str) -> None:
     (found,) = compared({name: KINDS[name]})
     assert found.ok, found.message

@@ -43,6 +43,7 @@ def checkpoint(tmp_path: Path) -> Path:
     return write_network(tmp_path / "weights.safetensors", test_detect.PIXELS, 3)
 
 
+@pytest.mark.slow
 def test_the_detectors_maps_do_not_wait(checkpoint: Path) -> None:
     """Backbone, pyramid, heads and anchors; the loss picks anchors by their number, which a fake has not."""
     setting = detect.Setting(checkpoint, "train", "val", 3, torch.device("cuda"))
@@ -57,6 +58,7 @@ def test_the_detectors_maps_do_not_wait(checkpoint: Path) -> None:
     assert len(outputs) == 15
 
 
+@pytest.mark.slow
 def test_the_segmenters_maps_do_not_wait(tmp_path: Path, checkpoint: Path) -> None:
     place = torch.device("cuda"), tmp_path / "work"
     setting = segment.Setting(checkpoint, tmp_path, "cityscapes", test_segment.CITYSCAPES_CLASSES, *place)
