@@ -37,7 +37,7 @@ class Templates:
         """A fresh copy."""
         template = self.folder / "templates" / name
         if not template.exists():
-            making = self.folder / "making"
+            making = self.folder / f"making-{name}"
             making.mkdir(parents=True)
             MAKERS[name](self, Place(making, ROOTS.get(name, "profile")))
             template.parent.mkdir(exist_ok=True)

@@ -75,7 +75,7 @@ def cases() -> list[Case]:
         for at in (0, 10, 50, 90, 100):
             add(f"state: {how} at {at} %", damaged(STATE, how, at))
     both = each(damaged(STATE, "flip", 30), damaged(BEFORE, "cut", 30))
-    add("both states", both, "damaged and set aside")
+    add("both states", both, "")
     add("only the state before", lambda place: below(place, STATE).unlink(), NOTHING)
     add("the state before alone, damaged", damaged(BEFORE, "flip", 50), NOTHING)
     add("state: empty", replaced(STATE, b""))
