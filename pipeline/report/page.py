@@ -26,8 +26,8 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def html(text: str, title: str, folder: Path) -> str:
-    """A page of Markdown rendered, with those of its pictures inside that lie in ``pictures/`` of its folder. What looks
-    like HTML in the text, which may be a name that anybody has given, is text."""
+    """A page of Markdown rendered, with those of its pictures inside that lie in ``pictures/`` of its folder. Names
+    in it may be anybody's: what looks like HTML is text."""
     renderer = markdown.Markdown(extensions=["tables"])
     renderer.preprocessors.deregister("html_block")
     renderer.inlinePatterns.deregister("html")
