@@ -26,8 +26,12 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def html(text: str, title: str, folder: Path) -> str:
-    """A page of Markdown rendered, with those of its pictures inside that lie in ``pictures/`` of its folder."""
-    body = markdown.markdown(text, extensions=["tables"])
+    """A page of Markdown rendered, with those of its pictures inside that lie in ``pictures/`` of its folder. Names
+    in it may be anybody's: what looks like HTML is text."""
+    renderer = markdown.Markdown(extensions=["tables"])
+    renderer.preprocessors.deregister("html_block")
+    renderer.inlinePatterns.deregister("html")
+    body = renderer.convert(text)
 
     def embed(found: re.Match[str]) -> str:
         return f'src="data:image/png;base64,{base64.b64encode((folder / found[1]).read_bytes()).decode()}"'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class Templates:
         """A fresh copy."""
         template = self.folder / "templates" / name
         if not template.exists():
-            making = self.folder / "making"
+            making = self.folder / f"making-{name}"
             making.mkdir(parents=True)
             MAKERS[name](self, Place(making, ROOTS.get(name, "profile")))
             template.parent.mkdir(exist_ok=True)
@@ -53,19 +54,20 @@ class Templates:
             ended = run(place.call(line, {}), self.folder)
             assert ended.status == 0, f"{line}: {ended.err}"
 
-    def begin(self, place: Place, line: str, marker: str) -> None:
-        """Run a call, keep what it leaves as what is expected, run it again and kill it once ``marker`` is there."""
+    def begin(self, place: Place, line: str, marker: str, least: int = 1) -> None:
+        """Run a call, keep what it leaves as what is expected, run it again and kill it once the file ``marker`` in its
+        scratch folder has ``least`` bytes."""
         self.run(place, line)
         stage, *axes = line.removeprefix("pipeline ").split()
         out = place.root / "out" / stage / "-".join(axis.split("=")[1] for axis in axes)
         (out / "timing.json").unlink()
         out.rename(place.folder / "expected")
         child = Forked(place.call(line, {}))
-        while not list((place.root / ".scratch").glob(marker)):
-            assert child.status is None
+        while not any(path.stat().st_size >= least for path in place.root.glob(f".scratch/*/{marker}")):
+            time.sleep(0.002)
         child.kill()
         child.wait()
-        assert list((place.root / ".scratch").glob(marker)), "it ended before it was killed"
+        assert list(place.root.glob(f".scratch/*/{marker}")), "it ended before it was killed"
 
 
 def plain(templates: Templates, place: Place) -> None:
@@ -101,7 +103,7 @@ def half(templates: Templates, place: Place) -> None:
     """The tiny profile with a half-done supernet."""
     plain(templates, place)
     place.tiny.change("supernet", epochs=6)
-    templates.begin(place, SUPERNET, "*/state.pt.before")
+    templates.begin(place, SUPERNET, "state.pt.before")
 
 
 def laboratory(templates: Templates, place: Place) -> None:
@@ -117,7 +119,7 @@ def lines(templates: Templates, place: Place) -> None:
     """The laboratory with a half-done second run."""
     shutil.copytree(templates.copy("laboratory").folder, place.folder, dirs_exist_ok=True)
     place.tiny.change("nasbench201", settings__architectures=24)
-    templates.begin(place, LINES, "*/*.jsonl")
+    templates.begin(place, LINES, "scores.jsonl", least=8000)
 
 
 def finished(templates: Templates, place: Place) -> None:

@@ -65,19 +65,18 @@ def files() -> list[Case]:
     ]
     for i, text in enumerate(table_of(test_checkpoint.test_odd_json_is_one_line)):
         cases.append(Case(f"header: {short(text[:20])}", "trained", (SHIFT, EXPORT)[i % 2], NO_NETWORK, raw(text)))
-    name = "cells.0.preprocess0.bn.bias"
-    for value, line in (
-        (torch.tensor([0.0, torch.nan]), "has values that are not finite"),
-        (torch.tensor([0.0, -torch.inf]), "has values that are not finite"),
-        (torch.zeros(2, dtype=torch.float16), "has type torch.float16, expected torch.float32"),
-        (torch.zeros(2, dtype=torch.float64), "has type torch.float64, expected torch.float32"),
-        (torch.zeros(2, dtype=torch.int32), "has type torch.int32, expected torch.float32"),
-        (torch.zeros(9), r"has shape \(9,\), expected \("),
+    name = "classifier.bias"
+    for i, (value, line) in enumerate((
+        (torch.tensor([0.0, torch.nan, 0.0]), "has values that are not finite"),
+        (torch.tensor([0.0, -torch.inf, 0.0]), "has values that are not finite"),
+        (torch.zeros(3, dtype=torch.float16), "has type torch.float16, expected torch.float32"),
+        (torch.zeros(3, dtype=torch.float64), "has type torch.float64, expected torch.float32"),
+        (torch.zeros(3, dtype=torch.int32), "has type torch.int32, expected torch.float32"),
+        (torch.zeros(9), r"has shape \(9,\), expected \(3,\)"),
         (None, "is missing"),
-    ):
-        for call in (SHIFT, EXPORT):
-            line_ = rf"weights\.safetensors: cells\.0\.preprocess0\.bn\.bias {line}"
-            cases.append(Case(f"tensor: {short(line)}, {call[:6]}", "trained", call, line_, tensors(**{name: value})))
+    )):  # fmt: skip
+        line = rf"weights\.safetensors: classifier\.bias {line}"
+        cases.append(Case(f"tensor: {line[22:]}", "trained", (SHIFT, EXPORT)[i % 2], line, tensors(**{name: value})))
     more = tensors(**{"neck.weight": torch.zeros(1)})
     huge = header(lambda content: content["architecture"].update(width=4096))
     cases += [

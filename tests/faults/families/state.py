@@ -75,7 +75,7 @@ def cases() -> list[Case]:
         for at in (0, 10, 50, 90, 100):
             add(f"state: {how} at {at} %", damaged(STATE, how, at))
     both = each(damaged(STATE, "flip", 30), damaged(BEFORE, "cut", 30))
-    add("both states", both, "damaged and set aside")
+    add("both states", both, "")
     add("only the state before", lambda place: below(place, STATE).unlink(), NOTHING)
     add("the state before alone, damaged", damaged(BEFORE, "flip", 50), NOTHING)
     add("state: empty", replaced(STATE, b""))
@@ -86,7 +86,9 @@ def cases() -> list[Case]:
     add("as it was left", lambda place: None, NOTHING)
     lines = {"call": LINES, "template": "lines"}
     for how, at in (("flip", 0), ("flip", 50), ("flip", 100), ("cut", 50)):
-        add(f"lines: {how} at {at} %", damaged(SCORES, how, at), "" if how == "cut" else SET_ASIDE, **lines)
+        add(
+            f"lines: {how} at {at} %", damaged(SCORES, how, at), "" if how == "cut" or at == 100 else SET_ASIDE, **lines
+        )
     add("lines: a torn one", torn, NOTHING, **lines)
     add("lines: empty", replaced(SCORES, b""), NOTHING, **lines)
     add("lines: binary", replaced(SCORES, bytes(range(256)) * 4), SET_ASIDE, **lines)

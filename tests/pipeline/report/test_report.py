@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -164,6 +165,19 @@ def test_a_row_of_ones_own(finished: Path) -> None:
     report.build(finished)
     assert any(line.startswith("| darts | zoo/mine | 5.2 | 580 | 79.00 |") for line in lines(finished))
     assert any("a profile of your own" in line for line in lines(finished))
+
+
+def test_a_name_is_no_html(finished: Path) -> None:
+    """Somebody else's results, looked at in a browser."""
+    script = "<script>alert(1)</script>"
+    timing = {"seconds": 1.0, "device": script}
+    (finished / "out/retrain/flatness/timing.json").write_text(json.dumps(timing))
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["recipes"]["short"]["optimizer"] = f"\n\n{script}\n\n"
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    page = report.build(finished).read_text()
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(1)" in page
 
 
 def test_a_broken_genotype_is_named_and_an_earlier_report_stays(finished: Path) -> None:
