@@ -9,9 +9,9 @@ from pathlib import Path
 
 from flows import environment
 from flows.graph import kind
+from flows.machines.restored import drop_damaged
 from flows.plan import DVC, log_file
 from flows.processes.children import Children, StageError
-from flows.restored import drop_damaged
 from models.errors import GenasError
 from pipeline.stages import STAGES
 

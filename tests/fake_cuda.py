@@ -29,6 +29,7 @@ aten = torch.ops.aten
 Generator = torch.Generator
 COPIES = (aten._to_copy.default, aten.copy_.default, aten._local_scalar_dense.default)
 """The operations that may see two devices."""
+OURS = tuple(str(REPOSITORY / room) for room in ("models", "pipeline", "flows", "benchmarks", "tests"))
 BATCH_NORMS = (aten.cudnn_batch_norm.default, aten.native_batch_norm.default)
 
 
@@ -99,7 +100,7 @@ def _uploaded(x: Tensor, wanted: dict[str, Any]) -> Tensor:
 def _place() -> str:
     """The innermost function of the project that is at work."""
     frames = (frame for frame, _ in traceback.walk_stack(None) if frame.f_code.co_filename != __file__)
-    ours = next(frame for frame in frames if frame.f_code.co_filename.startswith(str(REPOSITORY)))
+    ours = next(frame for frame in frames if frame.f_code.co_filename.startswith(OURS))
     return f"{Path(ours.f_code.co_filename).relative_to(REPOSITORY)}:{ours.f_code.co_name}"
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from flows.machines.restored import drop_damaged
 from flows.processes.children import Children
-from flows.restored import drop_damaged
 from flows.stage import reproduce_stage
 from tests.flows.conftest import Toy
 
