@@ -28,7 +28,8 @@ DISK = 5
 
 FAULTS = {
     "2.14.1": "without AVX-512 its oneDNN corrupts memory in the backward pass of a strided 1x1 convolution of fewer "
-    "than 8 channels (uxlfoundation/oneDNN issue 6035); the networks here have no such convolution",
+    "than 8 channels (uxlfoundation/oneDNN issue 6035), and with AVX-512 it gets the weight gradient of a dilated "
+    "depthwise convolution in bfloat16 wrong; the networks here have neither",
 }
 """What is known to be wrong with a release of torch, and what that means here."""
 

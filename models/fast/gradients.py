@@ -24,7 +24,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.operations import FactorizedReduce
+from models.spaces.base.operations import DepthwiseConv2d, FactorizedReduce
 from models.spaces.darts.supernet import SupernetCell
 
 CACHED = 2**17
@@ -156,7 +156,7 @@ class Reduce(FactorizedReduce):
         return self.bn(torch.cat([F.conv2d(even, self.conv1.weight), F.conv2d(odd, self.conv2.weight)], 1))
 
 
-class Depthwise(nn.Conv2d):
+class Depthwise(DepthwiseConv2d):
     """A depthwise convolution that keeps the size or halves it, kernel 3 or 5."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -180,9 +180,8 @@ class Cell(SupernetCell):
 def _quick_class(module: nn.Module) -> type[nn.Module] | None:
     if type(module) is FactorizedReduce:
         return Reduce if (module.shift, module.step) == (1, 2) else None
-    if type(module) is nn.Conv2d and module.groups == module.in_channels == module.out_channels > 1:
-        slow = (module.kernel_size[0], module.dilation[0]) in {(5, 1), (3, 2), (5, 2)}
-        return Depthwise if slow and module.bias is None else None
+    if type(module) is DepthwiseConv2d and module.in_channels > 1:
+        return Depthwise if (module.kernel_size[0], module.dilation[0]) in {(5, 1), (3, 2), (5, 2)} else None
     return {SupernetCell: Cell, nn.ReLU: Rectifier}.get(type(module))
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from flows import environment
 from pipeline.config import REPOSITORY
 
-LONGEST = 120.0
+LONGEST = 300.0
 """Seconds that a call may take."""
 
 

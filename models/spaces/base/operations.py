@@ -100,11 +100,29 @@ class MaxPool3x3(nn.Module):
         return F.max_pool2d(F.pad(x, [self.rate] * 4, value=float("-inf")), 3, self.stride, dilation=self.rate)
 
 
+class DepthwiseConv2d(nn.Conv2d):
+    """A convolution of each channel with a kernel of its own, without bias.
+
+    A dilated one is computed in float32 on a CPU, also under autocast: oneDNN's AVX-512 kernel gets the gradient of a
+    bfloat16 one by its weight wrong, up to NaN, for channels-last maps of 30 pixels and more and a stride of 1.
+    """
+
+    def __init__(self, channels: int, kernel: int, stride: int, dilation: int) -> None:
+        padding = dilation * (kernel // 2)
+        super().__init__(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
+        if self.dilation == (1, 1) or x.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
 def _depthwise_separable(channels: int, kernel: int, stride: int, dilation: int) -> list[nn.Module]:
-    padding = dilation * (kernel // 2)
     return [
         nn.ReLU(),
-        nn.Conv2d(channels, channels, kernel, stride, padding, dilation, groups=channels, bias=False),
+        DepthwiseConv2d(channels, kernel, stride, dilation),
         nn.Conv2d(channels, channels, 1, bias=False),
         nn.BatchNorm2d(channels),
     ]

@@ -56,7 +56,7 @@ def texts() -> list[Case]:
     return [*cases, Case("a folder", "plain", RESULTS, r"params\.yaml: cannot be read", folder("params.yaml"))]
 
 
-SHELL = ["x; mkdir {ran}", "$(mkdir {ran})", "`mkdir {ran}`", "x && mkdir {ran}", "x\nmkdir {ran}", "--help", "../x"]
+SHELL = ["x; mkdir {ran}", "$(mkdir {ran})", "`mkdir {ran}`", "x && mkdir {ran}", "x\nmkdir {ran}", "../x"]
 """What a shell would run, as the graph's commands hold names of rows."""
 
 

@@ -14,7 +14,9 @@ from tests.faults.judging import Place, Spoil
 def table_of(test: Callable[..., Any]) -> list[Any]:
     """The rows of a parametrised unit test, the inputs and messages that it holds together."""
     (mark,) = [mark for mark in test.pytestmark if mark.name == "parametrize"]  # type: ignore[attr-defined]
-    return [row.values if isinstance(row, ParameterSet) else row for row in mark.args[1]]
+    names, rows = mark.args
+    several = not isinstance(names, str) or "," in names
+    return [row if not isinstance(row, ParameterSet) else row.values if several else row.values[0] for row in rows]
 
 
 def change(section: str, **values: Any) -> Spoil:

@@ -142,6 +142,23 @@ def test_channels_last_gives_the_same(name: str) -> None:
     torch.testing.assert_close(operation(x.contiguous(memory_format=torch.channels_last)), operation(x))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("grid", [DENSE, Grid(2, True)], ids=["dense", "atrous"])
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_in_sixteen_bits_are_near_those_in_float32(name: str, grid: Grid, stride: int) -> None:
+    """With AVX-512, oneDNN's bfloat16 kernel for a wide, dilated depthwise convolution crashes or is wrong."""
+    operation, generator = OPERATIONS[name](CHANNELS, stride, grid), torch.Generator().manual_seed(2)
+    x = images(32, 32).contiguous(memory_format=torch.channels_last).requires_grad_()
+    wanted = torch.randn(operation(x).shape, generator=generator)
+    gradients = []
+    for sixteen in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=sixteen):
+            out = operation(x)
+        gradients.append(torch.autograd.grad((out * wanted).sum(), [x, *operation.parameters()]))
+    for whole, half in zip(*gradients, strict=True):
+        assert (half - whole).norm() <= 0.3 * whole.norm()
+
+
 STEP = """
 import torch
 from models.spaces.base.operations import FactorizedReduce
