@@ -6,6 +6,9 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 QUICK := -c constraints.txt uv
 EVERYTHING := -c constraints.txt -e ".[detect,segment,export,cluster,dev]"
 
+# Without bytecode every process compiles the packages anew and takes twice as long to start; images often set this.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-flows test-rest test-all test-training faults lint graph setup
 
 demo: setup

@@ -91,6 +91,8 @@ def tools() -> Iterator[Finding]:
             yield Finding(f"torch {release}", True, fault, essential=False)
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "none, everything runs on the CPU"
     yield Finding("GPU", True, device, essential=False)
+    kept = not sys.dont_write_bytecode or any(Path(torch.__path__[0]).glob("__pycache__/*"))
+    yield Finding("bytecode", kept, "kept" if kept else "none (PYTHONDONTWRITEBYTECODE): slow starts", essential=False)
     git = shutil.which("git")
     yield Finding("git", git is not None, git or "not found, DVC needs it")
     on = [name for name, value in environment.QUIET.items() if os.environ.get(name, value) != value]

@@ -22,8 +22,15 @@ UNSCALED = {"I": "32-bit integers", "F": "floating-point numbers"}
 """Modes whose values have no agreed range, so that no conversion to 8 bits is right."""
 
 TOO_LARGE = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-# A picture of more than Image.MAX_IMAGE_PIXELS, which Pillow warns of, is an error here: nobody trains on it.
-warnings.filterwarnings("error", category=TOO_LARGE[1])
+
+
+@contextmanager
+def bounded() -> Iterator[None]:
+    """Inside, a picture of more than ``Image.MAX_IMAGE_PIXELS``, which Pillow warns of, is an error: one of
+    :data:`TOO_LARGE`. Nobody trains on it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TOO_LARGE[1])
+        yield
 
 
 @contextmanager
@@ -34,7 +41,9 @@ def opened(data: bytes | Path, origin: str) -> Iterator[Image.Image]:
         GenasError: no image, one of too many pixels, or whatever decoding meets inside the block; names ``origin``.
     """
     try:
-        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else data) as image:
+        with bounded():
+            image = Image.open(io.BytesIO(data) if isinstance(data, bytes) else data)
+        with image:
             yield image
     except GenasError:
         raise

@@ -30,7 +30,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from models.errors import GenasError
 from pipeline.data.reading import coco
-from pipeline.data.reading.decoding import TOO_LARGE
+from pipeline.data.reading.decoding import TOO_LARGE, bounded
 from pipeline.data.reading.files import reason
 from pipeline.machine.distributed import rank, size
 from pipeline.transfer.frameworks.configuration import images_per_process
@@ -82,7 +82,8 @@ class GuardedMapper:
 
     def __call__(self, record: Record) -> Record | _Unreadable:
         try:
-            return self.mapper(record)
+            with bounded():
+                return self.mapper(record)
         except (OSError, SyntaxError, ValueError, SizeMismatchError, *TOO_LARGE) as error:
             return _Unreadable(f"{record['file_name']}: not a readable image ({reason(error)})")
 
