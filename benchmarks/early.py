@@ -21,13 +21,13 @@ from pipeline.scoring.early import Evidence, reach, rounds, take_early
 from pipeline.scoring.measuring import EVIDENCE
 from pipeline.search.candidates import Candidate
 from pipeline.search.evolution import best_of, propose, rate
-from pipeline.supernet.network import load_supernets
+from pipeline.supernet.network import load_supernets, training_of
 
 
 def full_search(context: Context, metric: MetricParams) -> list[Candidate]:
     """Every candidate of a search to the end."""
-    params, seed = context.params.search, int(context.axes["seed"])
-    data = load_search_data(context, context.params.supernet)
+    params, seed = context.params.search[context.axes["dataset"]], int(context.axes["seed"])
+    data = load_search_data(context, training_of(context))
     initial, trained = load_supernets(context, data.num_classes)
     probe = make_probe(trained, data, context.params.measures, seed, initial)
     whole = EarlyParams(shares=(0.5,), confidence=0.99)  # without a bar nothing is dropped
@@ -108,7 +108,7 @@ def run(
     params = load_params(profile)
     axes = {"dataset": dataset, "metric": metric_name, "seed": str(params.matrix.search.seed[0])}
     context = Context("search", axes, params, profile)
-    metric = params.metrics[metric_name]
+    metric, parents = params.metrics[metric_name], params.search[dataset].parents
     candidates = full_search(context, metric)
     rng = np.random.default_rng(0)
     images = len(next(iter(candidates[0][EVIDENCE].images.values()))[0])
@@ -116,7 +116,7 @@ def run(
     results = {}
     for confidence in confidences:
         early = EarlyParams(shares=(0.125, 0.25, 0.5), confidence=confidence)
-        settings = (params.search.parents, metric, params.measures, early)
+        settings = (parents, metric, params.measures, early)
         outcomes = [replay(candidates, order, *settings) for order in tqdm(drawn, f"{confidence}", disable=None)]
         kept, shares = zip(*outcomes, strict=True)
         results[str(confidence)] = {
@@ -125,7 +125,7 @@ def run(
         }
     return {
         "candidates": len(candidates),
-        "parents": params.search.parents,
+        "parents": parents,
         "images": images,
         "recalibrate_images": params.measures.recalibrate_images,
         "metric": metric_name,

@@ -197,8 +197,8 @@ def read_images(data: Path, about: dict[str, Any]) -> dict[str, Images]:
     sets = {}
     for key in ("bn_recalibration", "validation", "logits"):
         what = about["data"][key]
-        rows = slice(what["first"], what["first"] + what["count"])
-        source = load_images(data, "parquet", "train" if what["split"] == "train" else "val", rows=rows)
+        rows = np.arange(what["first"], what["first"] + what["count"])
+        source = load_images(data, "parquet", "train" if what["split"] == "train" else "val", None, rows)
         sets[key] = Images(to_tensor(source.pixels, mean, std), torch.from_numpy(source.labels))
     return sets
 

@@ -36,10 +36,11 @@ def reference_side() -> Side:
         network.parameters(), params.learning_rate, momentum=params.momentum, weight_decay=params.weight_decay
     )
     network.train()
-    source = batches(1024)
+    source, norm = batches(1024), params.clip_norm
+    assert norm is not None, "the paper clips by the norm"
 
     def step(genotype: Genotype) -> float:
-        return reference.train_step(network, optimizer, next(source), genotype, params.clip_norm)
+        return reference.train_step(network, optimizer, next(source), genotype, norm)
 
     return step
 
@@ -49,7 +50,7 @@ def trainer(network: OneShot[Any], params: TrainingParams, images: int = 1024) -
     device = next(network.parameters()).device
     optimizer = make_optimizer(network.train(), params)
     data, generator = workload.halves(images, 64, device), torch.Generator().manual_seed(workload.SEED)
-    augmentation = Augmentation.draw(images, params, generator, device)
+    augmentation = Augmentation.draw(data.train_images, params, generator)
     parts = itertools.cycle(slice(start, start + params.batch_size) for start in range(0, images, params.batch_size))
 
     def step(architecture: Architecture) -> Tensor:

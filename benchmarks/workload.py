@@ -28,7 +28,7 @@ def measures(**changed: Any) -> MeasureParams:
 
 def supernet_params() -> SupernetParams:
     """The paper's settings."""
-    return load_params(REPOSITORY).supernet
+    return load_params(REPOSITORY).supernet["cifar10"]
 
 
 @cache

@@ -27,7 +27,7 @@ from pipeline.data import stage as data
 
 TINY: dict[str, dict[str, Any]] = {
     "data": {
-        "small": {"layout": "parquet", "digest": "content", "path": "small"},
+        "small": {"layout": "parquet", "digest": "content", "path": "small", "pixels": 16},
         "small_shift": {"layout": "shift", "digest": "content", "derive": "small", "seed": 0},
     },
     "matrix": {
@@ -64,7 +64,7 @@ TINY: dict[str, dict[str, Any]] = {
         "train_share": 0.5,
         "epochs": 3,
         "batch_size": 20,
-        "crop_padding": 2,
+        "crop_padding": 0.125,
         "validate_every": 2,
         "validate_paths": 2,
         "validate_images": 32,
@@ -128,6 +128,8 @@ def tiny_params() -> dict[str, Any]:
     params["profile"] = "tiny"
     changes = copy.deepcopy(TINY)
     params["rows"] = {}
+    for section in ("supernet", "search"):
+        params[section] = {"small": params[section]["digits"] | changes.pop(section)}
     for section, values in changes.items():
         params[section] |= values
     params["recipes"]["short"] |= {"epochs": 3, "batch_size": 16}

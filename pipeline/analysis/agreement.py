@@ -25,7 +25,7 @@ from pipeline.measures.flatness import draw_losses, flatness
 from pipeline.probe.fast import make_probe
 from pipeline.scoring.measuring import scoring, with_scorer
 from pipeline.search.candidates import Candidate, write_candidates
-from pipeline.supernet.network import load_supernets
+from pipeline.supernet.network import load_supernets, training_of
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
 
 CHUNK = 20
@@ -97,7 +97,7 @@ def replicate(context: Context, data: SearchData, number: int, images: int) -> t
 def flatness_errors(context: Context, scratch: Scratch, genotypes: list[Genotype]) -> pd.DataFrame:
     """The standard error of flatness in percent: a row for each number of images, a column for each number of draws."""
     params, flat = context.params.agreement.error, context.params.measures.flatness
-    data = load_search_data(context, context.params.supernet)
+    data = load_search_data(context, training_of(context))
     network = load_supernets(context, data.num_classes)[1]
     wanted = [(images, number) for images in params.images for number in range(params.replicates)]
     values: list[list[list[float]]] = scratch.load("errors.pt") or []  # (replicates of all sizes, architectures, draws)

@@ -18,9 +18,8 @@ from pipeline.config.search import (
     MeasureParams,
     MetricParams,
     SearchParams,
-    SupernetParams,
-    TrainingParams,
 )
+from pipeline.config.supernets import Supernet201Params, SupernetParams, TrainingParams
 
 __all__ = [
     "DIGITS",
@@ -43,6 +42,7 @@ __all__ = [
     "SearchParams",
     "SegmentParams",
     "Settings201",
+    "Supernet201Params",
     "SupernetParams",
     "TrainingParams",
     "data_root",

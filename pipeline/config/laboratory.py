@@ -6,38 +6,37 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, NotNegative, Positive, Section, Seed, Several
-from pipeline.config.search import FlatnessParams, MeasureParams, TrainingParams, require_measures
-
-
-class Supernet201Params(TrainingParams):
-    """The supernet of NAS-Bench-201: channels of the first stage and cells in each.
-
-    ``sampling``: every path drawn ``uniform``, or in rounds of five in which each operation of each edge is trained
-    once (``fair``; Chu et al., FairNAS, 2021, whose five gradients are summed to one step, here a step each).
-    """
-
-    channels: Count
-    cells: Count
-    sampling: Literal["uniform", "fair"]
+from pipeline.config.base import Below, Count, Name, NotNegative, Positive, Section, Seed, Several
+from pipeline.config.search import FlatnessParams, MeasureParams, require_measures
+from pipeline.config.supernets import Supernet201Params
 
 
 class Run201(Section):
-    """One supernet of the laboratory; its name is ``dataset-seed``."""
+    """One supernet of the laboratory; its name is ``dataset-recipe-seed``."""
 
     dataset: str
+    recipe: Name
     seed: Seed
+
+    @property
+    def group(self) -> str:
+        """What it shares with runs of other seeds, which are judged together: ``dataset-recipe``."""
+        return f"{self.dataset}-{self.recipe}"
 
 
 class Truth201(Section):
-    """What a data set's runs are judged by: columns of the benchmark, accuracies after 200 epochs."""
+    """What the runs of a data set and a recipe are judged by, together; named ``dataset-recipe``. ``truths``: columns
+    of the benchmark, accuracies after 200 epochs."""
 
+    dataset: str
+    recipe: Name
     truths: Annotated[Several[Literal["cifar10", "cifar100", "imagenet16_120"]], Field(min_length=1)]
 
 
 class Settings201(Section):
     """The laboratory's settings.
 
+    ``recipes``: ways to train a supernet, by name, of which each run names one.
     ``table`` is the benchmark below the data root: a parquet table, or the official folder of NATS-Bench.
     ``measured``: what is taken of each architecture beside its losses under the ``noises``, measures by name.
     ``architectures``: how many are scored, drawn evenly along the number of parameters; null for all 15,625.
@@ -47,7 +46,7 @@ class Settings201(Section):
     """
 
     table: Below
-    supernet: Supernet201Params
+    recipes: dict[Name, Supernet201Params]
     measures: MeasureParams
     measured: Annotated[Several[str], Field(min_length=1)]
     noises: dict[str, FlatnessParams]
@@ -73,14 +72,19 @@ class NasBench201Params(Section):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        for name, run in self.runs.items():
-            if name != f"{run.dataset}-{run.seed}":
-                raise ValueError(f"runs.{name} is named {run.dataset}-{run.seed}")
-        for name in self.laboratory:
-            if name not in {run.dataset for run in self.runs.values()}:
-                raise ValueError(f"laboratory.{name}: no run has this data set")
         if self.runs and self.settings is None:
             raise ValueError("settings are needed for runs")
+        for name, run in self.runs.items():
+            if name != f"{run.group}-{run.seed}":
+                raise ValueError(f"runs.{name} is named {run.group}-{run.seed}")
+            if run.recipe not in self.required.recipes:
+                known = ", ".join(self.required.recipes)
+                raise ValueError(f"runs.{name}: unknown recipe {run.recipe!r}, defined are {known}")
+        for name, judged in self.laboratory.items():
+            if name != f"{judged.dataset}-{judged.recipe}":
+                raise ValueError(f"laboratory.{name} is named {judged.dataset}-{judged.recipe}")
+            if name not in {run.group for run in self.runs.values()}:
+                raise ValueError(f"laboratory.{name}: no run has this data set and recipe")
         return self
 
     @property

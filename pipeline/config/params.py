@@ -14,7 +14,8 @@ from pipeline.config.laboratory import NasBench201Params
 from pipeline.config.networks import DetectParams, RecipeParams, RetrainParams, SegmentParams, ShiftParams
 from pipeline.config.reading import read_yaml
 from pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row
-from pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams, SupernetParams
+from pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams
+from pipeline.config.supernets import SupernetParams, TrainingParams
 
 DIGITS = "digits"
 """What a data set can be derived from beside those of the profile: the digits that scikit-learn ships."""
@@ -28,10 +29,10 @@ class Params(Section):
     data: dict[Name, DataParams]
     matrix: Matrix
     rows: dict[Name, Row]
-    supernet: SupernetParams
+    supernet: dict[Name, SupernetParams]
     measures: MeasureParams
     metrics: dict[Name, MetricParams]
-    search: SearchParams
+    search: dict[Name, SearchParams]
     agreement: AgreementParams
     nasbench201: NasBench201Params
     retrain: RetrainParams
@@ -52,6 +53,7 @@ class Params(Section):
                 raise ValueError(f"data.{name}.derive: unknown data set {data.derive!r}, expected {DIGITS} or another")
         used = [("retrain", self.retrain.dataset), ("shift", self.shift.dataset)]
         used += [("detect", self.detect.dataset), ("segment", self.segment.dataset)]
+        used += [("supernet", name) for name in self.supernet] + [("search", name) for name in self.search]
         used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]
         used += [("matrix.search", name) for name in self.matrix.search.dataset]
         used += [("matrix.agreement", name) for name in self.matrix.agreement.dataset]
@@ -59,6 +61,23 @@ class Params(Section):
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
+        searched_in = {*self.matrix.search.dataset, *self.matrix.agreement.dataset}
+        for section, names in (
+            ("supernet", {*self.matrix.supernet.dataset, *searched_in}),
+            ("search", {*self.matrix.search.dataset}),
+        ):
+            for name in sorted(names):
+                if name not in getattr(self, section):
+                    raise ValueError(f"{section}.{name}: no settings for this data set")
+        trained: list[tuple[str, str, TrainingParams]]
+        trained = [(f"supernet.{name}", name, training) for name, training in self.supernet.items()]
+        for row, run in self.nasbench201.runs.items():
+            trained.append((f"nasbench201.runs.{row}", run.dataset, self.nasbench201.required.recipes[run.recipe]))
+        for key, name, training in trained:
+            if self.data[name].pixels is None:
+                raise ValueError(f"{key}: data.{name} says no pixels, at which a supernet sees its images")
+            if training.split == "file" and self.data[name].split is None:
+                raise ValueError(f"{key}: split file, but data.{name} names no split")
         searched = self.matrix.search.rows()
         for row in self.matrix.rerank.search:
             if row not in searched:

@@ -20,6 +20,9 @@ class DataParams(Section):
 
     Exactly one origin: ``path`` below the data root, or ``derive``, which writes the set from another one
     (``digits``: scikit-learn's handwritten digits; any other name: an image data set of this profile).
+
+    ``split``: a file below the data root that says which images a supernet is trained on and which are held out
+    (:mod:`pipeline.data.reading.splits`).
     """
 
     layout: Literal["parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
@@ -27,6 +30,8 @@ class DataParams(Section):
     path: Below | None = None
     derive: str | None = None
     seed: Seed | None = Field(None, description="of a derived set")
+    pixels: Count | None = Field(None, description="height and width at which a supernet sees the images")
+    split: Below | None = Field(None, description="file of the images that train and those that are held out")
     images: Count | None = Field(None, description="how many scenes to compose for a derived coco or cityscapes set")
     source: str = Field("", description="where a set that is missing can be had")
 

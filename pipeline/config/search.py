@@ -1,4 +1,4 @@
-"""Supernets, what is measured in them, and the search."""
+"""What is measured in supernets, and the search."""
 
 from __future__ import annotations
 
@@ -25,41 +25,6 @@ def require_measures(names: Iterable[str]) -> None:
     for name in names:
         if name not in MEASURES:
             raise ValueError(f"unknown measure {name!r}, expected one of {', '.join(MEASURES)}")
-
-
-class TrainingParams(Section):
-    """How a one-shot network is trained, whatever its space (official train_supernet; the defaults of the paper profile
-    have their sources there).
-
-    ``trainer``: ``plain`` leaves gradients and steps to the framework, ``fast`` finds the same, to float tolerance, in
-    less time (:mod:`models.fast.gradients`, :mod:`pipeline.supernet.one_vector`).
-    """
-
-    trainer: Literal["plain", "fast"]
-    train_share: Annotated[float, Field(gt=0, lt=1, description="of the training images; the rest is for the search")]
-    epochs: Count
-    batch_size: Annotated[int, Field(ge=2, description="BatchNorm needs two images")]
-    learning_rate: Positive
-    learning_rate_min: Annotated[float, Field(ge=0)]
-    momentum: Fraction
-    weight_decay: Annotated[float, Field(ge=0)]
-    clip_norm: Positive
-    unselected: Literal["decay", "freeze"]
-    labels: Literal["ground_truth", "random"]
-    amp: bool
-    channels_last: bool
-    crop_padding: NotNegative
-    flip: bool
-    validate_every: Count
-    validate_paths: Count
-    validate_images: Count
-
-
-class SupernetParams(TrainingParams):
-    """The supernet of the DARTS space: C of the first cell, and its cells."""
-
-    channels: Count
-    layers: Annotated[int, Field(ge=3)]
 
 
 class FlatnessParams(Section):

@@ -7,6 +7,7 @@ millions of files). Modification times do not count, so a copy of a data set is 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -27,9 +28,11 @@ from pipeline.data.reading.layouts import (
     index_of,
     require_layout,
     root_of,
+    split_file,
     splits_of,
 )
 from pipeline.data.reading.manifest import MANIFEST, former_manifest
+from pipeline.data.reading.splits import read_split
 
 
 def describe(
@@ -53,7 +56,11 @@ def describe(
     if digest != looked_at:
         look_at(spec, root)
     classes = classes_of(spec.layout, root, index)
-    return {"name": name, "layout": spec.layout, "digest": digest, "splits": splits, "classes": classes}
+    found = {"name": name, "layout": spec.layout, "digest": digest, "splits": splits, "classes": classes}
+    if path := split_file(spec):
+        read_split(path, splits)
+        found["split_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    return found
 
 
 def _download(spec: DataParams, root: Path) -> None:

@@ -22,9 +22,10 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     return {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
 
 
-def draw_laboratory(tables: Mapping[str, pd.DataFrame], dataset: str, folder: Path) -> list[Path]:
-    """``measures.png``, ``scatter.png``, ``figure_2.png`` and ``table_6.png`` of the supernets on a data set."""
-    title, first = f"supernets on {dataset}", tables["measures"]["truth"].iloc[0]
+def draw_laboratory(tables: Mapping[str, pd.DataFrame], supernets: str, folder: Path) -> list[Path]:
+    """``measures.png``, ``scatter.png``, ``figure_2.png`` and ``table_6.png`` of supernets, named by what they were
+    trained on and how."""
+    title, first = f"supernets on {supernets}", tables["measures"]["truth"].iloc[0]
     paths = [folder / f"{name}.png" for name in ("measures", "scatter", "figure_2", "table_6")]
     draw_measures(tables["measures"], paths[0], title)
     draw_architectures(tables["architectures"], paths[1], f"{title}, the first seed, {first}")

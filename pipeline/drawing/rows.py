@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from models.errors import GenasError
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import Params
 from pipeline.drawing.agreement import draw_agreement
@@ -82,6 +83,9 @@ def _curves(row: Row) -> list[Path]:
     if history is None or not len(history):
         return []
     step, *columns = [str(name) for name in history.columns]
+    for name in (step, *columns[:CURVES]):
+        if history[name].dtype == object:
+            raise GenasError(f"{row.stage}@{row.name}: column {name} of history.csv is no column of numbers")
     draw_curves(history, step, columns[:CURVES], path, f"{row.stage}@{row.name}")
     return [path]
 

@@ -32,7 +32,7 @@ def laboratory(profile: Profile, key: Key) -> Work:
 
     laboratory = profile.params.nasbench201
     settings, truths = laboratory.required, laboratory.laboratory[key[1]].truths
-    runs = sum(run.dataset == key[1] for run in laboratory.runs.values())
+    runs = sum(run.group == key[1] for run in laboratory.runs.values())
     count = runs * len(truths) * len(SCORES) * settings.bootstrap * (settings.architectures or 15625) / 1000
     return Work(seconds=TABLE + RESAMPLES * count, disk=1e6)
 

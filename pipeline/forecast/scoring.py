@@ -15,7 +15,7 @@ from typing import Any
 from pipeline import measures
 from pipeline.config import MEASURES, FlatnessParams, MeasureParams
 from pipeline.forecast.stopwatch import now
-from pipeline.forecast.supernets import SIZE, Space, build, halves_of, paths, space_of, synthetic
+from pipeline.forecast.supernets import Space, build, halves_of, paths, space_of, synthetic
 from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
 from pipeline.measures.flatness import draw_losses
 from pipeline.nasbench201.measuring import sample
@@ -103,14 +103,15 @@ def _memory(space: Space, train: int, held: int) -> float:
     """Two supernets, the noise of every weight, the images, and the maps of one kernel after the other."""
     noises = 1 + flatness_passes(space.measures.flatness)
     maps = space.measures.batch_size * space.cost.maps / 10
-    return BASE + 4 * space.cost.weights * (2 + noises) + 4 * 3 * SIZE**2 * (train + 2 * held) + maps
+    return BASE + 4 * space.cost.weights * (2 + noises) + 4 * 3 * space.pixels**2 * (train + 2 * held) + maps
 
 
 def search(profile: Profile, key: Key) -> Work:
     """``generations`` x ``population`` architectures, each measured for the metric; early decisions only save."""
     params, space, halves = profile.params, space_of(profile, key), halves_of(profile, key)
     metric = params.metrics[STAGES[key[0]].rows(params)[key[1]]["metric"]]
-    count = params.search.generations * params.search.population
+    search = params.search[params.matrix.search.rows()[key[1]]["dataset"]]
+    count = search.generations * search.population
     return Work(loads(metric.terms, count, space, *halves), _memory(space, *halves), 300 * count)
 
 
@@ -157,7 +158,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     at a time."""
     space, started = space_of(profile, key), now()
     held, train = min(space.measures.images, CAP), min(space.measures.recalibrate_images, CAP)
-    data = synthetic(train, held, space.classes, space.training)
+    data = synthetic(train, held, space)
     params = space.measures.model_copy(update={"flatness": space.measures.flatness.model_copy(update={"draws": 1})})
     probe = make_probe(build(profile, key), data, params, 0, build(profile, key))
     setup = now() - started

@@ -26,51 +26,54 @@ from pipeline.stages import STAGES, Key
 from pipeline.supernet.network import build_supernet
 from pipeline.supernet.training import Draw, draw_uniformly, make_optimizer, train_epoch, validate
 
-SIZE = 32
-"""Height and width of the images that supernets see."""
-
 
 class Space(NamedTuple):
     """What a row's supernet is: how it is trained and measured, how paths are drawn, its space with channels and cells,
-    the classes of its data set."""
+    the classes of its data set, and height and width of an image."""
 
     training: TrainingParams
     measures: MeasureParams
     draw: Draw
     size: tuple[str, int, int]
     classes: int
+    pixels: int
 
     @property
     def cost(self) -> Cost:
         """What a path costs."""
-        return path_cost(*self.size, SIZE)
+        return path_cost(*self.size, self.pixels)
 
     @property
     def label(self) -> str:
         """As kinds of steps name it."""
         space, channels, cells = self.size
-        return f"{space} {channels}x{cells}"
+        return f"{space} {channels}x{cells}, {self.pixels} px"
 
 
 def space_of(profile: Profile, key: Key) -> Space:
     """The space of a row that trains a supernet or looks into one."""
     params, stage = profile.params, STAGES[key[0]]
-    classes = profile.images(stage.rows(params)[key[1]]["dataset"]).classes
+    axes = stage.rows(params)[key[1]]
+    classes, pixels = profile.images(axes["dataset"]).classes, params.data[axes["dataset"]].pixels
+    assert pixels is not None, "params.yaml was validated"
     if stage.flow == "laboratory":
         settings = params.nasbench201.required
-        training = settings.supernet
-        size = ("nasbench201", training.channels, training.cells)
-        return Space(training, settings.measures, DRAWS[training.sampling], size, classes)
-    size = ("darts", params.supernet.channels, params.supernet.layers)
-    return Space(params.supernet, params.measures, draw_uniformly(random_genotype), size, classes)
+        recipe = settings.recipes[axes["recipe"]]
+        size = ("nasbench201", recipe.channels, recipe.cells)
+        return Space(recipe, settings.measures, DRAWS[recipe.sampling], size, classes, pixels)
+    training = params.supernet[axes["dataset"]]
+    size = ("darts", training.channels, training.layers)
+    return Space(training, params.measures, draw_uniformly(random_genotype), size, classes, pixels)
 
 
 def halves_of(profile: Profile, key: Key) -> tuple[int, int]:
     """Images of the training half and of the half that is held out."""
     training = space_of(profile, key).training
-    count = profile.images(STAGES[key[0]].rows(profile.params)[key[1]]["dataset"]).train
-    train = int(count * training.train_share)
-    return train, count - train
+    images = profile.images(STAGES[key[0]].rows(profile.params)[key[1]]["dataset"])
+    if training.train_share is None:  # a split file, which is not read: half of one of the two parts is held out
+        return images.train, images.val // 2
+    train = int(images.train * training.train_share)
+    return train, images.train - train
 
 
 def validated(training: TrainingParams) -> int:
@@ -88,16 +91,17 @@ def work(profile: Profile, key: Key) -> Work:
     steps = load(f"supernet step, {space.label}", space.cost, training.epochs * train, batch, BACKWARD, training.amp)
     looks = validated(training) * training.validate_paths * looked
     checks = load(f"supernet validation, {space.label}", space.cost, looks, measures.batch_size)
-    memory = training_memory(space.cost, batch, 4, training.amp) + 4 * 3 * SIZE**2 * (train + held)
+    memory = training_memory(space.cost, batch, 4, training.amp) + 4 * 3 * space.pixels**2 * (train + held)
     return Work((steps, checks), memory, disk=2 * 4 * space.cost.weights)
 
 
-def synthetic(train: int, held: int, classes: int, training: TrainingParams) -> SearchData:
+def synthetic(train: int, held: int, space: Space) -> SearchData:
     """Noise in the place of a data set's halves, on the device."""
-    generator, device, layout = torch.Generator().manual_seed(0), chosen_device(), memory_format(training)
+    generator, device, layout = torch.Generator().manual_seed(0), chosen_device(), memory_format(space.training)
+    shape, classes = (3, space.pixels, space.pixels), space.classes
 
     def half(count: int) -> tuple[torch.Tensor, torch.Tensor]:
-        images = torch.randn(count, 3, SIZE, SIZE, generator=generator).contiguous(memory_format=layout)
+        images = torch.randn(count, *shape, generator=generator).contiguous(memory_format=layout)
         return images.to(device), torch.randint(classes, (count,), generator=generator).to(device)
 
     return SearchData(*half(train), *half(held), classes)
@@ -126,7 +130,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     optimizer = make_optimizer(network, training)
     few = 4 * training.batch_size
     held = min(training.validate_images, 512)
-    data = synthetic(max(few, min(measures.recalibrate_images, 512)), held, space.classes, training)
+    data = synthetic(max(few, min(measures.recalibrate_images, 512)), held, space)
     setup = time.perf_counter() - started
     short = data._replace(train_images=data.train_images[:few], train_labels=data.train_labels[:few])
     step = repeated(lambda n: train_epoch(network, optimizer, short, training, 0, n, space.draw), few)

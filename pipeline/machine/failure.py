@@ -33,7 +33,17 @@ def explain(error: Exception, folder: Path | None, name: str) -> str:
         return f"no space left on the disk of {folder or Path.cwd()} ({message})"
     said = f"{type(error).__name__}: {message}" if message else type(error).__name__
     log = _write_log(error, folder, name.replace(os.sep, "_"))
-    return f"unexpected {said} (whole traceback: {log or 'with GENAS_TRACEBACK=1'})"
+    what = _in_the_way(error) or f"unexpected {said}"
+    return f"{what} (whole traceback: {log or 'with GENAS_TRACEBACK=1'})"
+
+
+def _in_the_way(error: BaseException) -> str | None:
+    """What is wrong with the path that could not be made, read or written, if that is what an exception is about."""
+    kinds = (NotADirectoryError, FileExistsError, IsADirectoryError, PermissionError)
+    for link in _chain(error):
+        if isinstance(link, kinds) and link.filename:
+            return f"{link.filename}: {(link.strerror or type(link).__name__).lower()}"
+    return None
 
 
 def out_of_space(error: BaseException) -> bool:

@@ -25,7 +25,7 @@ from pipeline.context import Context
 from pipeline.data.reading.halves import load_search_data
 from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses
-from pipeline.nasbench201.network import load
+from pipeline.nasbench201.network import load, training_of
 from pipeline.probe.fast import make_probe, settled
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
@@ -63,9 +63,9 @@ def columns(noise: str, losses: list[list[float]]) -> dict[str, float]:
 def make_scorer(context: Context, request: Request) -> Score:
     """A function that measures everything of one architecture of the row's supernet."""
     settings = context.params.nasbench201.required
-    data = load_search_data(context, settings.supernet)
-    initial, trained = load(context, data.num_classes)
     seed, params = int(context.axes["seed"]), settings.measures
+    data = load_search_data(context, training_of(context), params.recalibrate_images, params.images)
+    initial, trained = load(context, data.num_classes)
     # The plain scorer writes statistics into its network, and these are to stay.
     untouched = params.model_copy(update={"recalibrate": "none"})
     as_trained = make_probe(deepcopy(trained), data, untouched, seed)

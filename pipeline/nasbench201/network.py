@@ -7,16 +7,22 @@ from functools import partial
 import torch
 
 from models.spaces.nasbench201.network import NasBench201
+from pipeline.config import Supernet201Params
 from pipeline.context import Context
 from pipeline.data.reading.halves import memory_format
 from pipeline.supernet.weights import load_pair, weights_folder
 
 
+def training_of(context: Context) -> Supernet201Params:
+    """How the row's supernet is trained: its recipe."""
+    return context.params.nasbench201.required.recipes[context.axes["recipe"]]
+
+
 def build(context: Context, num_classes: int) -> NasBench201:
     """The supernet of a row before training; its weights depend only on the seed."""
     torch.manual_seed(int(context.axes["seed"]))
-    params = context.params.nasbench201.required.supernet
-    network = NasBench201(num_classes, params.channels, params.cells)
+    params = training_of(context)
+    network = NasBench201(num_classes, params.channels, params.cells, affine=params.affine)
     return network.to(context.device).to(memory_format=memory_format(params))
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, random_cell
 from pipeline.context import Context
-from pipeline.nasbench201.network import build
+from pipeline.nasbench201.network import build, training_of
 from pipeline.supernet.training import draw_uniformly, train
 
 
@@ -27,6 +27,5 @@ DRAWS = {"uniform": draw_uniformly(random_cell), "fair": fair}
 
 def run(context: Context) -> dict[str, float]:
     """Train one supernet; leaves initial and trained weights and the history."""
-    settings = context.params.nasbench201.required
-    draw = DRAWS[settings.supernet.sampling]
-    return train(context, partial(build, context), settings.supernet, settings.measures, draw)
+    training, measures = training_of(context), context.params.nasbench201.required.measures
+    return train(context, partial(build, context), training, measures, DRAWS[training.sampling])

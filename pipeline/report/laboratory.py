@@ -59,10 +59,15 @@ def by_statistic(table: pd.DataFrame, truth: str) -> pd.DataFrame:
     return wide.loc[taus["value"].sort_values(ascending=False).index].reset_index()
 
 
-def page(dataset: str, tables: Mapping[str, pd.DataFrame]) -> str:
-    """The page of a data set; its pictures lie beside it."""
+def page(supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
+    """The page of a data set and a recipe; its pictures lie beside it.
+
+    Args:
+        supernets: what they were trained on and how.
+        tables: the laboratory's.
+    """
     parts = [
-        f"# NAS-Bench-201, supernets on {dataset}",
+        f"# NAS-Bench-201, supernets on {supernets}",
         "Estimates are means over seeds [95 % interval over architectures] ± standard deviation over seeds.",
         "![](measures.png)",
         "![](scatter.png)",
@@ -76,8 +81,8 @@ def page(dataset: str, tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def run(context: Context) -> None:
-    """Show what ``laboratory`` found on a data set; leaves ``page.md`` and its pictures."""
-    dataset = context.axes["dataset"]
-    tables = read_tables(context.output_of("laboratory", dataset) / "tables")
-    draw_laboratory(tables, dataset, context.out)
-    (context.out / "page.md").write_text(page(dataset, tables))
+    """Show what ``laboratory`` found on a data set with a recipe; leaves ``page.md`` and its pictures."""
+    supernets = f"{context.axes['dataset']} (recipe {context.axes['recipe']})"
+    tables = read_tables(context.output_of("laboratory", context.row) / "tables")
+    draw_laboratory(tables, supernets, context.out)
+    (context.out / "page.md").write_text(page(supernets, tables))

@@ -14,14 +14,20 @@ from pipeline.stages.graph import graph as rows_of_profile
 
 def settings(params: Params) -> str:
     """What each stage does here."""
-    s, e, m = params.supernet, params.search, params.measures
+    m = params.measures
     recipes = (
         f"{name}: {r.epochs} epochs, batch {r.batch_size}, {r.optimizer}, {r.preprocessing} preprocessing"
         for name, r in params.recipes.items()
     )
     lines = [
-        ("supernet", f"{s.layers} cells, {s.channels} channels, {s.epochs} epochs, batch {s.batch_size}"),
-        ("search", f"{e.generations} generations of {e.population}, {m.images} images a candidate"),
+        *(
+            (f"supernet on {name}", f"{s.layers} cells, {s.channels} channels, {s.epochs} epochs, batch {s.batch_size}")
+            for name, s in params.supernet.items()
+        ),
+        *(
+            (f"search on {name}", f"{e.generations} generations of {e.population}, {m.images} images a candidate")
+            for name, e in params.search.items()
+        ),
         ("flatness", f"sigma {list(m.flatness.sigma)}, alpha {m.flatness.alpha:g}, {m.flatness.noise} noise"),
         (
             "metrics",

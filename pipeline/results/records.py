@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from models.errors import GenasError
 from pipeline.config import Params
-from pipeline.data.reading.files import json_of, reason
+from pipeline.data.reading.files import json_of, reason, table_in
 from pipeline.stages import STAGES, Key, folder_of
 from pipeline.stages.graph import Node, ancestors, flatten, graph, settings
 
@@ -114,15 +114,7 @@ def table(root: Path, key: Key, name: str) -> pd.DataFrame | None:
         GenasError: it cannot be read.
     """
     path = root / folder_of(key) / name
-    if not path.exists():
-        return None
-    import pandas as pd
-    import pyarrow
-
-    try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise GenasError(f"{path}: not a readable table ({reason(error)})") from None
+    return table_in(path) if path.exists() else None
 
 
 def fingerprint(params: Params, root: Path, key: Key, nodes: Mapping[Key, Node]) -> str:

@@ -32,7 +32,7 @@ from pipeline.machine.memory import keep_memory
 from pipeline.machine.workers import Workers, asked
 from pipeline.probe.fast import make_probe, settled
 from pipeline.scoring.early import Evidence, take_early
-from pipeline.supernet.network import load_supernets
+from pipeline.supernet.network import load_supernets, training_of
 from pipeline.supernet.weights import TRAINED, weights_folder
 
 Values = dict[str, Any]
@@ -89,10 +89,11 @@ def make_scorer(context: Context, request: Request) -> Score:
 
     An architecture that fails, or for which a measure is not finite, comes back with an ``error`` that says so.
     """
-    data = load_search_data(context, context.params.supernet)
+    params, names, metric = context.params, *request
+    data = load_search_data(context, training_of(context), params.measures.recalibrate_images, params.measures.images)
     initial, trained = load_supernets(context, data.num_classes)
-    probe = make_probe(trained, data, context.params.measures, int(context.axes["seed"]), initial)
-    names, metric, early = *request, context.params.search.early
+    probe = make_probe(trained, data, params.measures, int(context.axes["seed"]), initial)
+    early = None if metric is None else params.search[context.axes["dataset"]].early
 
     def taken(architecture: Architecture, bar: Evidence | None) -> Values:
         if metric is None or early is None:

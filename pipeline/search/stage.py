@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from models.errors import GenasError
 from models.spaces.darts.genotype import Genotype
+from pipeline.config import SearchParams
 from pipeline.context import Context
 from pipeline.machine.resume import Scratch
 from pipeline.scoring.early import Evidence
@@ -21,9 +22,14 @@ from pipeline.search.evolution import best_of, propose, rate, summary
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
 
 
+def search_of(context: Context) -> SearchParams:
+    """How the row's data set is searched with."""
+    return context.params.search[context.axes["dataset"]]
+
+
 def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[dict[str, float]]]:
     """All candidates in the order of their scoring, and the history by generation."""
-    params, seed = context.params.search, int(context.axes["seed"])
+    params, seed = search_of(context), int(context.axes["seed"])
     metric = context.params.metrics[context.axes["metric"]]
     state = scratch.load("state.pt") or {"candidates": [], "history": [], "evidence": {}}
     candidates, history = state["candidates"], state["history"]
@@ -66,7 +72,7 @@ def run(context: Context) -> dict[str, float]:
     """
     context, weights = with_scorer(context), weights_folder(context, "supernet")
     metric = context.axes["metric"]
-    if context.params.search.early and context.params.metrics[metric].combine == "rank":
+    if search_of(context).early and context.params.metrics[metric].combine == "rank":
         raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")
     scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
     candidates, history = evolve(context, scratch)
@@ -79,6 +85,6 @@ def run(context: Context) -> dict[str, float]:
     pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()
     counts = {"candidates": len(candidates), "quarantined": sum(bool(c["error"]) for c in candidates)}
-    if context.params.search.early:
+    if search_of(context).early:
         counts["dropped"] = sum(bool(c.get("dropped")) for c in candidates)
     return {**metrics, **counts}

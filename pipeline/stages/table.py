@@ -72,6 +72,7 @@ class Stage:
 
 
 DAY = 24.0
+RECIPE201 = "nasbench201.settings.recipes.{recipe}"
 
 
 def _single(params: Params) -> Mapping[str, Axes]:
@@ -83,11 +84,13 @@ def _matrix(name: str) -> Rows:
 
 
 def _runs(params: Params) -> Mapping[str, Axes]:
-    return {name: {"dataset": run.dataset, "seed": str(run.seed)} for name, run in params.nasbench201.runs.items()}
+    runs = params.nasbench201.runs.items()
+    return {name: {"dataset": run.dataset, "recipe": run.recipe, "seed": str(run.seed)} for name, run in runs}
 
 
 def _judged(params: Params) -> Mapping[str, Axes]:
-    return {name: {"dataset": name} for name in params.nasbench201.laboratory}
+    judged = params.nasbench201.laboratory.items()
+    return {name: {"dataset": one.dataset, "recipe": one.recipe} for name, one in judged}
 
 
 def _keys(*same: str, prefix: str = "", **named: str) -> Keys:
@@ -102,8 +105,9 @@ def _origin(params: Params, axes: Axes) -> Iterable[Key]:
     return [("data", origin)] if origin not in (None, DIGITS) else []
 
 
-def _supernet(stage: str) -> Reads:
-    return lambda params, axes: [("data", axes["dataset"]), (stage, f"{axes['dataset']}-{axes['seed']}")]
+def _supernet(stage: str, *axes_of: str) -> Reads:
+    """What a row reads that looks into a supernet, whose row has the axes ``axes_of`` of its own."""
+    return lambda params, axes: [("data", axes["dataset"]), (stage, "-".join(axes[name] for name in axes_of))]
 
 
 def _retrained(*datasets: Callable[[Params], str]) -> Reads:
@@ -151,15 +155,18 @@ _STAGES = (
         "supernet", "pipeline.supernet.stage", "Supernets", ("dataset", "seed"),
         rows=_matrix("supernet"),
         reads=lambda params, axes: [("data", axes["dataset"])],
-        keys=_keys("supernet", "measures", data="data.{dataset}"),
+        keys=_keys("measures", supernet="supernet.{dataset}", data="data.{dataset}"),
         forecast="pipeline.forecast.supernets:SUPERNET",
         flow="supernet", hours=14 * DAY, processes=True, pictures=("curves",),
     ),
     Stage(
         "search", "pipeline.search.stage", "Searches", ("dataset", "metric", "seed"),
         rows=_matrix("search"),
-        reads=_supernet("supernet"),
-        keys=_keys("supernet", "measures", "search", data="data.{dataset}", metric="metrics.{metric}"),
+        reads=_supernet("supernet", "dataset", "seed"),
+        keys=_keys(
+            "measures", supernet="supernet.{dataset}", search="search.{dataset}", data="data.{dataset}",
+            metric="metrics.{metric}",
+        ),
         forecast="pipeline.forecast.scoring:SEARCH",
         measures=lambda params, axes: params.metrics[axes["metric"]].terms,
         flow="search", hours=7 * DAY, leaves_cell=True, pictures=("evolution", "cell"),
@@ -176,34 +183,34 @@ _STAGES = (
     Stage(
         "agreement", "pipeline.analysis.agreement", "Agreement of the measures", ("dataset", "seed"),
         rows=_matrix("agreement"),
-        reads=_supernet("supernet"),
-        keys=_keys("supernet", "measures", "agreement", data="data.{dataset}"),
+        reads=_supernet("supernet", "dataset", "seed"),
+        keys=_keys("measures", "agreement", supernet="supernet.{dataset}", data="data.{dataset}"),
         forecast="pipeline.forecast.scoring:AGREEMENT",
         measures=lambda params, axes: {*params.agreement.measures, "flatness"},
         flow="search", pictures=("ranks",),
     ),
     Stage(
-        "supernet201", "pipeline.nasbench201.supernet", "Supernets of NAS-Bench-201", ("dataset", "seed"),
+        "supernet201", "pipeline.nasbench201.supernet", "Supernets of NAS-Bench-201", ("dataset", "recipe", "seed"),
         rows=_runs,
         reads=lambda params, axes: [("data", axes["dataset"])],
-        keys=_keys("supernet", "measures", prefix="nasbench201.settings.", data="data.{dataset}"),
+        keys=_keys("measures", prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}"),
         forecast="pipeline.forecast.supernets:SUPERNET",
         flow="laboratory", hours=14 * DAY, processes=True, reported=False, pictures=("curves",),
     ),
     Stage(
-        "nasbench201", "pipeline.nasbench201.measuring", "Readings of NAS-Bench-201", ("dataset", "seed"),
+        "nasbench201", "pipeline.nasbench201.measuring", "Readings of NAS-Bench-201", ("dataset", "recipe", "seed"),
         rows=_runs,
-        reads=_supernet("supernet201"),
+        reads=_supernet("supernet201", "dataset", "recipe", "seed"),
         keys=_keys(
-            "supernet", "measures", "measured", "noises", "architectures", "hessian",
-            prefix="nasbench201.settings.", data="data.{dataset}",
+            "measures", "measured", "noises", "architectures", "hessian",
+            prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}",
         ),
         forecast="pipeline.forecast.scoring:NASBENCH201",
         measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
         flow="laboratory", hours=7 * DAY, reported=False,
     ),
     Stage(
-        "laboratory", "pipeline.nasbench201.laboratory.stage", "Laboratory", ("dataset",),
+        "laboratory", "pipeline.nasbench201.laboratory.stage", "Laboratory", ("dataset", "recipe"),
         rows=_judged,
         reads=lambda params, axes: [("nasbench201", row) for row in params.nasbench201.runs],
         keys=_keys("nasbench201"),
@@ -212,9 +219,9 @@ _STAGES = (
         flow="laboratory", reported=False, pictures=("judgement",),
     ),
     Stage(
-        "laboratory_report", "pipeline.report.laboratory", "Pages of the laboratory", ("dataset",),
+        "laboratory_report", "pipeline.report.laboratory", "Pages of the laboratory", ("dataset", "recipe"),
         rows=_judged,
-        reads=lambda params, axes: [("laboratory", axes["dataset"])],
+        reads=lambda params, axes: [("laboratory", f"{axes['dataset']}-{axes['recipe']}")],
         keys=lambda params, axes: {},
         forecast="pipeline.forecast.light:PICTURES",
         flow="laboratory", reported=False,

@@ -20,11 +20,12 @@ class Augmentation(NamedTuple):
     mirrored: Tensor
 
     @classmethod
-    def draw(cls, count: int, params: TrainingParams, generator: torch.Generator, device: torch.device) -> Augmentation:
-        """For ``count`` images at once, on their device."""
-        top, left = torch.randint(0, 2 * params.crop_padding + 1, (2, count), generator=generator).to(device)
+    def draw(cls, images: Tensor, params: TrainingParams, generator: torch.Generator) -> Augmentation:
+        """For images (N, C, H, W) at once, on their device."""
+        count, device, padding = len(images), images.device, round(params.crop_padding * images.shape[2])
+        top, left = torch.randint(0, 2 * padding + 1, (2, count), generator=generator).to(device)
         mirrored = torch.rand(count, generator=generator).to(device) < (0.5 if params.flip else 0.0)
-        return cls(params.crop_padding, top, left, mirrored)
+        return cls(padding, top, left, mirrored)
 
     def of(self, part: slice) -> Augmentation:
         """For some of the images."""

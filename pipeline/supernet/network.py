@@ -8,15 +8,21 @@ import torch
 
 from models.fast.gradients import quicken
 from models.spaces.darts.supernet import Supernet
+from pipeline.config import SupernetParams
 from pipeline.context import Context
 from pipeline.data.reading.halves import memory_format
 from pipeline.supernet.weights import load_pair, weights_folder
 
 
+def training_of(context: Context) -> SupernetParams:
+    """How the supernet of the row's data set is trained."""
+    return context.params.supernet[context.axes["dataset"]]
+
+
 def build_supernet(context: Context, num_classes: int) -> Supernet:
     """The supernet of a row before training; its weights depend only on the seed."""
     torch.manual_seed(int(context.axes["seed"]))
-    params = context.params.supernet
+    params = training_of(context)
     network = Supernet(num_classes, params.channels, params.layers)
     network = network.to(context.device).to(memory_format=memory_format(params))
     return quicken(network) if params.trainer == "fast" else network

@@ -1,6 +1,8 @@
-"""All parameters of a network as one vector, so that an optimizer's step is a few calls however many there are."""
+"""Parameters of a network as one vector, so that an optimizer's step is a few calls however many there are."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -10,14 +12,13 @@ def _view_like(vector: Tensor, parameter: Tensor) -> Tensor:
     return vector.as_strided(parameter.shape, parameter.stride(), vector.storage_offset())
 
 
-def flatten(network: nn.Module) -> nn.Parameter:
-    """Move a network's parameters and their gradients, zeros for now, into one vector each; returns the first.
+def flatten(parameters: Sequence[nn.Parameter]) -> nn.Parameter:
+    """Move parameters of a network and their gradients, zeros for now, into one vector each; returns the first.
 
     Parameters keep names, shapes and layouts and become views of the vector, their ``grad`` of its ``grad``. An
     optimizer of the vector, elementwise as SGD is, does to each parameter what it would do to it alone, unused ones
     included: their gradient is zero, not none. Clear it with ``zero_grad(set_to_none=False)``.
     """
-    parameters = list(network.parameters())
     assert all(p.untyped_storage().nbytes() == p.numel() * p.element_size() for p in parameters), "parameters are dense"
     sizes = [parameter.numel() for parameter in parameters]
     flat = nn.Parameter(parameters[0].new_empty(sum(sizes)))

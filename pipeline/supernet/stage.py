@@ -6,11 +6,11 @@ from functools import partial
 
 from models.spaces.darts.genotype import random_genotype
 from pipeline.context import Context
-from pipeline.supernet.network import build_supernet
+from pipeline.supernet.network import build_supernet, training_of
 from pipeline.supernet.training import draw_uniformly, train
 
 
 def run(context: Context) -> dict[str, float]:
     """Train the supernet of the DARTS space; leaves initial and trained weights and the history."""
-    params, draw = context.params, draw_uniformly(random_genotype)
-    return train(context, partial(build_supernet, context), params.supernet, params.measures, draw)
+    draw = draw_uniformly(random_genotype)
+    return train(context, partial(build_supernet, context), training_of(context), context.params.measures, draw)

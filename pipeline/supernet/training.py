@@ -8,6 +8,7 @@ epoch and ends with the same bytes.
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from itertools import islice
@@ -57,13 +58,15 @@ def random_labels(data: SearchData, seed: int) -> SearchData:
     return data._replace(train_labels=torch.from_numpy(drawn).to(data.train_labels.device))
 
 
-def cosine(epoch: int, params: TrainingParams) -> float:
-    """Learning rate of an epoch (from 0): cosine from ``learning_rate`` to ``learning_rate_min``.
+def learning_rate(epoch: int, share: float, params: TrainingParams) -> float:
+    """Learning rate when a ``share`` of an epoch (from 0) is done: from ``learning_rate`` to ``learning_rate_min``.
 
-    The official loop steps its schedule at the start of each epoch, so the first epoch already stands at t = 1.
+    Updated by epoch, it is that of the epoch's end: the official loop steps its schedule at the start of each, so the
+    first epoch already stands at t = 1.
     """
-    span = params.learning_rate - params.learning_rate_min
-    return params.learning_rate_min + span * (1 + math.cos(math.pi * (epoch + 1) / params.epochs)) / 2
+    progress = (epoch + (1 if params.update == "epoch" else share)) / params.epochs
+    left = (1 + math.cos(math.pi * progress)) / 2 if params.schedule == "cosine" else 1 - progress
+    return params.learning_rate_min + (params.learning_rate - params.learning_rate_min) * left
 
 
 def train_step(
@@ -89,11 +92,14 @@ def train_step(
     # as they did on the PyTorch that the official code was written for.
     optimizer.zero_grad(set_to_none=params.unselected == "freeze")
     with torch.autocast(images.device.type, torch.bfloat16, enabled=params.amp):
-        loss = F.cross_entropy(network(images, architecture), labels)
+        loss = F.cross_entropy(network(images, architecture), labels, label_smoothing=params.label_smoothing)
     loss = loss * weight(len(labels), batch or len(labels))
     loss.backward()
     trained = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
+    if params.clip_norm is not None:
+        nn.utils.clip_grad_norm_(trained, params.clip_norm, foreach=True)
+    if params.clip_value is not None:
+        nn.utils.clip_grad_value_(trained, params.clip_value, foreach=True)
     optimizer.step()
     return loss.detach()
 
@@ -116,7 +122,7 @@ def train_epoch(
     paths = draw(np.random.default_rng([seed, 2, epoch]))
     device, count = data.train_images.device, len(data.train_labels)
     order = torch.randperm(count, generator=generator).to(device)
-    augmentation = Augmentation.draw(count, params, generator, device)
+    augmentation = Augmentation.draw(data.train_images, params, generator)
     total, steps = torch.zeros((), device=device), 0
     network.train()
     for start in range(0, count, params.batch_size):
@@ -126,6 +132,8 @@ def train_epoch(
             continue
         images = share(augmentation.of(part)(data.train_images[index]))
         labels = share(data.train_labels[index])
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(epoch, start / count, params)
         loss = train_step(network, optimizer, images, labels, next(paths), params, len(index))
         total, steps = total + loss, steps + 1
     if not steps:
@@ -153,18 +161,23 @@ def make_optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.SG
     Where unselected operations decay, gradients are zeros from here on, not none; the fast trainer keeps them all in
     one vector.
     """
-    parameters = list(network.parameters())
-    if params.unselected == "decay":
-        if params.trainer == "fast":
-            parameters = [flatten(network)]
-        else:
-            for parameter in parameters:
-                parameter.grad = torch.zeros_like(parameter)
+    shared = defaultdict(list)
+    for parameter in network.parameters():
+        shared[params.weight_decay if params.decay == "all" or parameter.ndim > 1 else 0.0].append(parameter)
+    groups = []
+    for decay, parameters in shared.items():
+        if params.unselected == "decay":
+            if params.trainer == "fast":
+                parameters = [flatten(parameters)]
+            else:
+                for parameter in parameters:
+                    parameter.grad = torch.zeros_like(parameter)
+        groups.append({"params": parameters, "weight_decay": decay})
     return torch.optim.SGD(
-        parameters,
+        groups,
         params.learning_rate,
         momentum=params.momentum,
-        weight_decay=params.weight_decay,
+        nesterov=params.nesterov,
         foreach=True,  # thousands of small tensors: one call for all of them
     )
 
@@ -202,40 +215,32 @@ def train(
         GenasError: the data cannot be used, or a loss is no longer finite.
     """
     seed = int(context.axes["seed"])
-    data = load_search_data(context, params)
+    data = load_search_data(context, params, held=params.validate_images)
     if params.labels == "random":
         data = random_labels(data, seed)
     network = build(data.num_classes)
     validated = deepcopy(network)  # what validation writes into, and what no process shares
+    scratch = Scratch(context, [context.output_of("data", context.axes["dataset"]) / "manifest.json"])
     if leader():
         save_weights(context.out / INITIAL, network)
     optimizer = make_optimizer(network, params)
     trained = parallel(network, unused=True)
-    inputs = [context.output_of("data", context.axes["dataset"]) / "manifest.json"]
-    scratch = Scratch(context, inputs)
     state = scratch.load("state.pt") or {"epoch": 0, "history": []}
     if state["epoch"]:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     history: list[dict[str, float]] = state["history"]
-    held = data._replace(
-        held_images=data.held_images[: params.validate_images], held_labels=data.held_labels[: params.validate_images]
-    )
     paths = list(islice(draw(np.random.default_rng([seed, 3])), params.validate_paths))
 
     epochs = range(state["epoch"], params.epochs)
     for epoch in tqdm(
         epochs, "supernet", params.epochs, initial=state["epoch"], unit="epoch", disable=None if leader() else True
     ):
-        for group in optimizer.param_groups:
-            group["lr"] = cosine(epoch, params)
-        values = {
-            "train_loss": train_epoch(trained, optimizer, data, params, seed, epoch, draw),
-            "lr": cosine(epoch, params),
-        }
+        loss = train_epoch(trained, optimizer, data, params, seed, epoch, draw)
+        values = {"train_loss": loss, "lr": optimizer.param_groups[0]["lr"]}
         if (epoch + 1) % params.validate_every == 0 or epoch + 1 == params.epochs:
             validated.load_state_dict(network.state_dict())
-            values |= validate(Probe(validated, held, measures, seed), paths)
+            values |= validate(Probe(validated, data, measures, seed), paths)
         require_finite(epoch, values)
         history.append({"epoch": epoch + 1, **values})
         context.log(epoch + 1, values)

@@ -18,8 +18,9 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def weights_folder(context: Context, stage: str) -> Path:
-    """Where the supernet of the row's data set and seed is, which ``stage`` trained."""
-    return context.output_of(stage, f"{context.axes['dataset']}-{context.axes['seed']}")
+    """Where the supernet of the row's data set, recipe if it has one, and seed is, which ``stage`` trained."""
+    axes = [context.axes[name] for name in ("dataset", "recipe", "seed") if name in context.axes]
+    return context.output_of(stage, "-".join(axes))
 
 
 def load_pair(build: Callable[[], Network], folder: Path) -> tuple[Network, Network]:

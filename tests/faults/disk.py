@@ -23,7 +23,7 @@ FULL = {
     "pipeline supernet dataset=small seed=0": ("plain", "supernet/small-0"),
     "pipeline search dataset=small metric=flatness seed=0": ("trained", "search/small-flatness-0"),
     "pipeline retrain row=published": ("trained", "retrain/published"),
-    "pipeline nasbench201 dataset=small seed=0": ("laboratory", "nasbench201/small-0"),
+    "pipeline nasbench201 dataset=small recipe=darts seed=0": ("laboratory", "nasbench201/small-darts-0"),
     "pipeline data dataset=small_shift": ("plain", "data/small_shift"),
 }
 """Calls that write, the template that they need, and where they write."""

@@ -24,8 +24,8 @@ ROWS = {
     "retrain": ("trained", "row=published"),
     "detect": ("scenes", "row=found"),
     "segment": ("scenes", "row=found"),
-    "supernet201": ("laboratory", "dataset=small seed=0"),
-    "nasbench201": ("laboratory", "dataset=small seed=0"),
+    "supernet201": ("laboratory", "dataset=small recipe=darts seed=0"),
+    "nasbench201": ("laboratory", "dataset=small recipe=darts seed=0"),
 }
 """The stages that resume: a template that holds what they read, and the row."""
 KILLS = 9
@@ -119,7 +119,10 @@ def kill_run(folder: Path, kills: int) -> Killed:
 
 def kill_all(templates: Templates, every: int) -> list[Killed]:
     """Every stage that resumes, and a run."""
-    found = [kill_stage(stage, templates, max(1, KILLS // every)) for stage in ROWS]
+    found = []
+    for stage in ROWS:
+        found.append(kill_stage(stage, templates, max(1, KILLS // every)))
+        print(found[-1], flush=True)
     folder = templates.folder / "runs"
     folder.mkdir()
     return [*found, kill_run(folder, max(1, RUN_KILLS // every))]

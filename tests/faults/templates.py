@@ -22,9 +22,11 @@ from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
 from tests.pipeline.transfer import test_detect, test_segment
 
 SUPERNET = "pipeline supernet dataset=small seed=1"
-LINES = "pipeline nasbench201 dataset=small seed=1"
+LINES = "pipeline nasbench201 dataset=small recipe=darts seed=1"
 LABORATORY = tuple(
-    f"pipeline {stage} dataset=small seed={seed}" for seed in (0, 1) for stage in ("supernet201", "nasbench201")
+    f"pipeline {stage} dataset=small recipe=darts seed={seed}"
+    for seed in (0, 1)
+    for stage in ("supernet201", "nasbench201")
 )
 
 
@@ -102,7 +104,7 @@ def scenes(templates: Templates, place: Place) -> None:
 def half(templates: Templates, place: Place) -> None:
     """The tiny profile with a half-done supernet."""
     plain(templates, place)
-    place.tiny.change("supernet", epochs=6)
+    place.tiny.change("supernet", small__epochs=6)
     templates.begin(place, SUPERNET, "state.pt.before")
 
 

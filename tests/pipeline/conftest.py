@@ -26,7 +26,7 @@ CELLS = {
 PARAMS: dict[str, Any] = {
     **DEMO,
     "data": {
-        "digits": {"layout": "parquet", "digest": "content", "derive": "digits", "seed": 0},
+        "digits": {"layout": "parquet", "digest": "content", "derive": "digits", "seed": 0, "pixels": 32},
         "scenes": {"layout": "coco", "digest": "content", "derive": "digits", "seed": 0, "images": 8},
     },
     "matrix": {
@@ -45,15 +45,15 @@ PARAMS: dict[str, Any] = {
     },
     "measures": {**DEMO["measures"], "flatness": {**DEMO["measures"]["flatness"], "sigma": [0.001, 0.003, 0.006]}},
     "nasbench201": {
-        "runs": {"digits-0": {"dataset": "digits", "seed": 0}},
-        "laboratory": {"digits": {"truths": ["cifar10"]}},
+        "runs": {"digits-darts-0": {"dataset": "digits", "recipe": "darts", "seed": 0}},
+        "laboratory": {"digits-darts": {"dataset": "digits", "recipe": "darts", "truths": ["cifar10"]}},
         "settings": MINI["nasbench201"]["settings"],
     },
     "metrics": {
         "flatness": {"terms": {"flatness": 1.0}, "combine": "sum", "strategy": "evolution"},
         "angle_flatness": {"terms": {"angle": 1.0, "flatness": 16.0}, "combine": "sum", "strategy": "evolution"},
     },
-    "search": {**DEMO["search"], "population": 6, "mutated": 3, "crossed": 3},
+    "search": {"digits": {**DEMO["search"]["digits"], "population": 6, "mutated": 3, "crossed": 3}},
     "retrain": {**DEMO["retrain"], "dataset": "digits"},
     "shift": {**DEMO["shift"], "dataset": "digits"},
     "detect": {**DEMO["detect"], "dataset": "scenes", "overrides": {"SOLVER.MAX_ITER": 10}},

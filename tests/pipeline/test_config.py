@@ -81,15 +81,16 @@ def test_dense_prediction_reads_rows_with_the_imagenet_stem(profile: str) -> Non
 def test_the_papers_numbers() -> None:
     """Section 4 and the official code, whose numbers the root profile holds."""
     params = load_params(PROFILES["paper"])
-    assert (params.supernet.channels, params.supernet.layers, params.supernet.epochs) == (16, 8, 250)
-    assert (params.supernet.learning_rate, params.supernet.learning_rate_min) == (0.025, 0.001)
+    supernet, search = params.supernet["cifar10"], params.search["cifar10"]
+    assert (supernet.channels, supernet.layers, supernet.epochs) == (16, 8, 250)
+    assert (supernet.learning_rate, supernet.learning_rate_min) == (0.025, 0.001)
     assert params.measures.flatness.sigma == (1e-3, 3e-3, 6e-3)
     assert params.measures.flatness.alpha == 1
     assert params.metrics["angle_flatness"] == MetricParams(
         terms={"angle": 1, "flatness": 16}, combine="sum", strategy="evolution"
     )
-    assert params.search.population * params.search.generations == 1000
-    assert (params.search.parents, params.search.mutated, params.search.crossed) == (10, 25, 25)
+    assert search.population * search.generations == 1000
+    assert (search.parents, search.mutated, search.crossed) == (10, 25, 25)
     official = params.recipes["official"]
     assert (official.epochs, official.batch_size, official.learning_rate) == (250, 1024, 0.5)
     assert (official.schedule, official.label_smoothing, official.optimizer) == ("linear", 0.1, "momentum")
@@ -138,14 +139,14 @@ def test_a_cell_may_come_from_other_gammas() -> None:
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("supernet.chanels", 4, "supernet.chanels: unknown key"),
-        ("supernet.channels", ..., "supernet.channels: Field required"),
-        ("supernet.channels", "many", "supernet.channels: .* valid integer.*, got 'many'"),
-        ("supernet.channels", 0, "supernet.channels: .*greater than or equal to 1, got 0"),
-        ("supernet.layers", 2, "supernet.layers: .*greater than or equal to 3, got 2"),
-        ("supernet.unselected", "keep", "supernet.unselected: .*'decay' or 'freeze', got 'keep'"),
-        ("supernet.train_share", 1.0, "supernet.train_share: .*less than 1, got 1.0"),
-        ("supernet.learning_rate", -0.1, "supernet.learning_rate: .*greater than 0, got -0.1"),
+        ("supernet.small.chanels", 4, "supernet.small.chanels: unknown key"),
+        ("supernet.small.channels", ..., "supernet.small.channels: Field required"),
+        ("supernet.small.channels", "many", "supernet.small.channels: .* valid integer.*, got 'many'"),
+        ("supernet.small.channels", 0, "supernet.small.channels: .*greater than or equal to 1, got 0"),
+        ("supernet.small.layers", 2, "supernet.small.layers: .*greater than or equal to 3, got 2"),
+        ("supernet.small.unselected", "keep", "supernet.small.unselected: .*'decay' or 'freeze', got 'keep'"),
+        ("supernet.small.train_share", 1.0, "supernet.small.train_share: .*less than 1, got 1.0"),
+        ("supernet.small.learning_rate", -0.1, "supernet.small.learning_rate: .*greater than 0, got -0.1"),
         ("matrix.rerank.search", ["small-loss-0"], "matrix.rerank.search: 'small-loss-0' is no row of search, defined"),
         (
             "matrix.rerank.search",
@@ -166,7 +167,7 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ),
         ("metrics.flatness.combine", "product", "metrics.flatness.combine: .*'sum' or 'rank', got 'product'"),
         ("metrics.flatness.combine", ..., "metrics.flatness.combine: Field required"),
-        ("search.max_macs", -1, "search.max_macs: .*greater than 0, got -1"),
+        ("search.small.max_macs", -1, "search.small.max_macs: .*greater than 0, got -1"),
         ("measures.flatness.sigma", [0.1, 0.1], r"measures.flatness: sigma must increase, got \[0.1, 0.1\]"),
         ("measures.flatness.sigma", [0.2, 0.1, 0.3], "measures.flatness: sigma must increase"),
         ("measures.flatness.sigma", [0.1], "measures.flatness.sigma: .*at least 2 items"),
@@ -185,7 +186,7 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("matrix.search.dataset", ["cifar"], "matrix.search: unknown data set 'cifar', defined are digits|small"),
         ("retrain.dataset", "imagenet", "retrain: unknown data set 'imagenet'"),
         ("matrix.shift.row", ["lost"], "matrix.shift.row: unknown row 'lost', defined are found, published"),
-        ("search.mutated", 9, "search: mutated \\+ crossed exceeds population"),
+        ("search.small.mutated", 9, "search.small: mutated \\+ crossed exceeds population"),
         ("recipes.short.schedule", "linear", "recipes.short: the linear schedule .* epochs must exceed 5"),
         ("recipes.short.drop_path", 1.5, "recipes.short.drop_path: .*less than 1, got 1.5"),
         ("recipes.short.accumulate", 9, "recipes.short: batch_size 16 in 9 parts: a part has at least 2 images"),
@@ -200,15 +201,15 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("data.small.seed", 1, "data.small: seed says nothing here"),
         ("data.small_shift.seed", ..., "data.small_shift: seed is missing"),
         ("data.small.digest", ..., "data.small.digest: Field required"),
-        ("supernet.channels", "4", "supernet.channels: .*valid integer.*, got '4'"),
-        ("supernet.channels", 4.0, "supernet.channels: .*valid integer"),
-        ("supernet.channels", True, "supernet.channels: .*valid integer.*, got True"),
-        ("supernet.flip", "no", "supernet.flip: .*valid boolean.*, got 'no'"),
-        ("supernet.flip", 0, "supernet.flip: .*valid boolean"),
-        ("supernet.learning_rate", "0.1", "supernet.learning_rate: .*valid number, got '0.1'"),
-        ("supernet.learning_rate", float("inf"), "supernet.learning_rate: .*finite number, got inf"),
-        ("supernet.weight_decay", float("nan"), "supernet.weight_decay: .*"),
-        ("supernet.batch_size", 1, "supernet.batch_size: .*greater than or equal to 2, got 1"),
+        ("supernet.small.channels", "4", "supernet.small.channels: .*valid integer.*, got '4'"),
+        ("supernet.small.channels", 4.0, "supernet.small.channels: .*valid integer"),
+        ("supernet.small.channels", True, "supernet.small.channels: .*valid integer.*, got True"),
+        ("supernet.small.flip", "no", "supernet.small.flip: .*valid boolean.*, got 'no'"),
+        ("supernet.small.flip", 0, "supernet.small.flip: .*valid boolean"),
+        ("supernet.small.learning_rate", "0.1", "supernet.small.learning_rate: .*valid number, got '0.1'"),
+        ("supernet.small.learning_rate", float("inf"), "supernet.small.learning_rate: .*finite number, got inf"),
+        ("supernet.small.weight_decay", float("nan"), "supernet.small.weight_decay: .*"),
+        ("supernet.small.batch_size", 1, "supernet.small.batch_size: .*greater than or equal to 2, got 1"),
         ("metrics.flatness.terms", {"flatness": float("nan")}, "metrics.flatness.terms.flatness: .*finite number"),
         ("matrix.rerank.gamma", [float("inf")], "matrix.rerank.gamma.0.*: .*got inf"),
         ("matrix.supernet.seed", [-1], "matrix.supernet.seed.0: .*greater than or equal to 0, got -1"),
@@ -239,9 +240,9 @@ def test_a_mistake_is_one_line_with_file_and_key(tmp_path: Path, path: str, valu
 
 
 def test_more_mistakes_are_counted(tmp_path: Path) -> None:
-    params = changed("supernet.channels", 0)
+    params = changed("supernet.small.channels", 0)
     params["recipes"]["short"]["batch_size"] = "big"
-    with pytest.raises(GenasError, match=r"supernet.channels: .* \(and 1 more\)$"):
+    with pytest.raises(GenasError, match=r"supernet.small.channels: .* \(and 1 more\)$"):
         load_params(write(tmp_path, params))
 
 
@@ -303,7 +304,7 @@ def test_merged_keys_lie_beneath_those_that_are_given(tmp_path: Path) -> None:
 def test_parameters_cannot_be_changed() -> None:
     params = Params.model_validate(tiny_params())
     with pytest.raises(ValidationError, match="frozen"):
-        params.supernet.epochs = 3
+        params.supernet["small"].epochs = 3
 
 
 def test_profiles_by_name_and_by_path(tmp_path: Path) -> None:

@@ -192,7 +192,7 @@ def test_an_interruption_is_no_error(
 
 def test_a_stage_ends_with_the_process_that_it_is_told_of(tiny: Tiny) -> None:
     """Also when that has ended before it begins; while it lives, so does the stage."""
-    tiny.change("supernet", epochs=2000)
+    tiny.change("supernet", small__epochs=2000)
     command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
     with subprocess.Popen(["sleep", "600"]) as parent:
         environment = {**os.environ, "GENAS_PARENT": str(parent.pid), "OMP_NUM_THREADS": "1"}
@@ -222,7 +222,7 @@ def test_the_axes_are_split_at_the_first_equals_sign() -> None:
 @pytest.mark.slow
 def test_as_a_process_it_stops_at_sigterm_and_goes_on_where_it_was(tiny: Tiny) -> None:
     """The bytes of a stopped and restarted process are those of one that ran through."""
-    tiny.change("supernet", epochs=12)
+    tiny.change("supernet", small__epochs=12)
     command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
     first = subprocess.Popen(command, cwd=tiny.root, stderr=subprocess.DEVNULL)
     scratch = tiny.root / ".scratch"

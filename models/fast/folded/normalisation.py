@@ -24,6 +24,13 @@ class Moments(NamedTuple):
     variance: Tensor
 
 
+def learned(weights: Weights, norm: str, like: Tensor) -> tuple[Tensor, Tensor]:
+    """Scale and shift (C,) that a norm has learned; one and zero where it has none (``affine`` is off)."""
+    if f"{norm}.weight" not in weights:
+        return torch.ones_like(like), torch.zeros_like(like)
+    return weights[f"{norm}.weight"], weights[f"{norm}.bias"]
+
+
 Statistics = Mapping[str, Moments]
 """BatchNorm statistics by the norm's name in the network."""
 
@@ -60,8 +67,9 @@ class Folded:
 
     def _affine(self, norm: str) -> tuple[Tensor, Tensor]:
         mean, variance = self.statistics[norm]
-        scale = self.weights[f"{norm}.weight"] * torch.rsqrt(variance + EPS)
-        return scale, self.weights[f"{norm}.bias"] - mean * scale
+        scale, shift = learned(self.weights, norm, mean)
+        scale = scale * torch.rsqrt(variance + EPS)
+        return scale, shift - mean * scale
 
     def convolve(
         self, x: Tensor, name: str, norm: str, channels: slice = slice(None), padding: int = 0, stride: int = 1
@@ -108,6 +116,6 @@ class Calibrating:
         rows = rows.sub_(mean)
         squares = rows.square().sum(0)
         self.seen[norm] = Moments(mean, squares / (len(rows) - 1))
-        scale = self.weights[f"{norm}.weight"] * torch.rsqrt(squares / len(rows) + EPS)
-        rows = torch.addcmul(self.weights[f"{norm}.bias"], rows, scale, out=rows)
+        scale, shift = learned(self.weights, norm, mean)
+        rows = torch.addcmul(shift, rows, scale * torch.rsqrt(squares / len(rows) + EPS), out=rows)
         return rows.view(n, height, width, channels).permute(0, 3, 1, 2)

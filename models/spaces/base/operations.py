@@ -40,11 +40,13 @@ DENSE = Grid()
 class ReLUConvBN(nn.Sequential):
     """ReLU, convolution, BatchNorm; a kernel of 1 brings a cell's input to the cell's width."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1) -> None:
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel: int = 1, stride: int = 1, affine: bool = True
+    ) -> None:
         super().__init__(
             nn.ReLU(),
             nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(out_channels),
+            nn.BatchNorm2d(out_channels, affine=affine),
         )
 
 

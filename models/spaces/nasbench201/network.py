@@ -20,25 +20,25 @@ from models.spaces.nasbench201.cell import EDGES, NODES, OPERATIONS, Cell201
 from models.spaces.nasbench201.cost import nasbench201_cost
 
 
-def _operation(name: str, channels: int) -> nn.Module:
+def _operation(name: str, channels: int, affine: bool) -> nn.Module:
     if name == "skip_connect":
         return nn.Identity()
     if name == "avg_pool_3x3":
         return AvgPool3x3(1, 1)
-    return ReLUConvBN(channels, channels, int(name[-1]))
+    return ReLUConvBN(channels, channels, int(name[-1]), affine=affine)
 
 
 class SearchCell(nn.Module):
     """A cell that holds the operations of all architectures, or of one."""
 
-    def __init__(self, channels: int, cell: Cell201 | None) -> None:
+    def __init__(self, channels: int, cell: Cell201 | None, affine: bool) -> None:
         super().__init__()
         chosen = dict(zip(EDGES, cell.operations, strict=True)) if cell else {}
         self.channels = channels
         self.edges = nn.ModuleDict()
         for source, target in EDGES:
             names = [chosen[source, target]] if chosen else OPERATIONS
-            held = {name: _operation(name, channels) for name in names if name != "none"}
+            held = {name: _operation(name, channels, affine) for name in names if name != "none"}
             self.edges[f"{source}->{target}"] = nn.ModuleDict(held)
 
     def operation(self, edge: Edge) -> nn.Module:
@@ -79,12 +79,19 @@ class NasBench201(OneShot[Cell201]):
         cells: in each stage (benchmark: 5).
         in_chans: channels of the images.
         cell: the one architecture that a stand-alone network has; none, and it is a supernet.
+        affine: whether BatchNorm has weights in the cells; RLNAS's supernet has none there.
     """
 
     space = "nasbench201"
 
     def __init__(
-        self, num_classes: int, channels: int = 16, cells: int = 5, in_chans: int = 3, cell: Cell201 | None = None
+        self,
+        num_classes: int,
+        channels: int = 16,
+        cells: int = 5,
+        in_chans: int = 3,
+        cell: Cell201 | None = None,
+        affine: bool = True,
     ) -> None:
         super().__init__()
         self.cell = cell
@@ -94,7 +101,7 @@ class NasBench201(OneShot[Cell201]):
             if stage:
                 self.cells.append(ResidualReduction(channels))
                 channels *= 2
-            self.cells.extend(SearchCell(channels, cell) for _ in range(cells))
+            self.cells.extend(SearchCell(channels, cell, affine) for _ in range(cells))
         self.head = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU())
         self.classifier = nn.Linear(channels, num_classes)
 

@@ -11,9 +11,12 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from models.errors import GenasError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 """What would break the line of a message."""
@@ -54,6 +57,21 @@ def json_of(path: Path, expected: str) -> Any:
         return json.loads(text_of(path, expected))
     except (ValueError, RecursionError) as error:
         raise GenasError(f"{path}: not {expected} (no JSON: {reason(error)})") from None
+
+
+def table_in(path: Path) -> pd.DataFrame:
+    """A table that a row has left, parquet or comma-separated.
+
+    Raises:
+        GenasError: it cannot be read.
+    """
+    import pandas as pd
+    import pyarrow
+
+    try:
+        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise GenasError(f"{path}: not a readable table ({reason(error)})") from None
 
 
 def _entries(folder: Path | str) -> list[os.DirEntry[str]]:

@@ -1,7 +1,7 @@
-"""The split that supernet training and search share: training images in two halves, normalised and resident.
+"""What supernet training and search share: images to train on and others held out, normalised and resident.
 
 The paper trains the supernet on one half of CIFAR's training images and searches on the other; test images are never
-seen by either.
+seen by either. Which images these are is said by ``split`` (:mod:`pipeline.data.reading.splits`).
 """
 
 from __future__ import annotations
@@ -12,12 +12,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import GenasError
 from pipeline.config import TrainingParams
 from pipeline.context import Context
-from pipeline.data.reading.images import Pictures, channel_statistics, load_images, to_tensor
-from pipeline.data.reading.layouts import dataset_root, index_of
+from pipeline.data.reading.images import (
+    Images,
+    Pictures,
+    channel_statistics,
+    evenly,
+    load_images,
+    number_of_classes,
+    to_tensor,
+)
+from pipeline.data.reading.layouts import dataset_root, index_of, split_file
 from pipeline.data.reading.manifest import read_manifest
+from pipeline.data.reading.splits import split_of
 
 
 class SearchData(NamedTuple):
@@ -35,29 +43,32 @@ def memory_format(params: TrainingParams) -> torch.memory_format:
     return torch.channels_last if params.channels_last else torch.contiguous_format
 
 
-def load_search_data(context: Context, training: TrainingParams) -> SearchData:
+def load_search_data(
+    context: Context, training: TrainingParams, train: int | None = None, held: int | None = None
+) -> SearchData:
     """The two halves for the row's data set and seed, on the row's device, shared as the supernet's ``training`` says.
 
+    Args:
+        context: the row.
+        training: how its supernet is trained.
+        train, held: how many images of each half are wanted, the first ones; by default all. No others are decoded.
+
     Raises:
-        GenasError: the data set is missing or unreadable, or one of the halves would be empty.
+        GenasError: the data set or its split is missing or unreadable, or one of the halves would be empty.
     """
-    name, seed = context.axes["dataset"], int(context.axes["seed"])
-    root, kind = dataset_root(context, name), context.params.data[name].layout
-    source = load_images(root, kind, "train", index=index_of(context, name))
-    mean, std = channel_statistics(Pictures(source))
-    order = np.random.default_rng([seed, 0]).permutation(len(source.labels))
-    cut = int(len(order) * training.train_share)
-    if not 0 < cut < len(order):
-        raise GenasError(
-            f"train_share: {training.train_share} of {len(order)} images is {cut} to train on and {len(order) - cut} "
-            "to search with, expected some of each"
-        )
+    name, layout = context.axes["dataset"], memory_format(training)
+    spec, root, manifest = context.params.data[name], dataset_root(context, name), read_manifest(context, name)
+    split = split_of(training, split_file(spec), manifest["splits"], int(context.axes["seed"]))
+
+    def load(source: str, rows: np.ndarray) -> Images:
+        return load_images(root, spec.layout, source, spec.pixels, rows, index_of(context, name))
+
+    looked_at = evenly(manifest["splits"]["train"])
+    mean, std = channel_statistics(Pictures(load("train", looked_at)))
     halves: list[Tensor] = []
-    layout = memory_format(training)
-    for index in (order[:cut], order[cut:]):
-        images = to_tensor(source.pixels[index], mean, std).contiguous(memory_format=layout)
-        halves += [images, torch.from_numpy(source.labels[index])]
-    classes = read_manifest(context, name)["classes"]
-    num_classes = len(classes) or int(source.labels.max()) + 1
+    for source, rows in (("train", split.train[:train]), (split.source, split.held[:held])):
+        pixels, labels = load(source, rows)
+        halves += [to_tensor(pixels, mean, std).contiguous(memory_format=layout), torch.from_numpy(labels)]
     train_images, train_labels, held_images, held_labels = (half.to(context.device) for half in halves)
-    return SearchData(train_images, train_labels, held_images, held_labels, num_classes)
+    classes = len(manifest["classes"]) or number_of_classes(root, spec.layout)
+    return SearchData(train_images, train_labels, held_images, held_labels, classes)

@@ -19,7 +19,6 @@ from pipeline.data.reading.shards import Shards, open_split
 if TYPE_CHECKING:
     from torch import Tensor
 
-ALL = slice(None)
 Transform = Callable[[Image.Image], "Tensor"]
 
 
@@ -51,32 +50,42 @@ def _shrunk(image: Image.Image, size: int) -> np.ndarray:
 
 
 def load_images(
-    root: Path, layout: str, split: str, folder_size: int = 32, rows: slice = ALL, index: Path | None = None
+    root: Path, layout: str, split: str, size: int | None, rows: np.ndarray | None = None, index: Path | None = None
 ) -> Images:
     """The images of a split (``train`` or ``val``) in memory.
 
     Args:
         root: folder of the data set.
-        layout: ``parquet``, ``cifar10``, ``cifar100``, or ``folder`` and ``webdataset``, whose pictures are shrunk.
+        layout: ``parquet``, ``cifar10``, ``cifar100``, ``folder`` or ``webdataset``.
         split: ``train`` or ``val`` (a parquet set's ``test`` is its ``val``).
-        folder_size: height and width to which they are.
-        rows: a range of them, in the order of the data set.
+        size: height and width that pictures of folders and shards are brought to, and the others have; None where
+            they have one size of their own.
+        rows: the numbers of those that are wanted; by default all.
         index: where the data stage recorded the members of shards.
 
     Raises:
-        GenasError: an unreadable file, named.
+        GenasError: an unreadable file, named; no images, or fewer than ``rows`` asks for; images of another size.
     """
     if layout == "parquet":
-        return Images(*tables.read_split(root, split, rows))
-    if layout in ("cifar10", "cifar100"):
+        found = Images(*tables.read_split(root, split, rows))
+    elif layout in ("cifar10", "cifar100"):
         every = _torchvision(root, layout, split)
-        return Images(every.pixels[rows], every.labels[rows])
-    large = pictures(root, layout, split, index=index)
-    chosen = range(len(large))[rows]
-    if not chosen:
-        raise GenasError(f"{root / split}: no images")
-    pixels = np.stack([_shrunk(large.picture(i), folder_size) for i in chosen])
-    return Images(pixels, np.array([large.label(i) for i in chosen], dtype=np.int64))
+        found = Images(every.pixels[rows], every.labels[rows]) if rows is not None else every
+    else:
+        large = pictures(root, layout, split, index=index)
+        chosen = tables.chosen(rows, len(large), root / split)
+        shrunk = [_shrunk(large.picture(i), size) if size else np.asarray(large.picture(i)) for i in chosen]
+        return Images(np.stack(shrunk), np.array([large.label(i) for i in chosen], dtype=np.int64))
+    if size is not None and found.pixels.shape[1:3] != (size, size):
+        height, width = found.pixels.shape[1:3]
+        raise GenasError(f"{root}: images of {width}x{height} pixels, but pixels says {size}")
+    return found
+
+
+def number_of_classes(root: Path, layout: str) -> int:
+    """Of a set that brings no list of them."""
+    fixed = {"cifar10": 10, "cifar100": 100}
+    return fixed[layout] if layout in fixed else 1 + int(tables.labels_of(tables.table_of(root, "train")).max())
 
 
 def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path, int]]:
@@ -163,16 +172,20 @@ def pictures(
         return Pictures(list_folder(root / split, classes))
     if layout == "webdataset":
         return Pictures(open_split(root, split, classes, index))
-    return Pictures(load_images(root, layout, split))
+    return Pictures(load_images(root, layout, split, None))
+
+
+def evenly(count: int, limit: int = 2000) -> np.ndarray:
+    """At most ``limit`` numbers of ``count``, evenly spaced."""
+    return np.linspace(0, count - 1, min(limit, count), dtype=int)
 
 
 def channel_statistics(
     data: Pictures, limit: int = 2000
 ) -> tuple[tuple[float, float, float], tuple[float, float, float]]:
     """Mean and standard deviation of each channel in [0, 1] over at most ``limit`` evenly spaced images."""
-    chosen = np.linspace(0, len(data) - 1, min(limit, len(data)), dtype=int)
     total, square, count = np.zeros(3), np.zeros(3), 0
-    for index in chosen:
+    for index in evenly(len(data), limit):
         pixels = np.asarray(data.picture(int(index)), dtype=np.float64).reshape(-1, 3) / 255
         total, square, count = total + pixels.sum(0), square + (pixels**2).sum(0), count + len(pixels)
     mean = total / count

@@ -43,6 +43,11 @@ def root_of(spec: DataParams, out: Path) -> Path:
     return out / "files" if spec.path is None else data_root() / spec.path
 
 
+def split_file(spec: DataParams) -> Path | None:
+    """The file that says which images of a set train and which are held out, if it has one."""
+    return None if spec.split is None else data_root() / spec.split
+
+
 def require_layout(name: str, spec: DataParams, root: Path) -> None:
     """Check that a data set is where it should be.
 

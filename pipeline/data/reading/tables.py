@@ -97,21 +97,31 @@ def labels_of(path: Path, classes: int = 0) -> np.ndarray:
     return labels
 
 
-def read_split(root: Path, split: str, rows: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Pixels, uint8 (N, H, W, 3), and labels, int64 (N,), of a range of rows.
+def chosen(rows: np.ndarray | None, count: int, origin: Path) -> np.ndarray:
+    """The numbers of the images that are wanted, by default all ``count``.
+
+    Raises:
+        GenasError: there are none, or fewer than ``rows`` asks for; names ``origin``.
+    """
+    if not count:
+        raise GenasError(f"{origin}: no images")
+    if rows is not None and len(rows) and rows.max() >= count:
+        raise GenasError(f"{origin}: {count} images, fewer than were recorded; run the data set's stage again")
+    return np.arange(count) if rows is None else rows
+
+
+def read_split(root: Path, split: str, rows: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Pixels, uint8 (N, H, W, 3), and labels, int64 (N,), of some rows by their numbers, by default of all.
 
     Raises:
         GenasError: as :func:`images_of` and :func:`labels_of`; an image that is broken or of another size than the
             first.
     """
     path = table_of(root, split)
-    labels, encoded = labels_of(path, len(class_list(root)))[rows], images_of(path)
-    start, stop, _ = rows.indices(len(encoded))
-    encoded = encoded.slice(start, stop - start)
-    if not len(encoded):
-        raise GenasError(f"{path}: no images")
-    images = []
-    for row, data in enumerate(encoded, start):
+    labels, encoded = labels_of(path, len(class_list(root))), images_of(path)
+    rows = chosen(rows, len(encoded), path)
+    labels, images = labels[rows], []
+    for row, data in zip(rows, encoded.take(rows), strict=True):
         images.append(np.asarray(decode(data.as_py(), f"{path} row {row}")))
         if images[-1].shape != images[0].shape:
             height, width, _ = images[-1].shape

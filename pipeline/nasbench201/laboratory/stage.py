@@ -11,6 +11,7 @@ import pandas as pd
 from models.errors import GenasError
 from pipeline.config import data_root
 from pipeline.context import Context
+from pipeline.data.reading.files import table_in
 from pipeline.nasbench201.laboratory import combine, tables
 from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
 from pipeline.nasbench201.laboratory.judge import Judge, Part
@@ -18,16 +19,16 @@ from pipeline.nasbench201.laboratory.ranking import Array
 from pipeline.nasbench201.laboratory.scores import PAPERS, SCORES, Score, Stored, terms
 
 
-def stored(context: Context, dataset: str) -> list[Stored]:
-    """What the runs of a data set measured, in the order of ``params.yaml``.
+def stored(context: Context, group: str) -> list[Stored]:
+    """What the runs of a data set and a recipe measured, in the order of ``params.yaml``.
 
     Raises:
-        GenasError: a run has other architectures than the first.
+        GenasError: what a run has left cannot be read, or has other architectures than the first.
     """
     laboratory, runs = context.params.nasbench201, []
     for name, run in laboratory.runs.items():
-        if run.dataset == dataset:
-            table = pd.read_parquet(context.output_of("nasbench201", name) / "scores.parquet")
+        if run.group == group:
+            table = table_in(context.output_of("nasbench201", name) / "scores.parquet")
             runs.append(Stored(table, laboratory.required))
             if list(runs[0].table["architecture"]) != list(table["architecture"]):
                 raise GenasError(f"nasbench201 {name}: other architectures than the runs before it")
@@ -52,15 +53,15 @@ def chosen(context: Context, benchmark: pd.DataFrame) -> tuple[pd.DataFrame, str
 
 
 def run(context: Context) -> dict[str, float]:
-    """Judge the measures of one data set; leaves tables.
+    """Judge the measures in the supernets of one data set and recipe; leaves tables.
 
     Raises:
         GenasError: the benchmark's table is missing or wrong.
     """
     dataset, settings = context.axes["dataset"], context.params.nasbench201.required
-    benchmark, runs = load_benchmark(data_root() / settings.table), stored(context, dataset)
+    benchmark, runs = load_benchmark(data_root() / settings.table), stored(context, context.row)
     cells = runs[0].table["architecture"]
-    names = context.params.nasbench201.laboratory[dataset].truths
+    names = context.params.nasbench201.laboratory[context.row].truths
     truths: dict[str, Array] = {name: accuracy_of(benchmark, cells, name) for name in names}
     first = names[0]
 

@@ -53,7 +53,7 @@ def broken() -> list[Case]:
             ("out/search/digits-flatness-0/genotype.json", "[]"),
             ("out/agreement/digits-0/agreement.csv", ""),
             ("out/agreement/digits-0/agreement.csv", "measure,flatness\nflatness,high\n"),
-            ("out/agreement/digits-0/errors.csv", "images\n"),
+            ("out/agreement/digits-0/errors.csv", "measure\n"),
             ("out/detect/flatness/examples/boxes.json", "{"),
             ("out/detect/flatness/examples/boxes.json", "5"),
             ("out/detect/flatness/examples/0.png", b"no picture"),

@@ -182,7 +182,7 @@ def odd() -> list[Case]:
 
     spoils = {
         "a number without a dot": rewritten("weight_decay: 0.0003", "weight_decay: 3e-4"),
-        "a whole number for a real one": change("supernet", learning_rate=1),
+        "a whole number for a real one": change("supernet", small__learning_rate=1),
         "a cell of another gamma": change("rows", found__cell="rerank/small-angle_flatness-0-16"),
         "keys merged": rewritten("rows:\n", f"{merged}  third:\n    <<: *o\n    width: 6\n"),
         "lines of another system": written(lambda text: text.replace("\n", "\r\n").encode()),

@@ -146,7 +146,7 @@ def odd() -> list[Case]:
 
 def benchmark() -> list[Case]:
     """The benchmark's table, through the laboratory."""
-    call = "pipeline laboratory dataset=small"
+    call = "pipeline laboratory dataset=small recipe=darts"
 
     def rewritten(make: Callable[[pd.DataFrame], pd.DataFrame]) -> Spoil:
         def spoil(place: Place) -> None:
@@ -176,7 +176,7 @@ def benchmark() -> list[Case]:
         Case("table: rows in another order", "laboratory", call, None, rewritten(lambda t: t.iloc[::-1])),
         Case("table: more columns", "laboratory", call, None, rewritten(lambda t: t.assign(more=1))),
     ]
-    scores = "out/nasbench201/small-1/scores.parquet"
+    scores = "out/nasbench201/small-darts-1/scores.parquet"
     for what, content in (("cut", b"PAR1"), ("empty", b""), ("text", b"a,b\n1,2\n")):
         cases.append(Case(f"scores: {what}", "laboratory", call, r"scores\.parquet", write(scores, content)))
     return cases

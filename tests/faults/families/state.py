@@ -68,8 +68,8 @@ def cases() -> list[Case]:
     found = []
 
     def add(name: str, spoil: Spoil, warning: str = SET_ASIDE, call: str = SUPERNET, template: str = "half") -> None:
-        stage = call.split()[1]
-        found.append(Case(name, template, call, None, spoil, warning=warning, same=f"out/{stage}/small-1"))
+        stage, row = call.split()[1], "-".join(axis.partition("=")[2] for axis in call.split()[2:])
+        found.append(Case(name, template, call, None, spoil, warning=warning, same=f"out/{stage}/{row}"))
 
     for how in ("flip", "cut"):
         for at in (0, 10, 50, 90, 100):

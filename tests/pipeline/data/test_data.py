@@ -82,7 +82,7 @@ def test_digits_as_parquet(tiny: Tiny, coloured: dict[str, Images]) -> None:
     root = derived(tiny, layout="parquet", derive="digits")
     assert sorted(content(root)) == ["classes.txt", "test.parquet", "train.parquet"]
     for split in ("train", "val"):
-        loaded = load_images(root, "parquet", split)
+        loaded = load_images(root, "parquet", split, None)
         assert np.array_equal(loaded.pixels, coloured[split].pixels)
         assert np.array_equal(loaded.labels, coloured[split].labels)
     recorded = read_manifest(tiny.context("retrain", row="found"), "set")
@@ -191,7 +191,7 @@ def test_shifted_sets_are_made_from_held_out_images(tiny: Tiny, monkeypatch: pyt
 
     monkeypatch.setattr(shifts, "write_shift", watched)
     root = derived(tiny, layout="shift", derive="small")
-    held_out = load_images(Path(os.environ["GENAS_DATA"]) / "small", "parquet", "val")
+    held_out = load_images(Path(os.environ["GENAS_DATA"]) / "small", "parquet", "val", None)
     assert isinstance(seen[0].source, Images)
     assert np.array_equal(seen[0].source.pixels, held_out.pixels)
     assert sorted(path.name for path in root.iterdir()) == ["imagenet-a", "imagenet-o", "imagenetv2-matched-frequency"]
@@ -408,14 +408,14 @@ def test_an_unreadable_table_is_named(tiny: Tiny, tmp_path: Path, monkeypatch: p
     with pytest.raises(GenasError, match=r"test\.parquet: not a readable parquet file"):
         data.run(tiny.context("data", dataset="small"))
     with pytest.raises(GenasError, match=r"train\.parquet: not a parquet file"):
-        load_images(tmp_path / "small", "parquet", "train")
+        load_images(tmp_path / "small", "parquet", "train", None)
 
 
 def test_cifar_that_is_not_what_was_published_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cifar-100-python").mkdir()
     (tmp_path / "cifar-100-python" / "train").write_bytes(b"something else")
     with pytest.raises(GenasError, match=r"corrupted.*GENAS_DOWNLOAD=1 allows the download") as caught:
-        load_images(tmp_path, "cifar100", "train")
+        load_images(tmp_path, "cifar100", "train", None)
     assert "\n" not in str(caught.value)
 
 
@@ -444,7 +444,7 @@ def test_folder_images_are_shrunk_to_squares(tmp_path: Path) -> None:
         (tmp_path / "train" / name).mkdir(parents=True)
         Image.new("RGB", size, "red").save(tmp_path / "train" / name / "a.jpeg")
     (tmp_path / "train" / "ant" / "notes.txt").write_text("no image")
-    loaded = load_images(tmp_path, "folder", "train", folder_size=8)
+    loaded = load_images(tmp_path, "folder", "train", 8)
     assert loaded.pixels.shape == (2, 8, 8, 3)
     assert loaded.labels.tolist() == [0, 1]
 
@@ -475,7 +475,7 @@ def test_channel_statistics_by_hand() -> None:
 
 
 def test_a_range_of_rows_is_what_all_of_them_hold_there(tiny: Tiny, small_data: Path) -> None:
-    every = load_images(small_data / "small", "parquet", "train")
-    part = load_images(small_data / "small", "parquet", "train", rows=slice(7, 19))
+    every = load_images(small_data / "small", "parquet", "train", None)
+    part = load_images(small_data / "small", "parquet", "train", None, np.arange(7, 19))
     assert np.array_equal(part.pixels, every.pixels[7:19])
     assert np.array_equal(part.labels, every.labels[7:19])

@@ -300,7 +300,7 @@ READ: list[tuple[str, Spoil, Callable[[Path], object], str]] = [
     (
         "parquet",
         table(image=[picture(), picture(size=(5, 4))]),
-        lambda root: load_images(root, "parquet", "train"),
+        lambda root: load_images(root, "parquet", "train", None),
         r"train\.parquet row 1: 5x4 pixels; images of different sizes; small-image data sets have one size$",
     ),
     (
@@ -312,19 +312,19 @@ READ: list[tuple[str, Spoil, Callable[[Path], object], str]] = [
     (
         "parquet",
         table(image=[picture(), picture()[:-30]]),
-        lambda root: load_images(root, "parquet", "train"),
+        lambda root: load_images(root, "parquet", "train", None),
         r"train\.parquet row 1: not a readable image \(",
     ),
     (
         "parquet",
         table(image=pyarrow.array([], pyarrow.binary()), label=pyarrow.array([], pyarrow.int64())),
-        lambda root: load_images(root, "parquet", "train"),
+        lambda root: load_images(root, "parquet", "train", None),
         r"train\.parquet: no images$",
     ),
     (
         "folder",
         both(gone("train/ant/a.png"), gone("train/bee/a.png")),
-        lambda root: load_images(root, "folder", "train"),
+        lambda root: load_images(root, "folder", "train", None),
         r"/train: no images$",
     ),
     (

@@ -123,7 +123,7 @@ def test_the_agreement_adds_replicates_of_flatness(demo: Profile) -> None:
 def test_the_laboratory_measures_every_noise() -> None:
     """400 architectures: 9 + 3 + 2 x 3 + 4 sigmas, and 3 along the Hessian of 40 of them."""
     mini = profile_of("mini", cifar10=Images(50_000, 10_000, 10))
-    found = kinds(forecast_of("nasbench201").work(mini, ("nasbench201", "cifar10-0")))
+    found = kinds(forecast_of("nasbench201").work(mini, ("nasbench201", "cifar10-darts-0")))
     assert found["flatness"].images == (400 * 22 + 40 * 3) * 400
     assert found["accuracy"].images == 2 * 400 * 400  # as trained, and recalibrated
     assert found["recalibration"].images == 400 * 512

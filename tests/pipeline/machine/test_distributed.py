@@ -36,7 +36,7 @@ from pipeline.retrain.epoch import Training
 from pipeline.supernet import training as supernet
 from tests.conftest import Tiny, run_stage, tiny_params
 
-PARAMS = SupernetParams.model_validate(tiny_params()["supernet"])
+PARAMS = SupernetParams.model_validate(tiny_params()["supernet"]["small"])
 UNIFORM = supernet.draw_uniformly(random_genotype)
 
 
@@ -212,7 +212,7 @@ def test_a_mistake_that_all_processes_meet_is_told_once(tiny: Tiny, launched: st
 @pytest.fixture
 def endless(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A launcher in the middle of its work, and the processes that it started."""
-    tiny.change("supernet", epochs=2000)
+    tiny.change("supernet", small__epochs=2000)
     environment = {**os.environ, "GENAS_PROCESSES": "2", "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
     command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
     with subprocess.Popen(command, cwd=tiny.root, env=environment, text=True, stderr=subprocess.PIPE) as launcher:

@@ -164,7 +164,7 @@ def test_everything_that_the_work_depends_on_is_in_the_fingerprint(
     prints.append(place(tiny, [source], "search", dataset="small", metric="angle", seed="0").fingerprint)
     source.write_text("b")
     prints.append(place(tiny, [source]).fingerprint)
-    tiny.change("supernet", momentum=0.5)
+    tiny.change("supernet", small__momentum=0.5)
     prints.append(place(tiny, [source]).fingerprint)
     monkeypatch.setattr(scratch, "code_digest", lambda stage: "other code")
     prints.append(place(tiny, [source]).fingerprint)
@@ -173,7 +173,7 @@ def test_everything_that_the_work_depends_on_is_in_the_fingerprint(
 
 def test_parameters_of_other_stages_are_not_in_the_fingerprint(tiny: Tiny) -> None:
     first = place(tiny).fingerprint
-    tiny.change("search", generations=9)
+    tiny.change("search", small__generations=9)
     tiny.change("detect", seed=5)
     assert place(tiny).fingerprint == first
     tiny.change("measures", images=16)  # how a supernet is validated

@@ -27,7 +27,7 @@ def test_a_row_from_the_data_to_the_scores(tiny: Tiny) -> None:
     with_laboratory(tiny, hessian=0, noises={"cells": noise}, measured=["flatness", "angle", "accuracy"])
     one_batch = {"images": 4, "recalibrate_images": 4, "zero_cost_images": 2}
     measures = load_params(tiny.root).nasbench201.required.measures.model_dump(mode="json") | one_batch
-    tiny.change("nasbench201", settings__supernet__cells=1, settings__supernet__batch_size=32)
+    tiny.change("nasbench201", settings__recipes__darts__cells=1, settings__recipes__darts__batch_size=32)
     tiny.change("nasbench201", settings__measures=measures | {"recalibrate": "official"})
     context = tiny.context("supernet201", **ROW)
     settings = context.params.nasbench201.required
@@ -36,10 +36,10 @@ def test_a_row_from_the_data_to_the_scores(tiny: Tiny) -> None:
     with fake_cuda() as gpu:
         context = tiny.context("supernet201", **ROW)
         assert context.device.type == "cuda"
-        data, network = load_search_data(context, settings.supernet), build(context, 3)
-        optimizer = make_optimizer(network, settings.supernet)
+        data, network = load_search_data(context, settings.recipes["darts"]), build(context, 3)
+        optimizer = make_optimizer(network, settings.recipes["darts"])
         gpu.waits.clear()
-        train_epoch(network, optimizer, data, settings.supernet, 0, 0, fair)
+        train_epoch(network, optimizer, data, settings.recipes["darts"], 0, 0, fair)
         validate(Probe(network, data, settings.measures, 0), [CELL])
         loss, *numbers = gpu.waits
         assert loss == "pipeline/supernet/training.py:train_epoch"

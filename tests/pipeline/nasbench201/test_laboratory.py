@@ -355,9 +355,9 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
         patch.setenv("GENAS_DATA", str(root))
         tiny = with_laboratory(make_tiny(tmp_path_factory.mktemp("judged")), architectures=10)
         for seed in ("0", "1"):
-            supernet201.run(tiny.context("supernet201", dataset="small", seed=seed))
-            nasbench201.run(tiny.context("nasbench201", dataset="small", seed=seed))
-        context = tiny.context("laboratory", dataset="small")
+            supernet201.run(tiny.context("supernet201", dataset="small", recipe="darts", seed=seed))
+            nasbench201.run(tiny.context("nasbench201", dataset="small", recipe="darts", seed=seed))
+        context = tiny.context("laboratory", dataset="small", recipe="darts")
         metrics = laboratory.run(context)
         (context.out / "returned").write_text(str(metrics["tau_params"]))
         (tiny.root / "table").write_text(str(root / "nasbench201" / "nasbench201.parquet"))
@@ -365,45 +365,49 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
 
 
 def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
-    folder = judged.root / "out/laboratory/small/tables"
+    folder = judged.root / "out/laboratory/small-darts/tables"
     tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
     wanted = {"measures", "differences", "table_1", "table_5", "table_6", "table_7", "figure_2"}
     assert set(tables) == wanted | {"searched", "judged", "margins", "architectures"}
     assert {path.suffix for path in folder.iterdir()} == {".csv"}
     own = tables["measures"].query("truth == 'cifar10' and measure == 'params' and statistic == 'tau'")
     assert float(own["value"].iloc[0]) > 0.6  # accuracy was made of parameters
-    assert float((judged.root / "out/laboratory/small/returned").read_text()) == pytest.approx(own["value"].iloc[0])
+    assert float((judged.root / "out/laboratory/small-darts/returned").read_text()) == pytest.approx(
+        own["value"].iloc[0]
+    )
     assert set(tables["measures"]["measure"]) == set(SCORES)
     assert tables["table_7"]["architectures"].tolist().count(2) == 6
 
 
 def test_the_stage_leaves_what_the_first_run_measured_beside_the_truth(judged: Tiny) -> None:
-    table = pd.read_csv(judged.root / "out/laboratory/small/tables/architectures.csv")
-    measured = pd.read_parquet(judged.root / "out/nasbench201/small-0/scores.parquet")
+    table = pd.read_csv(judged.root / "out/laboratory/small-darts/tables/architectures.csv")
+    measured = pd.read_parquet(judged.root / "out/nasbench201/small-darts-0/scores.parquet")
     assert table.columns.tolist() == ["architecture", "params", "loss", "flatness", "accuracy"]
     for name in ("architecture", "params", "loss"):
         assert table[name].tolist() == measured[name].tolist()
-    run = Stored(measured, judged.context("laboratory", dataset="small").params.nasbench201.required)
+    run = Stored(measured, judged.context("laboratory", dataset="small", recipe="darts").params.nasbench201.required)
     assert table["flatness"].to_numpy() == pytest.approx(run.flatness())
     truth = load_benchmark(Path((judged.root / "table").read_text()))
     assert table["accuracy"].to_numpy() == pytest.approx(accuracy_of(truth, table["architecture"], "cifar10"))
 
 
 def test_runs_of_other_architectures_are_refused(judged: Tiny) -> None:
-    path = judged.root / "out/nasbench201/small-1/scores.parquet"
+    path = judged.root / "out/nasbench201/small-darts-1/scores.parquet"
     before = path.read_bytes()
     table = pd.read_parquet(path)
     table.loc[0, "architecture"] = str(Cell201(("none",) * 6))
     table.to_parquet(path)
     try:
-        with pytest.raises(GenasError, match="nasbench201 small-1: other architectures than the runs before it"):
-            laboratory.stored(judged.context("laboratory", dataset="small"), "small")
+        with pytest.raises(GenasError, match="nasbench201 small-darts-1: other architectures than the runs before it"):
+            laboratory.stored(judged.context("laboratory", dataset="small", recipe="darts"), "small-darts")
     finally:
         path.write_bytes(before)
 
 
 def test_unknown_truths_are_refused(tiny: Tiny) -> None:
-    change: dict[str, Any] = {"laboratory": {"small": {"truths": ["svhn"]}}}
+    change: dict[str, Any] = {
+        "laboratory": {"small-darts": {"dataset": "small", "recipe": "darts", "truths": ["svhn"]}}
+    }
     with_laboratory(tiny).change("nasbench201", **change)
-    with pytest.raises(GenasError, match=r"nasbench201\.laboratory\.small\.truths\.0"):
+    with pytest.raises(GenasError, match=r"nasbench201\.laboratory\.small-darts\.truths\.0"):
         load_params(tiny.root)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from safetensors.torch import load_file
 
 from models.errors import GenasError
 from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells
@@ -22,14 +23,16 @@ from pipeline.nasbench201.supernet import DRAWS, fair
 from tests.conftest import Killed, Tiny
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
-ROW = {"dataset": "small", "seed": "0"}
+ROW = {"dataset": "small", "recipe": "darts", "seed": "0"}
+RUN = {"dataset": "small", "recipe": "darts", "seed": 0}
 COUNT = 12
 
 
 def with_laboratory(tiny: Tiny, **settings: Any) -> Tiny:
     """The tiny profile with a run of the laboratory."""
     small = copy.deepcopy(MINI["nasbench201"]["settings"])
-    small["supernet"] |= {"channels": 4, "epochs": 2, "batch_size": 16, "train_share": 0.5, "validate_images": 16}
+    changed = {"channels": 4, "epochs": 2, "batch_size": 16, "train_share": 0.5, "validate_images": 16}
+    small["recipes"] = {"darts": small["recipes"]["darts"] | changed}
     small["measures"] |= {
         "images": 16,
         "recalibrate_images": 16,
@@ -41,8 +44,8 @@ def with_laboratory(tiny: Tiny, **settings: Any) -> Tiny:
     small |= {"architectures": COUNT, "hessian": 2, "top": 3, "bootstrap": 20}
     tiny.change(
         "nasbench201",
-        runs={f"small-{seed}": {"dataset": "small", "seed": seed} for seed in (0, 1)},
-        laboratory={"small": {"truths": ["cifar10", "cifar100"]}},
+        runs={f"small-darts-{seed}": {"dataset": "small", "recipe": "darts", "seed": seed} for seed in (0, 1)},
+        laboratory={"small-darts": {"dataset": "small", "recipe": "darts", "truths": ["cifar10", "cifar100"]}},
         settings=small | settings,
     )
     return tiny
@@ -62,7 +65,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny
 
 
 def scores(tiny: Tiny) -> pd.DataFrame:
-    return pd.read_parquet(tiny.root / "out/nasbench201/small-0/scores.parquet")
+    return pd.read_parquet(tiny.root / "out/nasbench201/small-darts-0/scores.parquet")
 
 
 # ---- which architectures --------------------------------------------------------------------------------------------
@@ -134,6 +137,27 @@ def test_both_scorers_measure_the_same(measured: Tiny, tiny: Tiny, scorer: str) 
         assert both[f"{name}_x"].to_numpy() == pytest.approx(both[f"{name}_y"].to_numpy(), rel=1e-4, abs=1e-5)
 
 
+def test_a_supernet_by_rlnas_s_recipe_has_no_affine_weights_in_its_cells(tiny: Tiny) -> None:
+    with_laboratory(tiny)
+    recipe = MINI["nasbench201"]["settings"]["recipes"]["rlnas"]
+    changed = {"channels": 4, "epochs": 2, "batch_size": 16, "split": "random", "train_share": 0.5}
+    run = {"dataset": "small", "recipe": "rlnas", "seed": 0}
+    tiny.change("nasbench201", settings__recipes={"rlnas": {**recipe, **changed, "validate_images": 16}})
+    tiny.change("nasbench201", runs={"small-rlnas-0": run}, laboratory={}, settings__architectures=10)
+    row = {**ROW, "recipe": "rlnas"}
+    supernet201.run(tiny.context("supernet201", **row))
+    weights = load_file(tiny.root / "out/supernet201/small-rlnas-0/trained.safetensors")
+    assert {name for name in weights if ".edges." in name and name.endswith("2.weight")} == set()
+    assert "cells.1.conv_a.2.weight" in weights
+    tables = []
+    for scorer in ("plain", "fast"):
+        tiny.change("nasbench201", settings__measures__scorer=scorer)
+        nasbench201.run(tiny.context("nasbench201", **row))
+        tables.append(pd.read_parquet(tiny.root / "out/nasbench201/small-rlnas-0/scores.parquet"))
+    for name in ("loss", "curve_0_7", "relative_0_3", "loss_as_trained", "angle"):
+        assert tables[0][name].to_numpy() == pytest.approx(tables[1][name].to_numpy(), rel=1e-4, abs=1e-5)
+
+
 def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -153,7 +177,7 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
         nasbench201.run(tiny.context("nasbench201", **ROW))
     nasbench201.run(tiny.context("nasbench201", **ROW))
     assert len(started) == COUNT + 1
-    name = "out/nasbench201/small-0/scores.parquet"
+    name = "out/nasbench201/small-darts-0/scores.parquet"
     assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
 
 
@@ -163,14 +187,15 @@ def test_two_workers_leave_the_same_bytes(measured: Tiny, tiny: Tiny, monkeypatc
     (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
     monkeypatch.setenv("GENAS_WORKERS", "2")
     nasbench201.run(tiny.context("nasbench201", **ROW))
-    name = "out/nasbench201/small-0/scores.parquet"
+    name = "out/nasbench201/small-darts-0/scores.parquet"
     assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
 
 
 def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
     from pipeline.machine.resume import Scratch
 
-    scratch = Scratch(tiny.context("supernet", **ROW))
+    with_laboratory(tiny)
+    scratch = Scratch(tiny.context("supernet201", **ROW))
     scratch.append("lines", {"a": 1.5, "b": "x"})
     with (scratch.folder / "lines").open("a") as stream:
         stream.write('{"a": 2')
@@ -183,10 +208,13 @@ def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"runs": {"small-1": {"dataset": "small", "seed": 0}}}, "runs.small-1 is named small-0"),
-        ({"runs": {}}, "laboratory.small: no run has this data set"),
+        ({"runs": {"small-1": RUN}}, "runs.small-1 is named small-darts-0"),
+        ({"runs": {"small-new-0": {**RUN, "recipe": "new"}}}, "small-new-0: unknown recipe 'new', defined are darts"),
+        ({"runs": {}}, "laboratory.small-darts: no run has this data set and recipe"),
+        ({"laboratory": {"small": {**RUN, "truths": ["cifar10"]}}}, "laboratory.small.seed: unknown key"),
         ({"settings": None}, "settings are needed for runs"),
-        ({"runs": {"other-0": {"dataset": "other", "seed": 0}}, "laboratory": {}}, "unknown data set 'other'"),
+        ({"runs": {"other-darts-0": {**RUN, "dataset": "other"}}, "laboratory": {}}, "unknown data set 'other'"),
+        ({"settings__recipes__darts__split": "file"}, "train_share says nothing with file"),
     ],
 )
 def test_wrong_settings_are_refused(tiny: Tiny, change: dict[str, Any], message: str) -> None:

@@ -111,7 +111,7 @@ def searched(tiny: Tiny) -> pd.DataFrame:
 def test_a_search_drops_some_resumes_with_the_same_bytes_and_never_breeds_from_the_dropped(
     trained: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained.change("search", early={"shares": [0.25, 0.5], "confidence": 0.51}, generations=4)
+    trained.change("search", small__early={"shares": [0.25, 0.5], "confidence": 0.51}, small__generations=4)
     whole = searched(trained)
     assert whole["dropped"].any()
     assert whole["score"].isna().equals(whole["dropped"])
@@ -125,7 +125,7 @@ def test_a_search_drops_some_resumes_with_the_same_bytes_and_never_breeds_from_t
 
 
 def test_ranks_have_no_early_decisions(trained: Tiny) -> None:
-    trained.change("search", early={"shares": [0.5], "confidence": 0.9})
+    trained.change("search", small__early={"shares": [0.5], "confidence": 0.9})
     trained.change("metrics", angle_flatness__combine="rank")
     with pytest.raises(GenasError, match=r"search\.early: metric angle_flatness adds ranks"):
         search.run(trained.context("search", **ROW))

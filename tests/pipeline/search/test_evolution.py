@@ -17,7 +17,7 @@ from tests.conftest import metric_of, tiny_params
 
 
 def settings(**changed: Any) -> SearchParams:
-    return SearchParams.model_validate({**tiny_params()["search"], **changed})
+    return SearchParams.model_validate({**tiny_params()["search"]["small"], **changed})
 
 
 def parents(count: int = 4) -> list[Genotype]:

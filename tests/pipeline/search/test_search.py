@@ -115,7 +115,7 @@ def test_two_workers_find_what_one_finds(trained: Tiny, whole: dict[str, Any], m
 
 
 def test_a_combined_metric_keeps_the_terms_of_both(trained: Tiny) -> None:
-    trained.change("search", generations=1, population=2, mutated=0, crossed=0)
+    trained.change("search", small__generations=1, small__population=2, small__mutated=0, small__crossed=0)
     metrics = search.run(trained.context("search", dataset="small", metric="angle_flatness", seed="0"))
     assert metrics["score"] == pytest.approx(metrics["angle"] / math.pi + 16 * metrics["flatness"] / 0.002)
 
@@ -166,7 +166,7 @@ def test_random_search_proposes_at_random_in_every_generation(trained: Tiny) -> 
     expected = [
         " ".join(map(str, genotype.encode()))
         for generation in range(3)
-        for genotype in propose([], seen, trained.context("search", **FLATNESS).params.search, rng(generation))
+        for genotype in propose([], seen, trained.context("search", **FLATNESS).params.search["small"], rng(generation))
     ]
     assert table_of(trained, "small-flatness-0")["encoding"].tolist() == expected
 
@@ -177,7 +177,7 @@ def rng(generation: int) -> np.random.Generator:
 
 def test_ranks_are_among_all_candidates(trained: Tiny) -> None:
     trained.change("metrics", accuracy__combine="rank", accuracy__terms={"accuracy": 1, "macs": 1})
-    trained.change("search", generations=2)
+    trained.change("search", small__generations=2)
     metrics = search.run(trained.context("search", **ACCURACY))
     table = table_of(trained, "small-accuracy-0")
     ranks = table["accuracy"].rank() / 8 + table["macs"].rank() / 8
@@ -187,6 +187,6 @@ def test_ranks_are_among_all_candidates(trained: Tiny) -> None:
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_it_ends_with_the_bytes_of_a_whole_one(trained: Tiny) -> None:
-    trained.change("search", generations=12, population=10, mutated=4, crossed=4)
+    trained.change("search", small__generations=12, small__population=10, small__mutated=4, small__crossed=4)
     whole, resumed = killed_ten_times(trained, "search", FLATNESS, FILES)
     assert resumed == whole

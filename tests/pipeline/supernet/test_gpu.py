@@ -25,7 +25,9 @@ from tests.pipeline.measures.test_measures import path, search_data, supernet
     ids=["one vector", "plain"],
 )
 def test_an_epoch_waits_for_its_loss_alone(settings: dict[str, Any]) -> None:
-    params = SupernetParams.model_validate({**tiny_params()["supernet"], "batch_size": 6, "flip": True, **settings})
+    params = SupernetParams.model_validate(
+        {**tiny_params()["supernet"]["small"], "batch_size": 6, "flip": True, **settings}
+    )
     network, data = supernet(), search_data(6)
     network = quicken(network) if params.trainer == "fast" else network
     seen: set[torch.dtype] = set()

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from models.errors import GenasError
 from models.spaces.darts.genotype import random_genotype
@@ -25,8 +26,8 @@ from pipeline.supernet.network import build_supernet, load_supernets
 from pipeline.supernet.training import (
     INITIAL,
     TRAINED,
-    cosine,
     draw_uniformly,
+    learning_rate,
     make_optimizer,
     random_labels,
     train_epoch,
@@ -39,11 +40,11 @@ UNIFORM = draw_uniformly(random_genotype)
 
 def halves_of(context: Context) -> SearchData:
     """The data of a row of the supernet or the search."""
-    return load_search_data(context, context.params.supernet)
+    return load_search_data(context, context.params.supernet["small"])
 
 
 def settings(**changed: Any) -> SupernetParams:
-    return SupernetParams.model_validate({**tiny_params()["supernet"], **changed})
+    return SupernetParams.model_validate({**tiny_params()["supernet"]["small"], **changed})
 
 
 def test_a_run_leaves_weights_history_and_metrics(tiny: Tiny) -> None:
@@ -52,7 +53,9 @@ def test_a_run_leaves_weights_history_and_metrics(tiny: Tiny) -> None:
     metrics = supernet.run(context)
     history = pd.read_csv(context.out / "history.csv")
     assert history["epoch"].tolist() == [1, 2, 3]
-    assert history["lr"].tolist() == pytest.approx([cosine(epoch, context.params.supernet) for epoch in range(3)])
+    assert history["lr"].tolist() == pytest.approx(
+        [learning_rate(epoch, 0, context.params.supernet["small"]) for epoch in range(3)]
+    )
     assert history["top1"].notna().tolist() == [False, True, True]  # validated every second epoch and at the end
     last = history.iloc[-1]
     assert metrics == pytest.approx({name: last[name] for name in ("loss", "top1", "train_loss")})
@@ -69,7 +72,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tiny: Tiny, 
     supernet.run(tiny.context("supernet", **ROW))
     for name in (INITIAL, TRAINED, "history.csv"):
         assert tiny.bytes_of("supernet", "small-0", name) == (trained_outputs / "supernet/small-0" / name).read_bytes()
-    tiny.change("supernet", epochs=1)
+    tiny.change("supernet", small__epochs=1)
     supernet.run(tiny.context("supernet", dataset="small", seed="1"))
     assert tiny.bytes_of("supernet", "small-1", INITIAL) != tiny.bytes_of("supernet", "small-0", INITIAL)
 
@@ -151,7 +154,7 @@ def test_weights_that_the_last_step_spoils_are_noticed(tiny: Tiny, monkeypatch: 
     ],
 )
 def test_too_few_images_are_one_line(tiny: Tiny, share: float, message: str) -> None:
-    tiny.change("supernet", train_share=share)
+    tiny.change("supernet", small__train_share=share)
     with pytest.raises(GenasError, match=f"^{message}"):
         supernet.run(tiny.context("supernet", **ROW))
 
@@ -159,7 +162,7 @@ def test_too_few_images_are_one_line(tiny: Tiny, share: float, message: str) -> 
 def test_a_killed_run_under_other_parameters_starts_afresh(tiny: Tiny) -> None:
     with pytest.raises(Killed):
         supernet.run(tiny.context("supernet", kill_at(3), **ROW))
-    tiny.change("supernet", learning_rate=0.01)
+    tiny.change("supernet", small__learning_rate=0.01)
     seen: list[int] = []
     supernet.run(tiny.context("supernet", lambda step, _: seen.append(step), **ROW))
     assert seen == [1, 2, 3]
@@ -171,7 +174,8 @@ def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
     data = halves_of(context)
     states = {}
     for unselected in ("decay", "freeze"):
-        params = settings(unselected=unselected, weight_decay=0.1, learning_rate=0.1, momentum=0.0)
+        rate = {"learning_rate": 0.1, "learning_rate_min": 0.1}
+        params = settings(unselected=unselected, weight_decay=0.1, momentum=0.0, **rate)
         network = build_supernet(context, data.num_classes)
         start = {name: p.detach().clone() for name, p in network.named_parameters()}
         train_epoch(network, make_optimizer(network, params), data, params, seed=0, epoch=0, draw=UNIFORM)
@@ -193,12 +197,57 @@ def test_the_cosine_by_hand() -> None:
     # the official loop steps first, so the first epoch stands at t = 1 and the last at the minimum
     half = math.sqrt(0.5)
     expected = [0.001 + 0.024 * (1 + c) / 2 for c in (half, 0, -half, -1)]
-    assert [cosine(epoch, params) for epoch in range(4)] == pytest.approx(expected)
+    assert [learning_rate(epoch, 0, params) for epoch in range(4)] == pytest.approx(expected)
+
+
+def test_a_rate_of_each_step_by_hand() -> None:
+    """RLNAS updates by the fraction of the epoch that is done, and starts at the full rate."""
+    params = settings(epochs=2, learning_rate=0.025, learning_rate_min=0.001, update="step")
+    half = math.sqrt(0.5)
+    expected = [0.001 + 0.024 * (1 + c) / 2 for c in (1, half, 0, -half)]
+    times = [(epoch, share) for epoch in range(2) for share in (0, 0.5)]
+    assert [learning_rate(*time, params) for time in times] == pytest.approx(expected)
+    straight = settings(epochs=2, learning_rate=0.1, learning_rate_min=0.02, schedule="linear", update="step")
+    assert [learning_rate(*time, straight) for time in times] == pytest.approx([0.1, 0.08, 0.06, 0.04])
+
+
+def stepped(gradient: list[float], **changed: Any) -> list[float]:
+    """A weight (1, 2) and a bias (2,) of 1 after a step of rate 1 along a gradient."""
+    params = settings(learning_rate=1.0, momentum=0.0, unselected="freeze", trainer="plain", **changed)
+    module = nn.ParameterDict({"weight": nn.Parameter(torch.ones(1, 2)), "bias": nn.Parameter(torch.ones(2))})
+
+    class Fixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.held = module
+
+        def forward(self, images: torch.Tensor, architecture: Any) -> torch.Tensor:
+            moved = (self.held["weight"][0] * images[0] + self.held["bias"] * images[1]).sum()
+            return torch.stack([moved, -moved])[None]  # cross-entropy has a gradient of -2 sigmoid(-2 moved)
+
+    network = Fixed()
+    optimizer = make_optimizer(network, params)
+    images = torch.tensor([gradient[:2], gradient[2:]])
+    training.train_step(network, optimizer, images, torch.tensor([0]), None, params)  # type: ignore[arg-type]
+    return [*module["weight"][0].tolist(), *module["bias"].tolist()]
+
+
+def test_what_decays_and_what_is_clipped() -> None:
+    still = [0.0] * 4
+    assert stepped(still, weight_decay=0.1, decay="all") == pytest.approx([0.9] * 4)
+    assert stepped(still, weight_decay=0.1, decay="weights") == pytest.approx([0.9, 0.9, 1, 1])
+    free = {"weight_decay": 0.0, "clip_norm": None, "clip_value": None}
+    uphill = [-3.0, 0.0, 0.0, -0.01]  # the loss falls as the numbers fall: gradients of about 6 and 0.02
+    assert stepped(uphill, **free)[0] == pytest.approx(1 - 6, rel=0.02)
+    assert stepped(uphill, **free | {"clip_value": 0.5})[::3] == pytest.approx([0.5, 0.98], rel=0.01)
+    norm = stepped(uphill, **free | {"clip_norm": 0.5})
+    assert math.dist(norm, [1] * 4) == pytest.approx(0.5, rel=1e-3)
+    assert norm[3] == pytest.approx(1, abs=0.01)
 
 
 def augment(images: torch.Tensor, generator: torch.Generator, padding: int, flip: bool) -> torch.Tensor:
-    params = settings(crop_padding=padding, flip=flip)
-    return Augmentation.draw(len(images), params, generator, images.device)(images)
+    params = settings(crop_padding=padding / images.shape[2], flip=flip)
+    return Augmentation.draw(images, params, generator)(images)
 
 
 def numbered(n: int = 4, size: int = 6) -> torch.Tensor:
@@ -206,20 +255,29 @@ def numbered(n: int = 4, size: int = 6) -> torch.Tensor:
 
 
 def test_part_of_an_augmentation_is_that_of_the_part() -> None:
-    images, params = numbered(8), settings(crop_padding=2, flip=True)
-    whole = Augmentation.draw(8, params, torch.Generator().manual_seed(0), images.device)
+    images, params = numbered(8), settings(crop_padding=1 / 3, flip=True)
+    whole = Augmentation.draw(images, params, torch.Generator().manual_seed(0))
     assert torch.equal(whole.of(slice(2, 5))(images[2:5]), whole(images)[2:5])
 
 
-@pytest.mark.parametrize("unselected", ["decay", "freeze"])
-def test_the_fast_trainer_takes_the_plain_one_s_steps(tiny: Tiny, unselected: str) -> None:
+RLNAS = {"update": "step", "nesterov": True, "decay": "weights", "clip_norm": None, "label_smoothing": 0.1}
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"unselected": "decay"}, {"unselected": "freeze"}, {"unselected": "decay", **RLNAS}],
+    ids=["decay", "freeze", "rlnas"],
+)
+def test_the_fast_trainer_takes_the_plain_one_s_steps(tiny: Tiny, changed: dict[str, Any]) -> None:
     """Twenty steps and more: weights, running statistics and losses to float tolerance."""
     context = tiny.context("supernet", **ROW)
     data = halves_of(context)
     states, losses = [], []
     for trainer in ("plain", "fast"):
-        params = settings(trainer=trainer, unselected=unselected, batch_size=10, learning_rate=0.002)
-        network = build_supernet(replace(context, params=context.params.model_copy(update={"supernet": params})), 3)
+        params = settings(trainer=trainer, batch_size=10, learning_rate=0.002, **changed)
+        network = build_supernet(
+            replace(context, params=context.params.model_copy(update={"supernet": {"small": params}})), 3
+        )
         optimizer = make_optimizer(network, params)
         losses.append(
             [train_epoch(network, optimizer, data, params, seed=0, epoch=epoch, draw=UNIFORM) for epoch in range(7)]
@@ -291,14 +349,14 @@ def test_supernets_are_read_back_and_a_wrong_shape_is_named(trained: Tiny) -> No
     assert not torch.equal(initial.stem[0].weight, final.stem[0].weight)
     with pytest.raises(GenasError, match=r"initial\.safetensors: classifier\.bias has shape \(3,\), expected \(5,\)"):
         load_supernets(context, 5)
-    trained.change("supernet", channels=4)
+    trained.change("supernet", small__channels=4)
     with pytest.raises(GenasError, match=r"initial\.safetensors: cells\.0\.\S+ has shape"):
         load_supernets(trained.context("search", dataset="small", metric="angle", seed="0"), 3)
 
 
 @pytest.mark.slow
 def test_killed_at_ten_random_moments_it_ends_with_the_bytes_of_a_whole_one(tiny: Tiny) -> None:
-    tiny.change("supernet", epochs=40)
+    tiny.change("supernet", small__epochs=40)
     whole, resumed = killed_ten_times(tiny, "supernet", ROW, (INITIAL, TRAINED, "history.csv", "metrics.json"))
     assert resumed == whole
 
@@ -317,7 +375,7 @@ def test_random_labels_stay_with_their_image_and_differ_from_the_true_ones(tiny:
 
 @pytest.mark.parametrize(("key", "value"), [("labels", "random"), ("amp", True)])
 def test_options_train_another_supernet(tiny: Tiny, trained_outputs: Any, key: str, value: Any) -> None:
-    tiny.change("supernet", **{key: value})
+    tiny.change("supernet", **{f"small__{key}": value})
     supernet.run(tiny.context("supernet", **ROW))
     ours, theirs = (load_file(root / "supernet/small-0" / TRAINED) for root in (tiny.root / "out", trained_outputs))
     gap = max(float((ours[name].float() - theirs[name].float()).abs().max()) for name in ours if "weight" in name)
@@ -330,7 +388,7 @@ def test_the_layout_in_memory_changes_nothing_but_rounding(tiny: Tiny) -> None:
     """At a rate at which a difference in rounding stays one."""
     weights = []
     for layout in (True, False):
-        tiny.change("supernet", channels_last=layout, learning_rate=0.002)
+        tiny.change("supernet", small__channels_last=layout, small__learning_rate=0.002)
         context = tiny.context("supernet", **ROW)
         supernet.run(context)
         weights.append(load_file(context.out / TRAINED))

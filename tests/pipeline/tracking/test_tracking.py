@@ -393,7 +393,9 @@ def test_a_row_of_another_gamma_has_its_axes_on_the_leaderboard(finished: Path) 
 
 def test_a_fingerprint_follows_everything_above_a_row(finished: Path) -> None:
     params = load_params(finished)
-    changed = params.model_copy(update={"supernet": params.supernet.model_copy(update={"epochs": 9})})
+    changed = params.model_copy(
+        update={"supernet": {"small": params.supernet["small"].model_copy(update={"epochs": 9})}}
+    )
     path = finished / "out/data/digits/manifest.json"
 
     def prints(params: Params) -> dict[Key, str]:
