@@ -118,7 +118,7 @@ def test_a_path_computes_what_its_own_network_does(seed: int) -> None:
 def test_a_cell_by_hand() -> None:
     """Node 1 is the input, node 2 the sum of two, node 3 four times it; nothing reaches it without edges."""
     x = images()
-    cell = SearchCell(3, None)
+    cell = SearchCell(3, None, affine=True)
     skips = everywhere("skip_connect").edges
     torch.testing.assert_close(cell(x, skips), 4 * x)
     assert cell(x, ()).equal(torch.zeros_like(x))

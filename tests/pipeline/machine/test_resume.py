@@ -14,7 +14,7 @@ import torch
 from pipeline.machine import resume as scratch
 from pipeline.machine.resume import Scratch, code_digest, digest
 from tests.bomb import Bomb
-from tests.conftest import Tiny
+from tests.conftest import Tiny, tiny_params
 
 ROW = {"dataset": "small", "seed": "0"}
 
@@ -183,7 +183,8 @@ def test_parameters_of_other_stages_are_not_in_the_fingerprint(tiny: Tiny) -> No
 def test_stale_folders_of_the_same_row_go_and_others_stay(tiny: Tiny) -> None:
     """Also of a row whose name begins alike: supernet small-0 and supernet small-0-1."""
     tiny.change("matrix", supernet__dataset=["small", "small-0"])
-    tiny.change("data", **{"small-0": {"layout": "parquet", "digest": "content", "path": "small"}})
+    tiny.change("data", **{"small-0": {"layout": "parquet", "digest": "content", "path": "small", "pixels": 16}})
+    tiny.change("supernet", **{"small-0": tiny_params()["supernet"]["small"]})
     stale = place(tiny)
     other = place(tiny, dataset="small", seed="1")
     longer = place(tiny, dataset="small-0", seed="1")

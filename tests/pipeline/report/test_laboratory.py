@@ -18,7 +18,7 @@ from tests.pipeline.drawing.made import TABLES, estimates
 @pytest.fixture
 def shown(profile: Path) -> Path:
     """The folder of a page that was made of small tables."""
-    folder = profile / "out/laboratory/digits/tables"
+    folder = profile / "out/laboratory/digits-darts/tables"
     folder.mkdir(parents=True)
     statistics = [TABLES["measures"].assign(statistic=name) for name in ("tau", "spearman", "precision")]
     measures = pd.concat(statistics, ignore_index=True)
@@ -30,7 +30,7 @@ def shown(profile: Path) -> Path:
     }
     for name, table in {**TABLES, **other, "measures": measures}.items():
         table.to_csv(folder / f"{name}.csv", index=False)
-    context = Context("laboratory_report", {"dataset": "digits"}, load_params(profile), profile)
+    context = Context("laboratory_report", {"dataset": "digits", "recipe": "darts"}, load_params(profile), profile)
     context.out.mkdir(parents=True)
     laboratory.run(context)
     return context.out
@@ -38,7 +38,7 @@ def shown(profile: Path) -> Path:
 
 def test_the_page_shows_every_table_and_picture(shown: Path) -> None:
     text = (shown / "page.md").read_text()
-    assert text.startswith("# NAS-Bench-201, supernets on digits\n")
+    assert text.startswith("# NAS-Bench-201, supernets on digits (recipe darts)\n")
     for title in laboratory.TITLES.values():
         assert f"## {title}" in text
     pictures = {path.name for path in shown.glob("*.png")}

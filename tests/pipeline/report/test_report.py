@@ -192,7 +192,9 @@ def test_a_broken_genotype_is_named_and_an_earlier_report_stays(finished: Path) 
 
 def test_searches_on_the_papers_data_find_their_own_line(finished: Path) -> None:
     params = yaml.safe_load((finished / "params.yaml").read_text().replace("digits-", "cifar100-"))
-    params["data"]["cifar100"] = {"layout": "cifar100", "digest": "content", "path": "cifar100"}
+    params["data"]["cifar100"] = {"layout": "cifar100", "digest": "content", "path": "cifar100", "pixels": 32}
+    for section in ("supernet", "search"):
+        params[section]["cifar100"] = params[section]["digits"]
     params["matrix"]["supernet"]["dataset"] = params["matrix"]["search"]["dataset"] = ["cifar100"]
     params["nasbench201"] = {"runs": {}, "laboratory": {}, "settings": None}
     (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))

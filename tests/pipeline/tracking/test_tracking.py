@@ -158,11 +158,11 @@ def test_a_picture_that_cannot_be_drawn_fails_no_run(finished: Path, capfd: pyte
 
 
 def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
-    folder = finished / "out/laboratory/digits"
+    folder = finished / "out/laboratory/digits-darts"
     folder.mkdir(parents=True)
     (folder / "page.md").write_text("![](measures.png)")
     (folder / "measures.png").write_bytes(b"a picture")
-    params, key = load_params(finished), ("laboratory", "digits")
+    params, key = load_params(finished), ("laboratory", "digits-darts")
     assert key in records.finished(params, finished)
     attached = records.full(params, finished, key).files
     assert attached == [(folder / "page.md", ""), (folder / "measures.png", "")]
@@ -394,7 +394,7 @@ def test_a_row_of_another_gamma_has_its_axes_on_the_leaderboard(finished: Path) 
 def test_a_fingerprint_follows_everything_above_a_row(finished: Path) -> None:
     params = load_params(finished)
     changed = params.model_copy(
-        update={"supernet": {"small": params.supernet["small"].model_copy(update={"epochs": 9})}}
+        update={"supernet": {"digits": params.supernet["digits"].model_copy(update={"epochs": 9})}}
     )
     path = finished / "out/data/digits/manifest.json"
 
