@@ -77,11 +77,10 @@ def logits(network: Supernet, images: Tensor, genotype: Genotype) -> Tensor:
 
 
 def recalibrate(network: Supernet, genotype: Genotype, loader: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """BatchNorm statistics of every module anew, as the average over the loader's batches."""
+    """BatchNorm statistics of every module anew: reset, then momentum 0.1 over the loader's batches."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
-            module.momentum = None
     network.train()
     with torch.no_grad():
         for images, _ in loader:

@@ -6,6 +6,7 @@ architecture and perturbed weights are put back exactly.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.spaces.base.moments import Batch, Moments, settled
 from models.spaces.base.oneshot import Architecture, OneShot
 from pipeline.config import MeasureParams
 
@@ -28,6 +30,30 @@ Noise = Mapping[str, Tensor]
 def outcome(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross-entropy (nats) of each of n images and whether it is right, (2, n), on the logits' device."""
     return torch.stack([F.cross_entropy(logits, labels, reduction="none"), (logits.argmax(1) == labels).float()])
+
+
+@contextmanager
+def watched(norms: Iterable[BatchNorm]) -> Iterator[Mapping[BatchNorm, Sequence[Batch]]]:
+    """What each norm sees in the batches (N, C, H, W) that pass through it inside the block; running statistics and
+    counts stay meanwhile."""
+    seen: defaultdict[BatchNorm, list[Batch]] = defaultdict(list)
+
+    def look(norm: nn.Module, inputs: tuple[Tensor]) -> None:
+        (x,) = inputs
+        assert isinstance(norm, BatchNorm)
+        variance, mean = torch.var_mean(x, (0, 2, 3))
+        seen[norm].append(Batch(Moments(mean, variance), x.numel() // x.shape[1]))
+
+    norms = list(norms)
+    hooks = [norm.register_forward_pre_hook(look) for norm in norms]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield seen
+    finally:
+        for norm, hook in zip(norms, hooks, strict=True):
+            norm.track_running_stats = True
+            hook.remove()
 
 
 class PathModule(nn.Module):
@@ -70,23 +96,25 @@ class Probe:
     def recalibrate(self, architecture: Architecture) -> None:
         """Recompute the BatchNorm statistics of a path from training images.
 
-        ``exact`` averages over the batches; ``official`` resets and runs momentum 0.1, an exponential average in which
-        0.9^n of the reset value stays after n batches. ``none`` leaves those that the supernet's training left.
+        ``exact`` takes all images together; ``official`` resets and runs momentum 0.1, an exponential average in which
+        0.9^n of the reset value stays after n batches (:mod:`models.spaces.base.moments`). ``none`` leaves those that
+        the supernet's training left.
         """
         if self.params.recalibrate == "none":
             return
-        for module in self.network.path_modules(architecture):
-            for norm in module.modules():
-                if isinstance(norm, BatchNorm):
-                    norm.reset_running_stats()
-                    norm.momentum = None if self.params.recalibrate == "exact" else 0.1
+        momentum = None if self.params.recalibrate == "exact" else 0.1
+        norms = [
+            norm
+            for module in self.network.path_modules(architecture)
+            for norm in module.modules()
+            if isinstance(norm, BatchNorm)
+        ]
         self.network.train()
-        with torch.no_grad():
+        with torch.no_grad(), watched(norms) as seen:
             for images in self.calibration:
                 self.network(images, architecture)
-        for norm in self.network.modules():
-            if isinstance(norm, BatchNorm):
-                norm.momentum = 0.1
+            for norm in norms:
+                norm.running_mean, norm.running_var = settled(seen[norm], momentum)
 
     def outcomes(self, architecture: Architecture, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
         """Cross-entropy (nats) and rightness of each held-out image under each noise in turn, statistics as they stand.

@@ -13,6 +13,7 @@ in as mappings, so perturbed weights need no copy of the network. Against the pl
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
@@ -20,7 +21,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.fast.folded.normalisation import EPS, Calibrating, Folded, Moments, Normalisation, Statistics, Weights
+from models.fast.folded.normalisation import EPS, Calibrating, Folded, Normalisation, Weights
+from models.spaces.base.moments import Batch, Moments, Statistics, settled
 from models.spaces.base.oneshot import Architecture, OneShot
 
 __all__ = ["EPS", "Calibrating", "Folded", "Moments", "Statistics", "Weights", "calibrate", "run_path"]
@@ -47,17 +49,14 @@ def calibrate(
         architecture: the path.
         weights: the network's parameters by name.
         batches: images (N, in_chans, H, W), channels-last.
-        momentum: None averages over the batches; else each batch enters the running value, which starts at mean 0 and
-            variance 1, with this share.
+        momentum: None takes all values together; else each batch enters the running value with this share
+            (:mod:`models.spaces.base.moments`).
     """
-    running: dict[str, Moments] = {}
+    seen: defaultdict[str, list[Batch]] = defaultdict(list)
     with torch.no_grad():
-        for count, images in enumerate(batches, start=1):
+        for images in batches:
             norm = Calibrating(weights)
             run_path(network, architecture, images, norm)
-            share = 1 / count if momentum is None else momentum
-            for name, new in norm.seen.items():
-                start = Moments(torch.zeros_like(new.mean), torch.ones_like(new.variance))
-                old = running.get(name, start)
-                running[name] = Moments(*(a.lerp(b, share) for a, b in zip(old, new, strict=True)))
-    return running
+            for name, batch in norm.seen.items():
+                seen[name].append(batch)
+    return {name: settled(batches, momentum) for name, batches in seen.items()}

@@ -4,11 +4,13 @@ with those of the batch, which it keeps. The code of a path is the same for both
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from models.spaces.base.moments import Batch, Moments, Statistics
 
 Weights = Mapping[str, Tensor]
 """Parameters by their name in the network."""
@@ -17,22 +19,11 @@ EPS = 1e-5
 """Of every BatchNorm."""
 
 
-class Moments(NamedTuple):
-    """Mean and variance of each channel, (C,) each."""
-
-    mean: Tensor
-    variance: Tensor
-
-
 def learned(weights: Weights, norm: str, like: Tensor) -> tuple[Tensor, Tensor]:
     """Scale and shift (C,) that a norm has learned; one and zero where it has none (``affine`` is off)."""
     if f"{norm}.weight" not in weights:
         return torch.ones_like(like), torch.zeros_like(like)
     return weights[f"{norm}.weight"], weights[f"{norm}.bias"]
-
-
-Statistics = Mapping[str, Moments]
-"""BatchNorm statistics by the norm's name in the network."""
 
 
 class Normalisation(Protocol):
@@ -94,12 +85,12 @@ class Folded:
 class Calibrating:
     """Normalisation by the statistics of the batch, as BatchNorm has it in training.
 
-    ``seen`` keeps them by the norm's name, the variance unbiased.
+    ``seen`` keeps them by the norm's name.
     """
 
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
-        self.seen: dict[str, Moments] = {}
+        self.seen: dict[str, Batch] = {}
 
     def convolve(
         self, x: Tensor, name: str, norm: str, channels: slice = slice(None), padding: int = 0, stride: int = 1
@@ -115,7 +106,7 @@ class Calibrating:
         mean = rows.mean(0)
         rows = rows.sub_(mean)
         squares = rows.square().sum(0)
-        self.seen[norm] = Moments(mean, squares / (len(rows) - 1))
+        self.seen[norm] = Batch(Moments(mean, squares / (len(rows) - 1)), len(rows))
         scale, shift = learned(self.weights, norm, mean)
         rows = torch.addcmul(shift, rows, scale * torch.rsqrt(squares / len(rows) + EPS), out=rows)
         return rows.view(n, height, width, channels).permute(0, 3, 1, 2)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections import defaultdict
 from collections.abc import Iterable
 
 import torch
@@ -16,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from models.errors import GenasError
-from models.fast.folded import EPS, Moments, Statistics, Weights
+from models.fast.folded import EPS, Statistics, Weights
 from models.fast.native.build import LANES, lanes_for, load
 from models.fast.native.program import Layout, Program, write
+from models.spaces.base.moments import Batch, Moments, settled
 from models.spaces.darts.genotype import NODES, Genotype
 from models.spaces.darts.supernet import Supernet
 
@@ -166,11 +168,10 @@ def calibrate(
     network: Supernet, genotype: Genotype, weights: Weights, batches: Iterable[Tensor], momentum: float | None
 ) -> Statistics:
     """BatchNorm statistics of a path from batches of images: see :func:`models.fast.folded.calibrate`."""
-    running: dict[str, Tensor] = {}
-    start = torch.tensor([[0.0], [1.0]])
+    seen: defaultdict[str, list[Batch]] = defaultdict(list)
     programs: dict[int, tuple[Program, Tensor]] = {}
     with torch.no_grad():
-        for count, images in enumerate(batches, start=1):
+        for images in batches:
             library, program = _library(network, images), _program(network, genotype, images, batch=True)
             if id(program) not in programs:
                 programs[id(program)] = program, _batch_parameters(program, weights)
@@ -182,9 +183,8 @@ def calibrate(
             )  # fmt: skip
             if failed:
                 raise MemoryError("no memory for the rows of a map")
-            share = 1 / count if momentum is None else momentum
             for norm in program.norms:
                 kept = parameters[norm.offset + 4 * norm.channels :][: 2 * norm.channels].view(2, norm.channels)
-                running[norm.name] = torch.lerp(running.get(norm.name, start), kept, share)
-    lengths = {name: len(weights[f"{name}.weight"]) for name in running}
-    return {name: Moments(*moments[:, : lengths[name]]) for name, moments in running.items()}
+                moments = Moments(*kept[:, : len(weights[f"{norm.name}.weight"])].clone())
+                seen[norm.name].append(Batch(moments, len(images) * norm.pixels))
+    return {name: settled(batches, momentum) for name, batches in seen.items()}

@@ -75,11 +75,13 @@ class Pointwise(NamedTuple):
 
 
 class Norm(NamedTuple):
-    """Parts of ``channels`` floats at ``offset``: scale, shift and, in a batch, weight, bias, mean, variance."""
+    """Parts of ``channels`` floats at ``offset``: scale, shift and, in a batch, weight, bias, mean, variance; of a map
+    of ``pixels``."""
 
     name: str
     offset: int
     channels: int
+    pixels: int
 
 
 def pad(channels: int, lanes: int) -> int:
@@ -108,8 +110,9 @@ class Writer:
         self.parameters += floats
         return self.parameters - floats
 
-    def norm(self, name: str, channels: int) -> int:
-        self.norms.append(Norm(name, self.reserve((6 if self.batch else 2) * channels), channels))
+    def norm(self, name: str, out: Map) -> int:
+        offset = self.reserve((6 if self.batch else 2) * out.channels)
+        self.norms.append(Norm(name, offset, out.channels, out.height * out.width))
         return self.norms[-1].offset
 
     def step(self, kind: int, x: Map, out: Map, add: Map | None = None, norm: int = -1, **more: int) -> Map:
@@ -130,7 +133,7 @@ class Writer:
         """ReLU, depthwise, pointwise and BatchNorm, the modules from ``first`` on."""
         c = x.channels
         behind = f"{name}.{first + 3}"
-        depthwise, pointwise, norm = self.reserve(kernel * kernel * c), self.reserve(c * c), self.norm(behind, c)
+        depthwise, pointwise, norm = self.reserve(kernel * kernel * c), self.reserve(c * c), self.norm(behind, out)
         self.depthwise.append(Depthwise(f"{name}.{first + 1}", depthwise, c))
         self.pointwise.append(Pointwise(f"{name}.{first + 2}", behind, 0, pointwise, 1, c, c, 0))
         convolution = {"kernel": kernel, "stride": stride, "dilation": dilation, "columns": c}
@@ -140,7 +143,7 @@ class Writer:
     def convolve(self, name: str, behind: str, x: Map, out: Map, kind: int = POINTWISE) -> Map:
         """Convolution 1x1 (the stem: 3x3) of maps side by side, and BatchNorm."""
         sources, depth = (1, 9 * x.channels) if kind == STEM else (x.parts, x.channels)
-        pointwise, norm = self.reserve(sources * depth * out.channels), self.norm(behind, out.channels)
+        pointwise, norm = self.reserve(sources * depth * out.channels), self.norm(behind, out)
         self.pointwise.append(Pointwise(name, behind, 0, pointwise, sources, depth, out.channels, 0))
         bias = self._bias(norm, out.channels)
         return self.step(kind, x, out, None, norm, pointwise=pointwise, columns=out.channels, bias=bias)
@@ -148,7 +151,7 @@ class Writer:
     def halve(self, name: str, channels: int, x: Map, out: Map, add: Map | None = None) -> Map:
         """FactorizedReduce: two convolutions that fill a half of the channels each. Where a half ends inside a vector,
         each fills all channels, with weights of zero for those of the other, and the second adds to the first."""
-        half, norm = channels // 2, self.norm(f"{name}.bn", out.channels)
+        half, norm = channels // 2, self.norm(f"{name}.bn", out)
         padded = half % self.lanes != 0
         for shift, start in enumerate((0, half)):
             first, last = (0, out.channels) if padded else (start, half if shift == 0 else out.channels)
@@ -170,7 +173,7 @@ class Writer:
 
     def pool(self, kind: int, behind: str, x: Map, out: Map, add: Map | None, stride: int) -> Map:
         """3x3 pooling and BatchNorm. Its step has the source's affine in the place of the added map's."""
-        norm = self.norm(behind, out.channels)
+        norm = self.norm(behind, out)
         made = self.step(kind, x, out, add, norm, kernel=3, stride=stride, affine=-1 if self.batch else norm)
         self.steps[-1] = self.steps[-1]._replace(add_affine=x.affine)
         return made

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
+from tests.conftest import tiny_params
 from tests.faults.families.parameters import escape
 from tests.faults.families.tables import below, change, each, short, table_of, write
 from tests.faults.judging import Case, Place, Spoil
@@ -22,7 +23,8 @@ DATA = "pipeline data dataset=mine"
 
 def named(layout: str, digest: str = "content") -> Spoil:
     """The data set ``mine`` in ``params.yaml``."""
-    return change("data", mine={"layout": layout, "digest": digest, "path": "mine"})
+    about = {"layout": layout, "digest": digest, "path": "mine", "pixels": 16}
+    return each(change("data", mine=about), change("supernet", mine=tiny_params()["supernet"]["small"]))
 
 
 def mine(layout: str, spoil: Callable[[Path], object] = lambda root: None, digest: str = "content") -> Spoil:

@@ -50,9 +50,7 @@ def everywhere(operation: str) -> Genotype:
     return Genotype(edges, edges)
 
 
-def recalibrated(
-    network: OneShot[Any], path: Architecture, batches: tuple[Tensor, ...], momentum: float | None
-) -> None:
+def recalibrated(network: OneShot[Any], path: Architecture, batches: tuple[Tensor, ...], momentum: float) -> None:
     """The plain way: modules run in training mode."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -70,8 +68,8 @@ def recalibrated(
 def test_every_operation_in_every_place(operation: str, size: int) -> None:
     network, genotype = supernet(), everywhere(operation)
     batches = images(size=size).split(10)
-    recalibrated(network, genotype, batches, None)
-    statistics = calibrate(network, genotype, weights(network), batches, None)
+    recalibrated(network, genotype, batches, 0.1)
+    statistics = calibrate(network, genotype, weights(network), batches, 0.1)
     modules = dict(network.named_modules())
     for name, (mean, variance) in statistics.items():
         norm = modules[name]

@@ -51,11 +51,9 @@ def test_a_candidate_waits_for_the_numbers_of_each_measure_alone(there: Any, set
     assert waits(there, tuple(RESULT), **settings) == list(RESULT.values())
 
 
-def test_exact_recalibration_of_the_plain_scorer_waits_in_each_batch_norm(there: Any) -> None:
-    """Torch's own without momentum asks for its count of batches; the fast scorer's does not."""
-    *within, last = waits(there, ("accuracy",), scorer="plain")
-    assert last == RESULT["accuracy"]
-    assert {place.partition("/")[0] for place in within} == {"models"}
+@pytest.mark.parametrize("scorer", ["plain", "fast"])
+def test_exact_recalibration_waits_for_nothing(there: Any, scorer: str) -> None:
+    assert waits(there, ("accuracy",), scorer=scorer, recalibrate="exact") == [RESULT["accuracy"]]
 
 
 def test_sums_over_tensors_wait_once_a_tensor(there: Any) -> None:
