@@ -20,6 +20,7 @@ from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profil
 from pipeline.measures.flatness import draw_losses
 from pipeline.nasbench201.measuring import sample
 from pipeline.probe.fast import CPU_CHUNK, make_probe
+from pipeline.search.evolution import budget
 from pipeline.stages import STAGES, Key
 
 CAP = 256
@@ -110,8 +111,8 @@ def search(profile: Profile, key: Key) -> Work:
     """``generations`` x ``population`` architectures, each measured for the metric; early decisions only save."""
     params, space, halves = profile.params, space_of(profile, key), halves_of(profile, key)
     metric = params.metrics[STAGES[key[0]].rows(params)[key[1]]["metric"]]
-    search = params.search[params.matrix.search.rows()[key[1]]["dataset"]]
-    count = search.generations * search.population
+    spent = budget(params.search[params.matrix.search.rows()[key[1]]["dataset"]], metric)
+    count = spent.generations * spent.population
     return Work(loads(metric.terms, count, space, *halves), _memory(space, *halves), 300 * count)
 
 

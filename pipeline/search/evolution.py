@@ -18,6 +18,12 @@ PATIENCE = 100
 """Proposals tried for each one that is wanted."""
 
 
+def budget(params: SearchParams, metric: MetricParams) -> SearchParams:
+    """What a metric's strategy may spend: ``none`` has a single proposal, the first that is drawn."""
+    single = {"population": 1, "generations": 1, "parents": 1, "mutated": 0, "crossed": 0}
+    return params.model_copy(update=single) if metric.strategy == "none" else params
+
+
 def allowed(genotype: Genotype, params: SearchParams) -> bool:
     """Whether an architecture keeps to ``max_params`` and ``max_macs``."""
     if params.max_params is None and params.max_macs is None:

@@ -18,13 +18,13 @@ from pipeline.machine.resume import Scratch
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import EVIDENCE, scoring, with_scorer
 from pipeline.search.candidates import Candidate, leave_winner, spelled, write_candidates
-from pipeline.search.evolution import best_of, propose, rate, summary
+from pipeline.search.evolution import best_of, budget, propose, rate, summary
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
 
 
 def search_of(context: Context) -> SearchParams:
-    """How the row's data set is searched with."""
-    return context.params.search[context.axes["dataset"]]
+    """How the row's data set is searched with, under its metric."""
+    return budget(context.params.search[context.axes["dataset"]], context.params.metrics[context.axes["metric"]])
 
 
 def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[dict[str, float]]]:

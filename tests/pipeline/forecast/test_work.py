@@ -99,6 +99,13 @@ def test_a_search_recalibrates_once_and_passes_the_images_sigmas_times(demo: Pro
     assert found["angle"].flops == 0
 
 
+def test_a_cell_that_is_not_searched_for_is_one_candidate(demo: Profile) -> None:
+    none = {"flatness": demo.params.metrics["flatness"].model_copy(update={"strategy": "none"})}
+    drawn = dataclasses.replace(demo, params=demo.params.model_copy(update={"metrics": none}))
+    found = kinds(forecast_of("search").work(drawn, ("search", "digits-flatness-0")))
+    assert found["flatness"].images == 3 * 256
+
+
 def test_held_out_images_are_no_more_than_there_are(demo: Profile) -> None:
     small = dataclasses.replace(demo, sets={"digits": Images(100, 10, 10)})
     found = kinds(forecast_of("search").work(small, ("search", "digits-accuracy-0")))

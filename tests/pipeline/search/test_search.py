@@ -14,7 +14,7 @@ import pytest
 
 from models.errors import GenasError
 from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import Genotype
+from models.spaces.darts.genotype import Genotype, random_genotype
 from pipeline.config import MeasureParams
 from pipeline.measures import accuracy, flatness
 from pipeline.scoring.measuring import with_scorer
@@ -169,6 +169,14 @@ def test_random_search_proposes_at_random_in_every_generation(trained: Tiny) -> 
         for genotype in propose([], seen, trained.context("search", **FLATNESS).params.search["small"], rng(generation))
     ]
     assert table_of(trained, "small-flatness-0")["encoding"].tolist() == expected
+
+
+def test_without_a_strategy_the_first_cell_that_is_drawn_wins(trained: Tiny) -> None:
+    trained.change("metrics", flatness={"terms": {"flatness": 1}, "combine": "sum", "strategy": "none"})
+    metrics = search.run(trained.context("search", **FLATNESS))
+    drawn = random_genotype(rng(0))
+    assert metrics["candidates"] == 1
+    assert Genotype.load(trained.root / "out/search/small-flatness-0/genotype.json") == drawn
 
 
 def rng(generation: int) -> np.random.Generator:
