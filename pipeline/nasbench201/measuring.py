@@ -7,6 +7,7 @@ so that any score made of them, and any table, is arithmetic on this stage's out
 
 from __future__ import annotations
 
+import math
 from copy import deepcopy
 from itertools import pairwise
 from typing import Any
@@ -27,12 +28,15 @@ from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses
 from pipeline.nasbench201.network import load, training_of
 from pipeline.probe.fast import make_probe, settled
+from pipeline.probe.hessian import NotConvergedError
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
 
 HESSIAN = "hessian"
 """The noise along the Hessian's eigenvector, of a few architectures alone."""
+FAILED = "hessian_error"
+"""The column that says of which of these none was found."""
 DRAWN = 201
 """Seed of the sample, the same for all runs."""
 
@@ -78,6 +82,12 @@ def make_scorer(context: Context, request: Request) -> Score:
     def losses(cell: Cell201, name: str, noise: FlatnessParams) -> dict[str, float]:
         return columns(name, draw_losses(probe, cell, params.model_copy(update={"flatness": noise})))
 
+    def along_the_hessian(cell: Cell201) -> dict[str, Any]:
+        try:
+            return losses(cell, HESSIAN, along)
+        except NotConvergedError as error:  # of one architecture among thousands: it is left out of Table 7
+            return columns(HESSIAN, [[math.nan] * len(along.sigma)]) | {FAILED: str(error)}
+
     def taken(cell: Cell201) -> dict[str, Any]:
         raw = measures.take(as_trained, cell, ["accuracy"])
         values = {f"{name}_as_trained": value for name, value in raw.items()}
@@ -85,7 +95,7 @@ def make_scorer(context: Context, request: Request) -> Score:
         values |= {f"trained_{name}": value for name, value in measures.take(after, cell, measures.ZERO_COST).items()}
         for name, noise in settings.noises.items():
             values |= losses(cell, name, noise)
-        return values | (losses(cell, HESSIAN, along) if cell in curved else {})
+        return values | (along_the_hessian(cell) if cell in curved else {})
 
     def score(architecture: Cell201, bar: Evidence | None = None) -> Values:
         return {"architecture": str(architecture), **attempt(lambda: taken(architecture), request.names)}
@@ -118,4 +128,9 @@ def run(context: Context) -> dict[str, float]:
         raise GenasError(f"{failed.iloc[0]['architecture']}: {failed.iloc[0]['error']} ({len(failed)} in all)")
     table.drop(columns="error").to_parquet(context.out / "scores.parquet", index=False)
     scratch.close()
-    return {"architectures": len(table), **{name: float(table[name].mean()) for name in ("accuracy", "loss")}}
+    left_out = int(table[FAILED].notna().sum()) if FAILED in table else 0
+    return {
+        "architectures": len(table),
+        "left_out": left_out,
+        **{name: float(table[name].mean()) for name in ("accuracy", "loss")},
+    }

@@ -13,6 +13,14 @@ TOLERANCE = 1e-2
 """Of an eigenvalue, relative."""
 
 
+LARGER = 3
+"""Times the usual Lanczos vectors, in the second try of an iteration that did not converge."""
+
+
+class NotConvergedError(ArithmeticError):
+    """An iteration that did not end, twice."""
+
+
 class Eigenpair(NamedTuple):
     """An eigenvalue, and its unit eigenvector as tensors of the parameters' shapes."""
 
@@ -44,7 +52,7 @@ def top_eigenpairs(
         Pairs whose vectors point where the loss rises, so that their sign does not depend on the start.
 
     Raises:
-        ArithmeticError: the iteration did not converge.
+        NotConvergedError: the iteration did not converge, nor did one in a larger subspace.
     """
     # Both take seconds to import, and few need them.
     from curvlinops import HessianLinearOperator
@@ -63,7 +71,13 @@ def top_eigenpairs(
         try:
             values, vectors = eigsh(matrix, count, v0=start, maxiter=iterations, tol=TOLERANCE)
         except ArpackNoConvergence:
-            raise ArithmeticError(f"the Hessian's eigenvectors did not converge in {iterations} restarts") from None
+            larger = min(len(slope) - 1, LARGER * max(2 * count + 1, 20))  # ARPACK's own size, a few times
+            try:
+                values, vectors = eigsh(matrix, count, v0=start, maxiter=iterations, tol=TOLERANCE, ncv=larger)
+            except ArpackNoConvergence:
+                raise NotConvergedError(
+                    f"the Hessian's eigenvectors did not converge in {iterations} restarts"
+                ) from None
     sizes = [parameter.numel() for parameter in known]
     pairs = []
     for place in np.argsort(-np.abs(values))[:count]:

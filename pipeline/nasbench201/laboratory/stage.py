@@ -5,6 +5,8 @@ It reads what the runs of a data set stored, passes nothing through a network, a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -35,9 +37,9 @@ def stored(context: Context, group: str) -> list[Stored]:
     return runs
 
 
-def curved(run: Stored) -> Part:
-    """The architectures of which Hessian directions were taken."""
-    return np.flatnonzero(run.table["hessian_0_0"].notna())
+def curved(runs: Sequence[Stored]) -> Part:
+    """The architectures of which every run has Hessian directions; none was found where the iteration did not end."""
+    return np.flatnonzero(np.all([run.table["hessian_0_0"].notna() for run in runs], axis=0))
 
 
 def chosen(context: Context, benchmark: pd.DataFrame) -> tuple[pd.DataFrame, str, Score]:
@@ -71,12 +73,12 @@ def run(context: Context) -> dict[str, float]:
     whole = judges()
     searched, best, score = chosen(context, benchmark)
     made = {
-        "measures": tables.measures(whole),
+        "measures": tables.measures(whole, dataset),
         "differences": tables.differences(whole),
         "table_1": tables.table_1(whole[first], dataset),
-        "table_5": tables.table_5(whole),
-        "table_6": tables.table_6(whole),
-        "table_7": tables.table_7(whole, judges(curved(runs[0])) if settings.hessian else {}),
+        "table_5": tables.table_5(whole, dataset),
+        "table_6": tables.table_6(whole, dataset),
+        "table_7": tables.table_7(whole, judges(curved(runs)) if settings.hessian else {}, dataset),
         "figure_2": tables.figure_2(runs, truths[first], settings.top),
         "searched": searched,
         "architectures": tables.architectures(runs[0], truths[first]),

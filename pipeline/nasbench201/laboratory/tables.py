@@ -18,24 +18,28 @@ Judges = Mapping[str, Judge]
 """By the name of the truth."""
 
 
-def measures(judges: Judges) -> pd.DataFrame:
-    """Every measure against every truth: tau-b, Spearman, precision of the top K, and what RLNAS reports of tau."""
+def own(values: Mapping[str, float], truth: str, dataset: str) -> float:
+    """What a paper reports for a truth. Its supernets are trained on the data set whose accuracy they rank, so the number
+    stands beside supernets on that ``dataset`` alone."""
+    return values.get(truth, np.nan) if truth == dataset else np.nan
+
+
+def measures(judges: Judges, dataset: str) -> pd.DataFrame:
+    """Every measure against every truth: tau-b, Spearman, precision of the top K, and what RLNAS reports of tau for
+    supernets on ``dataset``."""
+    reports = {**RLNAS, "flatness": TABLE_5[2e-3, 1e-2, 2e-2]}
     rows = []
     for truth, judge in judges.items():
         for name, score in SCORES.items():
             rows += [
                 {"truth": truth, "measure": name, "statistic": statistic, **estimate.row(), "reported": reported}
                 for statistic, estimate, reported in (
-                    ("tau", judge.tau(score), RLNAS.get(name, {}).get(truth, _flatness(name, truth))),
+                    ("tau", judge.tau(score), own(reports.get(name, {}), truth, dataset)),
                     ("spearman", judge.spearman(score), np.nan),
                     ("precision", judge.precision(score), np.nan),
                 )
             ]
     return pd.DataFrame(rows)
-
-
-def _flatness(name: str, truth: str) -> float:
-    return TABLE_5[2e-3, 1e-2, 2e-2].get(truth, np.nan) if name == "flatness" else np.nan
 
 
 def differences(judges: Judges) -> pd.DataFrame:
@@ -69,31 +73,31 @@ def table_1(judge: Judge, dataset: str) -> pd.DataFrame:
     return pd.DataFrame([{"dataset": dataset, **estimate.row(), "paper": TABLE_1.get(dataset, np.nan)}])
 
 
-def table_5(judges: Judges) -> pd.DataFrame:
-    """Tau of flatness by the set of sigmas."""
+def table_5(judges: Judges, dataset: str) -> pd.DataFrame:
+    """Tau of flatness by the set of sigmas, of supernets on ``dataset``."""
     rows = []
     for truth, judge in judges.items():
         for sigma, paper in TABLE_5.items():
             estimate = judge.tau(lambda run, sigma=sigma: run.flatness(CURVE, sigma))  # type: ignore[misc]
             text = ", ".join(f"{deviation:g}" for deviation in sigma)
-            rows.append({"truth": truth, "sigma": text, **estimate.row(), "paper": paper.get(truth, np.nan)})
+            rows.append({"truth": truth, "sigma": text, **estimate.row(), "paper": own(paper, truth, dataset)})
     return pd.DataFrame(rows)
 
 
-def table_6(judges: Judges) -> pd.DataFrame:
-    """Tau of flatness by alpha."""
+def table_6(judges: Judges, dataset: str) -> pd.DataFrame:
+    """Tau of flatness by alpha, of supernets on ``dataset``."""
     rows = []
     for truth, judge in judges.items():
         for alpha, paper in TABLE_6.items():
             estimate = judge.tau(lambda run, alpha=alpha: run.flatness(alpha=alpha))  # type: ignore[misc]
-            reported = paper if truth == "cifar10" else np.nan
+            reported = own({"cifar10": paper}, truth, dataset)
             rows.append({"truth": truth, "alpha": alpha, **estimate.row(), "paper": reported})
     return pd.DataFrame(rows)
 
 
-def table_7(whole: Judges, sampled: Judges) -> pd.DataFrame:
-    """Tau of flatness by where noise acts and where it points; the Hessian's directions on a sample, beside which
-    random ones stand on the same sample."""
+def table_7(whole: Judges, sampled: Judges, dataset: str) -> pd.DataFrame:
+    """Tau of flatness by where noise acts and where it points, of supernets on ``dataset``; the Hessian's directions on
+    a sample, beside which random ones stand on the same sample."""
     ways: dict[tuple[str, str], Score] = {
         ("all", "random"): lambda run: run.flatness(),
         ("cells", "random"): lambda run: run.flatness("cells"),
@@ -104,7 +108,7 @@ def table_7(whole: Judges, sampled: Judges) -> pd.DataFrame:
         for truth, judge in judges.items():
             for (position, direction), score in ways.items():
                 if direction in wanted:
-                    paper = TABLE_7[position, direction] if truth == "cifar10" else np.nan
+                    paper = own({"cifar10": TABLE_7[position, direction]}, truth, dataset)
                     about = {"truth": truth, "architectures": len(judge.truth)}
                     about |= {"position": position, "direction": direction}
                     rows.append({**about, **judge.tau(score).row(), "paper": paper})

@@ -26,7 +26,7 @@ from pipeline.nasbench201.laboratory.benchmark import COLUMNS, SIZE, _official, 
 from pipeline.nasbench201.laboratory.judge import Estimate, Judge
 from pipeline.nasbench201.laboratory.ranking import Resamples, interval, precision, rank_sum, spearman, tau
 from pipeline.nasbench201.laboratory.scores import JOINED, SCORES, Stored, residual, terms
-from pipeline.nasbench201.laboratory.tables import TABLE_5, TABLE_6, figure_2, table_5, table_6, table_7
+from pipeline.nasbench201.laboratory.tables import TABLE_5, TABLE_6, figure_2, measures, table_5, table_6, table_7
 from tests.conftest import Tiny, make_tiny
 from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
 
@@ -145,7 +145,7 @@ def test_every_reading_is_one_value_for_each_architecture(stored: tuple[list[Sto
 def test_tables_by_sigma_and_alpha_have_the_papers_rows(stored: tuple[list[Stored], np.ndarray]) -> None:
     runs, truth = stored
     judges = {"cifar10": Judge(runs, truth, 10, 50), "cifar100": Judge(runs, -truth, 10, 50)}
-    five, six = table_5(judges), table_6(judges)
+    five, six = table_5(judges, "cifar10"), table_6(judges, "cifar10")
     assert (len(five), len(six)) == (2 * len(TABLE_5), 2 * len(TABLE_6))
     assert five["paper"].notna().sum() == 4
     own = six[six["truth"] == "cifar10"].set_index("alpha")
@@ -157,9 +157,21 @@ def test_tables_by_sigma_and_alpha_have_the_papers_rows(stored: tuple[list[Store
     assert other["value"].to_numpy() == pytest.approx(-own["value"].to_numpy())
 
 
+def test_the_papers_numbers_stand_beside_supernets_on_the_same_data_alone(
+    stored: tuple[list[Stored], np.ndarray],
+) -> None:
+    runs, truth = stored
+    judges = {"cifar10": Judge(runs, truth, 10, 50), "imagenet16_120": Judge(runs, truth, 10, 50)}
+    for made in (table_5, table_6, measures):
+        beside = "reported" if made is measures else "paper"
+        known = made(judges, "imagenet16_120").dropna(subset=[beside])
+        assert set(known["truth"]) == (set() if made is table_6 else {"imagenet16_120"})
+        assert made(judges, "another")[beside].isna().all()
+
+
 def test_table_7_goes_without_hessian_directions_where_none_were_taken(stored: tuple[list[Stored], np.ndarray]) -> None:
     runs, truth = stored
-    table = table_7({"cifar10": Judge(runs, truth, 10, 50)}, {})
+    table = table_7({"cifar10": Judge(runs, truth, 10, 50)}, {}, "cifar10")
     assert table["direction"].tolist() == ["random", "random"]
     assert table["paper"].tolist() == [0.6047, 0.5612]
 

@@ -20,6 +20,7 @@ from pipeline.nasbench201 import measuring as nasbench201
 from pipeline.nasbench201 import supernet as supernet201
 from pipeline.nasbench201.measuring import sample
 from pipeline.nasbench201.supernet import DRAWS, fair
+from pipeline.probe.hessian import NotConvergedError
 from tests.conftest import Killed, Tiny
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
@@ -179,6 +180,28 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     assert len(started) == COUNT + 1
     name = "out/nasbench201/small-darts-0/scores.parquet"
     assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
+
+
+def test_an_iteration_that_does_not_end_leaves_one_architecture_out(
+    measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_laboratory(tiny)
+    (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
+    real, asked = nasbench201.draw_losses, []
+
+    def stuck(probe: Any, cell: Any, params: Any) -> Any:
+        asked.append(params.flatness.direction)
+        if params.flatness.direction == "hessian" and asked.count("hessian") == 1:
+            raise NotConvergedError("the Hessian's eigenvectors did not converge")
+        return real(probe, cell, params)
+
+    monkeypatch.setattr(nasbench201, "draw_losses", stuck)
+    metrics = nasbench201.run(tiny.context("nasbench201", **ROW))
+    own, other = scores(tiny), scores(measured)
+    assert metrics["left_out"] == 1
+    assert (own["hessian_0_0"].notna().sum(), other["hessian_0_0"].notna().sum()) == (1, 2)
+    assert own["hessian_error"].dropna().tolist() == ["the Hessian's eigenvectors did not converge"]
+    pd.testing.assert_series_equal(own["loss"], other["loss"])
 
 
 @pytest.mark.slow

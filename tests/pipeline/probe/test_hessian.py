@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from scipy.sparse import linalg as sparse
 from torch import Tensor, nn
 
-from pipeline.probe.hessian import Eigenpair, top_eigenpairs
+from pipeline.probe.hessian import Eigenpair, NotConvergedError, top_eigenpairs
 
 ROTATION = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(1)))[0].double()
 VALUES = torch.tensor([0.5, -7.0, 3.0, 10.0, -1.0, 0.1], dtype=torch.float64)
@@ -71,3 +75,22 @@ def test_a_parameter_that_the_loss_does_not_know_has_no_part() -> None:
     assert pair.value == pytest.approx(6)
     assert pair.vector[1].tolist() == [0, 0, 0]
     assert pair.vector[0].tolist() == pytest.approx([0, 1], abs=1e-3)
+
+
+def test_an_iteration_that_does_not_end_is_tried_in_a_larger_space(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int | None] = []
+    real = sparse.eigsh
+
+    def stuck(matrix: Any, count: int, **settings: Any) -> Any:
+        sizes.append(settings.get("ncv"))
+        if len(sizes) < tries:
+            raise sparse.ArpackNoConvergence("stuck", np.array([]), np.array([]))
+        return real(matrix, count, **settings)
+
+    monkeypatch.setattr(sparse, "eigsh", stuck)
+    tries = 2
+    assert pairs(1)[0].value == pytest.approx(10, rel=1e-3)
+    assert sizes == [None, 5]
+    tries = 9
+    with pytest.raises(NotConvergedError, match="did not converge in 60 restarts"):
+        pairs(1)
