@@ -19,7 +19,7 @@ Judges = Mapping[str, Judge]
 
 
 def own(values: Mapping[str, float], truth: str, dataset: str) -> float:
-    """What a paper reports for a truth. Its supernets are trained on the data set whose accuracy they rank, so the number
+    """What a paper reports for a truth. Its supernets are trained on the data set whose accuracy they rank, so that it
     stands beside supernets on that ``dataset`` alone."""
     return values.get(truth, np.nan) if truth == dataset else np.nan
 
