@@ -99,7 +99,7 @@ class Forked:
         self.status: int | None = None
         self.pid = os.fork()
         if self.pid == 0:
-            os._exit(_as(call, str(out), str(err)))
+            os._exit(become(call, str(out), str(err)))
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit status, negative where a signal ended it.
@@ -124,7 +124,7 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
 
-def _as(call: Call, out: str, err: str) -> int:
+def become(call: Call, out: str, err: str) -> int:
     """Become the call, in a child: its session, folder, environment, arguments and files; returns the exit status."""
     os.setsid()
     for number, name in ((0, os.devnull), (1, out), (2, err)):

@@ -13,16 +13,10 @@ import pytest
 
 from flows import environment
 from pipeline.config import REPOSITORY
+from tests.flows.calling import genas
 from tests.flows.conftest import Toy, alive
 
 HEAVY = ("torch", "prefect", "dvc", "mlflow", "pydantic", "networkx", "pandas")
-
-
-def genas(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a process."""
-    command = [sys.executable, "-m", "flows.cli", *arguments]
-    surroundings = environment.of_children(**more)
-    return subprocess.run(command, cwd=REPOSITORY, env=surroundings, capture_output=True, text=True, check=False)
 
 
 def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:

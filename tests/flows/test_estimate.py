@@ -14,7 +14,7 @@ import yaml
 from flows.estimate import amount, duration
 from pipeline.config import REPOSITORY
 from tests.conftest import tiny_params
-from tests.flows.test_cli import genas
+from tests.flows.calling import genas
 
 
 @pytest.fixture(scope="module")

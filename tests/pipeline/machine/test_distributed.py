@@ -194,7 +194,7 @@ def test_retraining_in_two_processes(tiny: Tiny) -> None:
     assert tiny.bytes_of("retrain", "published", "weights.safetensors") == weights
 
 
-@pytest.mark.parametrize("launched", ["here", "by hand"])
+@pytest.mark.parametrize("launched", ["here", pytest.param("by hand", marks=pytest.mark.slow)])
 def test_a_mistake_that_all_processes_meet_is_told_once(tiny: Tiny, launched: str) -> None:
     if launched == "here":
         done = run_stage(tiny.root, "retrain", "row=found", processes=2)
@@ -223,6 +223,7 @@ def endless(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
         launcher.kill()
 
 
+@pytest.mark.slow
 def test_when_it_is_stopped_all_processes_stop(endless: tuple[subprocess.Popen[str], list[int]]) -> None:
     launcher, workers = endless
     launcher.terminate()
