@@ -84,7 +84,7 @@ def _curves(row: Row) -> list[Path]:
         return []
     step, *columns = [str(name) for name in history.columns]
     for name in (step, *columns[:CURVES]):
-        if history[name].dtype == object:
+        if not pd.api.types.is_numeric_dtype(history[name]):
             raise GenasError(f"{row.stage}@{row.name}: column {name} of history.csv is no column of numbers")
     draw_curves(history, step, columns[:CURVES], path, f"{row.stage}@{row.name}")
     return [path]

@@ -120,6 +120,16 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr(zoo, "run", broken)
 
 
+def test_what_lies_in_the_way_is_named(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tiny.root / "out" / "zoo").write_text("in the way")
+    assert call(tiny, monkeypatch, *ZOO) == 1
+    log = tiny.root / ".scratch/logs/zoo-darts_v2_c10.error.log"
+    where = tiny.root / "out/zoo/darts_v2_c10"
+    assert capsys.readouterr().err == f"error: {where}: not a directory (whole traceback: {log})\n"
+
+
 @pytest.mark.parametrize("asked", [False, True])
 def test_another_exception_is_one_line_and_its_traceback_lies_in_a_log(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], asked: bool

@@ -72,6 +72,7 @@ def test_the_exported_program_gives_the_same_logits(exports: Path, name: str, co
     close(torch.export.load(exports / name / "model.pt2").module()(images(count)), logits(exports, name, count))
 
 
+@pytest.mark.slow
 def test_timm_loads_every_folder_offline_in_a_fresh_process(exports: Path, tmp_path: Path) -> None:
     code = (
         "import sys, timm, torch, models.spaces.darts.network\n"

@@ -45,6 +45,12 @@ def test_each_stage_has_its_pictures(finished: Path, tmp_path: Path, stage: str,
     assert names(finished, stage, row, tmp_path / "drawn") == expected
 
 
+def test_a_history_of_texts_is_no_curve(finished: Path, tmp_path: Path) -> None:
+    (finished / "out/supernet/digits-0/history.csv").write_text("a,b\n1,x\n")
+    with pytest.raises(GenasError, match=r"supernet@digits-0: column b of history\.csv is no column of numbers"):
+        names(finished, "supernet", "digits-0", tmp_path / "drawn")
+
+
 @pytest.mark.parametrize(("stage", "row"), [("zoo", "darts_v2_c10"), ("rerank", "digits-angle_flatness-0-16")])
 def test_cells_are_drawn_from_the_genotype(finished: Path, tmp_path: Path, stage: str, row: str) -> None:
     assert names(finished, stage, row, tmp_path / "without") == []

@@ -345,6 +345,7 @@ with live.follow(stage, axes, load_params(root), root) as log:
     assert {run.info.status for run in runs()} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_sigterm_is_a_killed_run(profile: Path) -> None:
     code = """
 import signal, sys, time
