@@ -48,9 +48,15 @@ def params() -> dict[str, Any]:
             "recipe": "short",
         }
     }
-    demo["supernet"] |= {"channels": 2, "epochs": 3, "batch_size": 128, "validate_every": 3, "validate_images": 64}
+    demo["supernet"]["digits"] |= {
+        "channels": 2,
+        "epochs": 3,
+        "batch_size": 128,
+        "validate_every": 3,
+        "validate_images": 64,
+    }
     demo["measures"] |= {"images": 64, "batch_size": 64, "recalibrate_images": 64}
-    demo["search"] |= {"population": 4, "generations": 3, "parents": 2, "mutated": 1, "crossed": 1}
+    demo["search"]["digits"] |= {"population": 4, "generations": 3, "parents": 2, "mutated": 1, "crossed": 1}
     demo["agreement"] |= {
         "architectures": 4,
         "error": {"architectures": 2, "images": [32, 64], "draws": [1, 2], "replicates": 2},
