@@ -24,6 +24,9 @@ TABLES = {
 }
 """Each table's title, the paper's lines and its columns."""
 
+PAPERS_RECIPE = "official"
+"""What the paper's rows were trained by; a row of another recipe says so where it stands beside them."""
+
 GAMMA_COLUMNS = ("flatness_share", "top1", "top5")
 
 
@@ -38,8 +41,8 @@ def pairs(ours: dict[str, float], paper: dict[str, float], columns: tuple[str, .
 def compared(params: Params, board: results.Board, lines: tuple[Line, ...], columns: tuple[str, ...]) -> pd.DataFrame:
     """One line for each of our rows that stands beside a line of the paper, or for that line alone.
 
-    Columns: ``searched_on``, ``method``, ``row``, ``cell``, ``state`` (empty, or why there is nothing), then
-    ``params``, ``paper_params`` and so on.
+    Columns: ``searched_on``, ``method``, ``row``, ``cell``, ``recipe``, ``state`` (empty, or why there is
+    nothing), then ``params``, ``paper_params`` and so on.
     """
     rows: list[dict[str, Any]] = []
     for line, matching in beside(params, lines):
@@ -47,7 +50,9 @@ def compared(params: Params, board: results.Board, lines: tuple[Line, ...], colu
         for row in matching or [""]:
             ours, cell = board.get(row, {}), params.rows[row].cell if row else ""
             state = ("" if ours else "not run") if row else absent
-            about = {"searched_on": line.dataset, "method": line.method, "row": row, "cell": cell, "state": state}
+            recipe = params.rows[row].recipe if row else ""
+            about = {"searched_on": line.dataset, "method": line.method, "row": row, "cell": cell}
+            about |= {"recipe": recipe, "state": state}
             rows.append({**about, **pairs(ours, line.values, columns)})
     return pd.DataFrame(rows)
 

@@ -57,7 +57,8 @@ def _compare(frame: pd.DataFrame, columns: Sequence[str]) -> str:
     rows = []
     for line in frame.to_dict("records"):
         ours = f"{line['row']} from {line['cell']}" if line["row"] else ""
-        state = ", ".join(text for text in (ours, line["state"]) if text)
+        other = f"recipe {line['recipe']}" if line["recipe"] not in ("", comparison.PAPERS_RECIPE) else ""
+        state = ", ".join(text for text in (ours, other, line["state"]) if text)
         rows.append((line["searched_on"], line["method"], state, *_paired(line, columns)))
     return table(("searched on", "in the paper", "our row", *(COLUMNS[c] for c in columns)), rows)
 
