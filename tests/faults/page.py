@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import re
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -24,11 +25,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def machine() -> str:
     """The kind of CPU, and the versions."""
-    about = Path("/proc/cpuinfo").read_text()
-    name = re.search(r"model name\s*: (.*)", about)
-    kind = "AVX-512" if "avx512f" in about else "AVX2" if "avx2" in about else "no AVX2"
+    cpu = Path("/proc/cpuinfo").read_text()
+    name = re.search(r"model name\s*: (.*)", cpu)
+    kind = "AVX-512" if "avx512f" in cpu else "AVX2" if "avx2" in cpu else "no AVX2"
     versions = ", ".join(f"{package} {version(package)}" for package in PACKAGES)
-    return f"{name[1] if name else platform.machine()} ({kind}), Python {platform.python_version()}, {versions}."
+    about = f"{name[1] if name else platform.machine()} ({kind}), Python {platform.python_version()}, {versions}."
+    return textwrap.fill(about, 120)
 
 
 def inputs(counts: dict[str, Count]) -> str:
