@@ -20,7 +20,6 @@ def test_pooled_are_those_of_all_values_whatever_the_batches() -> None:
     mean, variance = pooled(seen)
     torch.testing.assert_close(mean, values.mean(0))
     torch.testing.assert_close(variance, values.var(0))
-    assert (variance > torch.stack([batch.moments.variance for batch in seen]).mean(0)).all()
 
 
 def test_running_are_batchnorm_s_own() -> None:

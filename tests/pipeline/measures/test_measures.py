@@ -291,6 +291,7 @@ def test_losses_along_the_hessian_in_closed_form(noise: str) -> None:
     assert one.network.point.weight.flatten().tolist() == pytest.approx([0.1, -0.1])
 
 
+@pytest.mark.slow
 def test_the_hessian_direction_of_a_supernet_is_sharper_than_noise() -> None:
     """The loss rises more along the top eigenvector than under random noise of the same length."""
     settings = {"sigma": (0.001, 0.005), "hessian_iterations": 8}
