@@ -17,7 +17,7 @@ class TrainingParams(Section):
     less time (:mod:`models.fast.gradients`, :mod:`pipeline.supernet.one_vector`).
 
     ``split``: which images train and which are held out for the search (:mod:`pipeline.data.reading.halves`):
-    ``random``, drawn by the row's seed; the ``first`` ones train, as the official code has it; ``file``, the data set's
+    ``random``, drawn by the row's seed; the ``first`` ones train, whatever the seed; ``file``, the data set's
     own. The former two take ``train_share`` of the training images to train on.
 
     ``schedule`` leads from ``learning_rate`` to ``learning_rate_min``, anew for each epoch or each step (``update``).
