@@ -30,6 +30,7 @@ from pipeline.data.reading.layouts import (
     root_of,
     split_file,
     splits_of,
+    validation_images,
 )
 from pipeline.data.reading.manifest import MANIFEST, former_manifest
 from pipeline.data.reading.splits import read_split
@@ -58,7 +59,7 @@ def describe(
     classes = classes_of(spec.layout, root, index)
     found = {"name": name, "layout": spec.layout, "digest": digest, "splits": splits, "classes": classes}
     if path := split_file(spec):
-        read_split(path, splits)
+        read_split(path, splits["train"], validation_images(spec.layout, splits))
         found["split_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
     return found
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from models.errors import GenasError
 from pipeline.config import Params, load_params
-from pipeline.data.reading.layouts import require_layout, root_of
+from pipeline.data.reading.layouts import require_layout, root_of, validation_images
 from pipeline.forecast.calibration import calibrate
 from pipeline.forecast.devices import CALL, DECODE, EFFICIENCY, START_UP, device, measured_seconds, seconds_on
 from pipeline.forecast.schedule import schedule
@@ -37,7 +37,7 @@ def sets_of(folder: Path, params: Params) -> dict[str, Images]:
         if recorded:
             splits: dict[str, int] = recorded["splits"]
             train = splits.get("train", 0)
-            val = sum(splits.values()) if spec.layout == "shift" else splits.get("val", splits.get("test", 0))
+            val = sum(splits.values()) if spec.layout == "shift" else validation_images(spec.layout, splits)
             found[name] = Images(train, val, len(recorded["classes"]) or _published(spec.path, spec.layout).classes)
         elif spec.path is not None and _published(spec.path, spec.layout).val:
             found[name] = _published(spec.path, spec.layout)

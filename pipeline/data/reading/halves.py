@@ -23,7 +23,7 @@ from pipeline.data.reading.images import (
     number_of_classes,
     to_tensor,
 )
-from pipeline.data.reading.layouts import dataset_root, index_of, split_file
+from pipeline.data.reading.layouts import dataset_root, index_of, split_file, validation_images
 from pipeline.data.reading.manifest import read_manifest
 from pipeline.data.reading.splits import split_of
 
@@ -58,16 +58,23 @@ def load_search_data(
     """
     name, layout = context.axes["dataset"], memory_format(training)
     spec, root, manifest = context.params.data[name], dataset_root(context, name), read_manifest(context, name)
-    split = split_of(training, split_file(spec), manifest["splits"], int(context.axes["seed"]))
+    counts = manifest["splits"]["train"], validation_images(spec.layout, manifest["splits"])
+    split = split_of(training, split_file(spec), *counts, int(context.axes["seed"]))
 
-    def load(source: str, rows: np.ndarray) -> Images:
-        return load_images(root, spec.layout, source, spec.pixels, rows, index_of(context, name))
+    def load(source: str, *parts: np.ndarray) -> list[Images]:
+        rows, places = np.unique(np.concatenate(parts), return_inverse=True)  # none is decoded twice
+        found = load_images(root, spec.layout, source, spec.pixels, rows, index_of(context, name))
+        ends = np.cumsum([len(part) for part in parts])[:-1]
+        return [Images(found.pixels[part], found.labels[part]) for part in np.split(places, ends)]
 
-    looked_at = evenly(manifest["splits"]["train"])
-    mean, std = channel_statistics(Pictures(load("train", looked_at)))
+    of_train, of_held = [evenly(counts[0]), split.train[:train]], split.held[:held]
+    if split.source == "train":
+        looked_at, *parts = load("train", *of_train, of_held)
+    else:
+        looked_at, *parts = [*load("train", *of_train), *load(split.source, of_held)]
+    mean, std = channel_statistics(Pictures(looked_at))
     halves: list[Tensor] = []
-    for source, rows in (("train", split.train[:train]), (split.source, split.held[:held])):
-        pixels, labels = load(source, rows)
+    for pixels, labels in parts:
         halves += [to_tensor(pixels, mean, std).contiguous(memory_format=layout), torch.from_numpy(labels)]
     train_images, train_labels, held_images, held_labels = (half.to(context.device) for half in halves)
     classes = len(manifest["classes"]) or number_of_classes(root, spec.layout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from models.errors import GenasError
@@ -41,6 +42,12 @@ def index_of(context: Context, name: str) -> Path:
 def root_of(spec: DataParams, out: Path) -> Path:
     """The folder of a set: below the data root, or in the row's own output ``out`` where it is derived."""
     return out / "files" if spec.path is None else data_root() / spec.path
+
+
+def validation_images(layout: str, counts: Mapping[str, int]) -> int:
+    """How many images the split ``val`` that is read has: the first of a table's names, else the folder ``val``."""
+    names = tables.NAMES["val"] if layout in ("parquet", "cifar10", "cifar100") else ("val",)
+    return next((counts[name] for name in names if name in counts), 0)
 
 
 def split_file(spec: DataParams) -> Path | None:

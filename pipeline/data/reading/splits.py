@@ -7,7 +7,6 @@ validation images; then all training images train, and ``xvalid`` is held out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,12 +44,12 @@ def _numbers(path: Path, name: str, value: object, count: int) -> np.ndarray:
     return numbers
 
 
-def read_split(path: Path, counts: Mapping[str, int]) -> Split:
+def read_split(path: Path, train: int, val: int) -> Split:
     """The split that a file says.
 
     Args:
         path: the file.
-        counts: images by split, as the data stage counts them.
+        train, val: how many images there are to train on and to validate on.
 
     Raises:
         GenasError: no such file, other lists than it may have, a number that no image has, or has twice.
@@ -59,22 +58,21 @@ def read_split(path: Path, counts: Mapping[str, int]) -> Split:
     held = next((name for name, lists in PARTS.items() if isinstance(content, dict) and set(content) == {*lists}), None)
     if held is None:
         raise GenasError(f"{path}: no split of images, expected {' or '.join(map(' and '.join, PARTS.values()))}")
-    source = "train" if held == "valid" else "val" if "val" in counts else "test"
-    lists = {name: _numbers(path, name, content[name], counts[source]) for name in PARTS[held]}
+    source, count = ("train", train) if held == "valid" else ("val", val)
+    lists = {name: _numbers(path, name, content[name], count) for name in PARTS[held]}
     numbers, times = np.unique(np.concatenate([*lists.values()]), return_counts=True)
     if times.max() > 1:
         raise GenasError(f"{path}: image {numbers[times.argmax()]} is there twice")
-    train = lists["train"] if held == "valid" else np.arange(counts["train"])
-    return Split(train, lists[held], "train" if held == "valid" else "val")
+    return Split(lists.get("train", np.arange(train)), lists[held], source)
 
 
-def split_of(training: TrainingParams, path: Path | None, counts: Mapping[str, int], seed: int) -> Split:
+def split_of(training: TrainingParams, path: Path | None, train: int, val: int, seed: int) -> Split:
     """The split that a supernet's settings ask for.
 
     Args:
         training: its settings.
         path: the data set's split file.
-        counts: images by split.
+        train, val: as for :func:`read_split`.
         seed: of a random split.
 
     Raises:
@@ -82,14 +80,13 @@ def split_of(training: TrainingParams, path: Path | None, counts: Mapping[str, i
     """
     if training.split == "file":
         assert path is not None, "params.yaml was validated"
-        return read_split(path, counts)
+        return read_split(path, train, val)
     assert training.train_share is not None, "params.yaml was validated"
-    count = counts["train"]
-    order = np.random.default_rng([seed, 0]).permutation(count) if training.split == "random" else np.arange(count)
-    cut = int(count * training.train_share)
-    if not 0 < cut < count:
+    order = np.random.default_rng([seed, 0]).permutation(train) if training.split == "random" else np.arange(train)
+    cut = int(train * training.train_share)
+    if not 0 < cut < train:
         raise GenasError(
-            f"train_share: {training.train_share} of {count} images is {cut} to train on and {count - cut} to search "
+            f"train_share: {training.train_share} of {train} images is {cut} to train on and {train - cut} to search "
             "with, expected some of each"
         )
     return Split(order[:cut], order[cut:], "train")

@@ -14,10 +14,12 @@ from models.errors import GenasError
 from pipeline.config import SupernetParams, data_root
 from pipeline.data import stage as data
 from pipeline.data.reading.halves import load_search_data
+from pipeline.data.reading.layouts import validation_images
 from pipeline.data.reading.splits import Split, read_split, split_of
 from tests.conftest import Tiny, tiny_params
 
-COUNTS = {"train": 6, "test": 4}
+COUNTS = (6, 4)
+"""Images to train on and to validate on."""
 
 
 def written(path: Path, **lists: Any) -> Path:
@@ -30,12 +32,12 @@ def training(**changed: Any) -> SupernetParams:
 
 
 def test_a_file_may_share_the_training_images(tmp_path: Path) -> None:
-    split = read_split(written(tmp_path / "split.txt", train=[0, 2, 5], valid=[1, 4]), COUNTS)
+    split = read_split(written(tmp_path / "split.txt", train=[0, 2, 5], valid=[1, 4]), *COUNTS)
     assert (split.train.tolist(), split.held.tolist(), split.source) == ([0, 2, 5], [1, 4], "train")
 
 
 def test_a_file_may_hold_out_validation_images_and_then_all_others_train(tmp_path: Path) -> None:
-    split = read_split(written(tmp_path / "split.txt", xvalid=[3, 0], xtest=[1, 2]), COUNTS)
+    split = read_split(written(tmp_path / "split.txt", xvalid=[3, 0], xtest=[1, 2]), *COUNTS)
     assert (split.train.tolist(), split.held.tolist(), split.source) == ([0, 1, 2, 3, 4, 5], [3, 0], "val")
 
 
@@ -57,13 +59,13 @@ def test_a_file_may_hold_out_validation_images_and_then_all_others_train(tmp_pat
 def test_a_wrong_file_is_one_line(tmp_path: Path, content: str, message: str) -> None:
     (tmp_path / "split.txt").write_text(content)
     with pytest.raises(GenasError, match=rf"^\S+split\.txt: {message}"):
-        read_split(tmp_path / "split.txt", COUNTS)
+        read_split(tmp_path / "split.txt", *COUNTS)
 
 
 def test_the_first_train_or_those_that_the_seed_draws() -> None:
-    first = split_of(training(split="first", train_share=0.5), None, COUNTS, seed=0)
+    first = split_of(training(split="first", train_share=0.5), None, *COUNTS, seed=0)
     assert (first.train.tolist(), first.held.tolist()) == ([0, 1, 2], [3, 4, 5])
-    drawn: list[Split] = [split_of(training(), None, COUNTS, seed) for seed in (0, 0, 1)]
+    drawn: list[Split] = [split_of(training(), None, *COUNTS, seed) for seed in (0, 0, 1)]
     assert sorted([*drawn[0].train, *drawn[0].held]) == list(range(6))
     assert drawn[0].train.tolist() == drawn[1].train.tolist() != drawn[2].train.tolist()
 
@@ -114,9 +116,23 @@ def test_the_benchmark_s_own_splits() -> None:
     folder = data_root() / "nasbench201" / "splits"
     if not folder.is_dir():
         pytest.skip(f"{folder} is missing: the splits of NAS-Bench-201 lie below the data root (GENAS_DATA)")
-    split = read_split(folder / "cifar-split.txt", {"train": 50_000, "test": 10_000})
+    split = read_split(folder / "cifar-split.txt", 50_000, 10_000)
     assert (len(split.train), len(split.held), split.source) == (25_000, 25_000, "train")
     for name, train, val in (("cifar100", 50_000, 10_000), ("imagenet-16-120", 151_700, 6_000)):
-        split = read_split(folder / f"{name}-test-split.txt", {"train": train, "val": val})
+        split = read_split(folder / f"{name}-test-split.txt", train, val)
         assert (len(split.train), len(split.held), split.source) == (train, val // 2, "val")
         assert len(np.unique(split.held)) == val // 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "counts", "expected"),
+    [
+        ("parquet", {"train": 9, "val": 2, "test": 3}, 3),
+        ("parquet", {"train": 9, "val": 2}, 2),
+        ("cifar10", {"train": 9, "test": 3}, 3),
+        ("folder", {"train": 9, "val": 2, "test": 3}, 2),
+        ("coco", {"train": 9}, 0),
+    ],
+)
+def test_validation_images_are_those_that_are_read(layout: str, counts: dict[str, int], expected: int) -> None:
+    assert validation_images(layout, counts) == expected
