@@ -21,12 +21,13 @@ from pipeline.scoring.early import Evidence, reach, rounds, take_early
 from pipeline.scoring.measuring import EVIDENCE
 from pipeline.search.candidates import Candidate
 from pipeline.search.evolution import best_of, propose, rate
+from pipeline.search.stage import search_of
 from pipeline.supernet.network import load_supernets, training_of
 
 
 def full_search(context: Context, metric: MetricParams) -> list[Candidate]:
     """Every candidate of a search to the end."""
-    params, seed = context.params.search[context.axes["dataset"]], int(context.axes["seed"])
+    params, seed = search_of(context), int(context.axes["seed"])
     data = load_search_data(context, training_of(context))
     initial, trained = load_supernets(context, data.num_classes)
     probe = make_probe(trained, data, context.params.measures, seed, initial)
@@ -108,7 +109,7 @@ def run(
     params = load_params(profile)
     axes = {"dataset": dataset, "metric": metric_name, "seed": str(params.matrix.search.seed[0])}
     context = Context("search", axes, params, profile)
-    metric, parents = params.metrics[metric_name], params.search[dataset].parents
+    metric, parents = params.metrics[metric_name], search_of(context).parents
     candidates = full_search(context, metric)
     rng = np.random.default_rng(0)
     images = len(next(iter(candidates[0][EVIDENCE].images.values()))[0])

@@ -11,25 +11,28 @@ from pipeline.config.search import FlatnessParams, MeasureParams, require_measur
 from pipeline.config.supernets import Supernet201Params
 
 
-class Run201(Section):
-    """One supernet of the laboratory; its name is ``dataset-recipe-seed``."""
+class Group201(Section):
+    """Supernets of a data set and a recipe, which are judged together."""
 
     dataset: str
     recipe: Name
-    seed: Seed
 
     @property
     def group(self) -> str:
-        """What it shares with runs of other seeds, which are judged together: ``dataset-recipe``."""
+        """``dataset-recipe``."""
         return f"{self.dataset}-{self.recipe}"
 
 
-class Truth201(Section):
-    """What the runs of a data set and a recipe are judged by, together; named ``dataset-recipe``. ``truths``: columns
-    of the benchmark, accuracies after 200 epochs."""
+class Run201(Group201):
+    """One supernet of the laboratory; its name is ``dataset-recipe-seed``."""
 
-    dataset: str
-    recipe: Name
+    seed: Seed
+
+
+class Truth201(Group201):
+    """What a group is judged by, whose name it has. ``truths``: columns of the benchmark, accuracies after 200
+    epochs."""
+
     truths: Annotated[Several[Literal["cifar10", "cifar100", "imagenet16_120"]], Field(min_length=1)]
 
 
@@ -81,8 +84,8 @@ class NasBench201Params(Section):
                 known = ", ".join(self.required.recipes)
                 raise ValueError(f"runs.{name}: unknown recipe {run.recipe!r}, defined are {known}")
         for name, judged in self.laboratory.items():
-            if name != f"{judged.dataset}-{judged.recipe}":
-                raise ValueError(f"laboratory.{name} is named {judged.dataset}-{judged.recipe}")
+            if name != judged.group:
+                raise ValueError(f"laboratory.{name} is named {judged.group}")
             if name not in {run.group for run in self.runs.values()}:
                 raise ValueError(f"laboratory.{name}: no run has this data set and recipe")
         return self

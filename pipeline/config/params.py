@@ -61,14 +61,13 @@ class Params(Section):
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
-        searched_in = {*self.matrix.search.dataset, *self.matrix.agreement.dataset}
-        for section, names in (
-            ("supernet", {*self.matrix.supernet.dataset, *searched_in}),
-            ("search", {*self.matrix.search.dataset}),
-        ):
-            for name in sorted(names):
-                if name not in getattr(self, section):
-                    raise ValueError(f"{section}.{name}: no settings for this data set")
+        for stage in ("supernet", "search", "agreement"):
+            for name in getattr(self.matrix, stage).dataset:
+                if name not in self.supernet:
+                    raise ValueError(f"supernet.{name}: no settings for this data set")
+        for name in self.matrix.search.dataset:
+            if name not in self.search:
+                raise ValueError(f"search.{name}: no settings for this data set")
         trained: list[tuple[str, str, TrainingParams]]
         trained = [(f"supernet.{name}", name, training) for name, training in self.supernet.items()]
         for row, run in self.nasbench201.runs.items():

@@ -16,9 +16,9 @@ class TrainingParams(Section):
     ``trainer``: ``plain`` leaves gradients and steps to the framework, ``fast`` finds the same, to float tolerance, in
     less time (:mod:`models.fast.gradients`, :mod:`pipeline.supernet.one_vector`).
 
-    ``split``: which images train and which are held out for the search (:mod:`pipeline.data.reading.halves`):
-    ``random``, drawn by the row's seed; the ``first`` ones train, whatever the seed; ``file``, the data set's
-    own. The former two take ``train_share`` of the training images to train on.
+    ``split``: which images train and which are held out for the search (:mod:`pipeline.data.reading.splits`):
+    ``random``, drawn by the row's seed; the ``first`` ones train, whatever the seed; ``file``, the data set's own.
+    The former two take ``train_share`` of the training images to train on.
 
     ``schedule`` leads from ``learning_rate`` to ``learning_rate_min``, anew for each epoch or each step (``update``).
     ``decay``: weight decay on ``all`` parameters, or on those of more than one dimension (``weights``). Gradients are

@@ -59,8 +59,8 @@ class FastProbe(Probe):
         if self.params.recalibrate == "none":
             return
         if architecture != self.calibrated:  # of several measures of an architecture, the first
-            momentum = None if self.params.recalibrate == "exact" else 0.1
-            self.statistics = self.code.calibrate(self.network, architecture, self.weights, self.calibration, momentum)
+            arguments = (self.network, architecture, self.weights, self.calibration, self.momentum)
+            self.statistics = self.code.calibrate(*arguments)
             self.calibrated = architecture
 
     def outcomes(self, architecture: Architecture, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -11,8 +12,6 @@ from torch import Tensor, nn
 
 TOLERANCE = 1e-2
 """Of an eigenvalue, relative."""
-
-
 LARGER = 3
 """Times the usual Lanczos vectors, in the second try of an iteration that did not converge."""
 
@@ -68,16 +67,13 @@ def top_eigenpairs(
     if count >= len(slope) - 1:  # too few numbers for the iteration
         values, vectors = np.linalg.eigh(matrix @ np.eye(len(slope)))
     else:
-        try:
-            values, vectors = eigsh(matrix, count, v0=start, maxiter=iterations, tol=TOLERANCE)
-        except ArpackNoConvergence:
-            larger = min(len(slope) - 1, LARGER * max(2 * count + 1, 20))  # ARPACK's own size, a few times
-            try:
-                values, vectors = eigsh(matrix, count, v0=start, maxiter=iterations, tol=TOLERANCE, ncv=larger)
-            except ArpackNoConvergence:
-                raise NotConvergedError(
-                    f"the Hessian's eigenvectors did not converge in {iterations} restarts"
-                ) from None
+        larger = min(len(slope) - 1, LARGER * max(2 * count + 1, 20))  # ARPACK's own size, a few times
+        for size in (None, larger):
+            with suppress(ArpackNoConvergence):
+                values, vectors = eigsh(matrix, count, v0=start, maxiter=iterations, tol=TOLERANCE, ncv=size)
+                break
+        else:
+            raise NotConvergedError(f"the Hessian's eigenvectors did not converge in {iterations} restarts")
     sizes = [parameter.numel() for parameter in known]
     pairs = []
     for place in np.argsort(-np.abs(values))[:count]:

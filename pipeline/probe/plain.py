@@ -90,6 +90,8 @@ class Probe:
         self.images, self.labels = data.held_images[: params.images], data.held_labels[: params.images]
         train = data.train_images[: params.recalibrate_images]
         self.calibration: Sequence[Tensor] = train.split(params.recalibrate_batch_size)
+        self.momentum = None if params.recalibrate == "exact" else 0.1
+        """With which batches enter the BatchNorm statistics; None takes all images together."""
         self.standard_noise: dict[object, Tensor] = {}
         """What a measure has drawn and will need again for the next architecture, by a key of its own."""
 
@@ -102,7 +104,6 @@ class Probe:
         """
         if self.params.recalibrate == "none":
             return
-        momentum = None if self.params.recalibrate == "exact" else 0.1
         norms = [
             norm
             for module in self.network.path_modules(architecture)
@@ -114,7 +115,7 @@ class Probe:
             for images in self.calibration:
                 self.network(images, architecture)
             for norm in norms:
-                norm.running_mean, norm.running_var = settled(seen[norm], momentum)
+                norm.running_mean, norm.running_var = settled(seen[norm], self.momentum)
 
     def outcomes(self, architecture: Architecture, noises: Iterable[Noise], part: slice = slice(None)) -> Tensor:
         """Cross-entropy (nats) and rightness of each held-out image under each noise in turn, statistics as they stand.

@@ -71,8 +71,8 @@ def run(context: Context) -> dict[str, float]:
             asked for a metric that has no score of one candidate alone.
     """
     context, weights = with_scorer(context), weights_folder(context, "supernet")
-    metric = context.axes["metric"]
-    if search_of(context).early and context.params.metrics[metric].combine == "rank":
+    metric, early = context.axes["metric"], search_of(context).early
+    if early and context.params.metrics[metric].combine == "rank":
         raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")
     scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
     candidates, history = evolve(context, scratch)
@@ -85,6 +85,6 @@ def run(context: Context) -> dict[str, float]:
     pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()
     counts = {"candidates": len(candidates), "quarantined": sum(bool(c["error"]) for c in candidates)}
-    if search_of(context).early:
+    if early:
         counts["dropped"] = sum(bool(c.get("dropped")) for c in candidates)
     return {**metrics, **counts}

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,10 +120,11 @@ def kill_run(folder: Path, kills: int) -> Killed:
 
 def kill_all(templates: Templates, every: int) -> list[Killed]:
     """Every stage that resumes, and a run."""
-    found = []
-    for stage in ROWS:
-        found.append(kill_stage(stage, templates, max(1, KILLS // every)))
-        print(found[-1], flush=True)
     folder = templates.folder / "runs"
     folder.mkdir()
-    return [*found, kill_run(folder, max(1, RUN_KILLS // every))]
+    ways = [partial(kill_stage, stage, templates, max(1, KILLS // every)) for stage in ROWS]
+    found = []
+    for way in [*ways, partial(kill_run, folder, max(1, RUN_KILLS // every))]:
+        found.append(way())
+        print(f"  {found[-1]}", flush=True)
+    return found

@@ -14,7 +14,7 @@ from tests.faults.judging import Case, Place, Spoil
 RESULTS, REPORT = "genas results --profile {root}", "genas report --profile {root}"
 STAGE, REBUILD = "pipeline report", "genas track rebuild --profile {root}"
 TRACKED = {"GENAS_MLFLOW": "", "MLFLOW_TRACKING_URI": "sqlite:///{folder}/tmp/mlflow.db"}
-
+"""Tracking on, which calls have off otherwise, into a database of the case's own."""
 PICTURED = ("genotype.json", "agreement.csv", "errors.csv", "boxes.json", "classes.json", "0.png", "0-labels.png")
 """Files that the tracking draws, and does without where they are broken."""
 
