@@ -61,11 +61,11 @@ class Params(Section):
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
-        for stage in ("supernet", "search", "agreement"):
-            for name in getattr(self.matrix, stage).dataset:
-                if name not in self.supernet:
-                    raise ValueError(f"supernet.{name}: no settings for this data set")
-        for name in self.matrix.search.dataset:
+        matrix = self.matrix
+        for name in (*matrix.supernet.dataset, *matrix.search.dataset, *matrix.agreement.dataset):
+            if name not in self.supernet:
+                raise ValueError(f"supernet.{name}: no settings for this data set")
+        for name in matrix.search.dataset:
             if name not in self.search:
                 raise ValueError(f"search.{name}: no settings for this data set")
         trained: list[tuple[str, str, TrainingParams]]
