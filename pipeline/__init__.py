@@ -6,7 +6,7 @@
     scoring      measures of many architectures, on many processes; search, which evolves the best of them
     analysis     what else a search's numbers say: other gammas, how far measures agree
     retrain      the found cells and those of the zoo become networks of their own
-    transfer     the networks under distribution shift, as detectors and as segmenters
+    transfer     the networks under distribution shift, under noise, as detectors and as segmenters
     nasbench201  the measures judged where the truth is known
     report       everything as tables and pictures (results, drawing, tracking, export: other ways to look at it)
 

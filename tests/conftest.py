@@ -37,6 +37,7 @@ TINY: dict[str, dict[str, Any]] = {
         "agreement": {"dataset": ["small"], "seed": [0]},
         "zoo": {"row": ["darts_v2_c10", "genas_flatness_c100"]},
         "shift": {"row": ["found", "published"]},
+        "curvature": {"row": ["found"]},
         "detect": {"row": ["found"]},
         "segment": {"row": ["found"]},
     },
@@ -77,6 +78,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "retrain": {"dataset": "small"},
     "shift": {"dataset": "small_shift", "batch_size": 16},
+    "curvature": {"sigma": [0, 0.01, 0.02], "draws": 2, "images": 20, "batch_size": 16},
 }
 """What the tiny profile changes in the demo's parameters."""
 

@@ -5,7 +5,7 @@ A profile is a folder with its own ``params.yaml``: the repository's root is the
 """
 
 from pipeline.config.laboratory import NasBench201Params, Settings201
-from pipeline.config.networks import DetectParams, RecipeParams, RetrainParams, SegmentParams
+from pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
 from pipeline.config.params import DIGITS, Params, load_params
 from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder
 from pipeline.config.rows import DataParams, Row
@@ -28,6 +28,7 @@ __all__ = [
     "REPOSITORY",
     "AgreementParams",
     "AngleParams",
+    "CurvatureParams",
     "DataParams",
     "DetectParams",
     "EarlyParams",

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed, below
+from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed, Several, below
+from pipeline.config.search import require_increasing
 
 Base = Annotated[str, AfterValidator(lambda path: below(path, "the framework's configurations"))]
 """A configuration that a framework ships, by its path among them; reading one runs it."""
@@ -82,6 +83,28 @@ class ShiftParams(Section):
 
     dataset: str
     batch_size: Count
+
+
+class CurvatureParams(Section):
+    """The loss of a retrained network under noise on all of its weights (Figure 3).
+
+    ``sigma``: standard deviations of the noise, 0 first, each drawn ``draws`` times from ``seed``; at most ``images``
+    validation images, evenly spaced, are looked at. ``alpha`` weighs the depth term of the curve's flatness (Eq. 4).
+    """
+
+    sigma: Annotated[Several[Annotated[float, Field(ge=0)]], Field(min_length=3)]
+    alpha: Annotated[float, Field(ge=0)]
+    draws: Count
+    seed: Seed
+    images: Count
+    batch_size: Count
+
+    @model_validator(mode="after")
+    def _from_zero_on(self) -> Self:
+        if self.sigma[0] != 0:
+            raise ValueError(f"sigma must begin with 0, got {list(self.sigma)}")
+        require_increasing(self.sigma)
+        return self
 
 
 class DetectParams(Section):

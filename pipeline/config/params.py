@@ -11,7 +11,14 @@ from pydantic import ValidationError, model_validator
 from models.errors import GenasError
 from pipeline.config.base import Name, Section
 from pipeline.config.laboratory import NasBench201Params
-from pipeline.config.networks import DetectParams, RecipeParams, RetrainParams, SegmentParams, ShiftParams
+from pipeline.config.networks import (
+    CurvatureParams,
+    DetectParams,
+    RecipeParams,
+    RetrainParams,
+    SegmentParams,
+    ShiftParams,
+)
 from pipeline.config.reading import read_yaml
 from pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row
 from pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams
@@ -38,6 +45,7 @@ class Params(Section):
     retrain: RetrainParams
     recipes: dict[Name, RecipeParams]
     shift: ShiftParams
+    curvature: CurvatureParams
     detect: DetectParams
     segment: SegmentParams
 

@@ -105,6 +105,7 @@ class Matrix(Section):
     agreement: SeededAxes
     zoo: CellAxes
     shift: NetworkAxes
+    curvature: NetworkAxes
     detect: NetworkAxes
     segment: NetworkAxes
 

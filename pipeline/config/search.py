@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -27,6 +28,16 @@ def require_measures(names: Iterable[str]) -> None:
             raise ValueError(f"unknown measure {name!r}, expected one of {', '.join(MEASURES)}")
 
 
+def require_increasing(sigma: Sequence[float]) -> None:
+    """Refuse sizes of perturbations that do not increase.
+
+    Raises:
+        ValueError: with all of them.
+    """
+    if any(b <= a for a, b in pairwise(sigma)):
+        raise ValueError(f"sigma must increase, got {list(sigma)}")
+
+
 class FlatnessParams(Section):
     """Eq. 4: perturbation sizes, the weight of the depth term, how noise is drawn, and where it acts (Table 7).
 
@@ -47,8 +58,7 @@ class FlatnessParams(Section):
 
     @model_validator(mode="after")
     def _increasing(self) -> Self:
-        if any(b <= a for a, b in zip(self.sigma, self.sigma[1:], strict=False)):
-            raise ValueError(f"sigma must increase, got {list(self.sigma)}")
+        require_increasing(self.sigma)
         return self
 
 

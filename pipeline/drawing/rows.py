@@ -17,6 +17,7 @@ from models.spaces.darts.genotype import Genotype
 from pipeline.config import Params
 from pipeline.drawing.agreement import draw_agreement
 from pipeline.drawing.cells import draw_genotype
+from pipeline.drawing.curvature import draw_curvature
 from pipeline.drawing.curves import draw_curves
 from pipeline.drawing.laboratory import draw_laboratory, read_tables
 from pipeline.drawing.scenes import draw_detections, draw_segmentations
@@ -90,6 +91,14 @@ def _curves(row: Row) -> list[Path]:
     return [path]
 
 
+def _curvature(row: Row) -> list[Path]:
+    curve, path = row.table("curve.csv"), row.folder / "curvature.png"
+    if curve is None:
+        return []
+    draw_curvature({row.name: curve}, path, f"{row.stage}@{row.name}")
+    return [path]
+
+
 def _search(row: Row) -> list[Path]:
     history, candidates = row.table("history.csv"), row.table("candidates.parquet")
     if history is None or candidates is None:
@@ -133,6 +142,7 @@ def _laboratory(row: Row) -> list[Path]:
 
 PICTURES: dict[str, Callable[[Row], list[Path]]] = {
     "curves": _curves,
+    "curvature": _curvature,
     "evolution": _search,
     "cell": _cell,
     "ranks": _agreement,

@@ -1,4 +1,4 @@
-"""The work of retraining a cell's network, and of testing it on shifted images."""
+"""The work of retraining a cell's network, and of testing it on shifted images and under noise."""
 
 from __future__ import annotations
 
@@ -72,14 +72,29 @@ def retrain(profile: Profile, key: Key) -> Work:
     return Work((steps, checks), memory, disk=4 * cost.weights)
 
 
-def shift(profile: Profile, key: Key) -> Work:
-    """The validation images of retraining and those of every shifted set, once forward; of the maps a tenth at once."""
+def _looks(profile: Profile, key: Key, images: float, batch: int, copies: int, disk: float) -> Work:
+    """So many images once forward, of the maps a tenth at once, with ``copies`` of the weights."""
     row, _, cost = _of(profile, key)
+    settings = profile.params.retrain
+    looks = load(
+        _look(row), cost, images, batch, files=_files(profile, settings.dataset, images), workers=settings.workers
+    )
+    return Work((looks,), training_memory(cost, batch / 10, copies), disk)
+
+
+def shift(profile: Profile, key: Key) -> Work:
+    """The validation images of retraining and those of every shifted set."""
     params, shifted = profile.params, profile.images(profile.params.shift.dataset)
     images = profile.images(params.retrain.dataset).val + shifted.val
-    files = _files(profile, params.retrain.dataset, images)
-    looks = load(_look(row), cost, images, params.shift.batch_size, files=files, workers=params.retrain.workers)
-    return Work((looks,), training_memory(cost, params.shift.batch_size / 10, copies=1), disk=1e3)
+    return _looks(profile, key, images, params.shift.batch_size, copies=1, disk=1e3)
+
+
+def curvature(profile: Profile, key: Key) -> Work:
+    """Some validation images without noise, and draws x sigmas times with it."""
+    params = profile.params.curvature
+    passes = 1 + params.draws * (len(params.sigma) - 1)
+    images = min(params.images, profile.images(profile.params.retrain.dataset).val)
+    return _looks(profile, key, passes * images, params.batch_size, copies=2, disk=2e3)
 
 
 def photographs(folder: Path, count: int) -> list[tuple[Path, int]]:
@@ -146,4 +161,4 @@ def _epoch(trained: Training, train: Pictures, workers: int, number: int) -> flo
     return trained.epoch(train, 0, number % trained.recipe.epochs, workers)
 
 
-RETRAIN, SHIFT = Forecast(retrain, trial), Forecast(shift, trial)
+RETRAIN, SHIFT, CURVATURE = Forecast(retrain, trial), Forecast(shift, trial), Forecast(curvature, trial)

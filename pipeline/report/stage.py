@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.config import Params, load_params
 from pipeline.context import Context
-from pipeline.report import numbers, overview, rows
+from pipeline.report import figures, numbers, overview, rows
 from pipeline.report.page import html
 
 DIFFERENT = (
@@ -63,8 +63,10 @@ def _write(params: Params, root: Path, folder: Path) -> None:
         numbers.tables(params, root, folder),
         rows.pictured(params, root, "supernet", folder),
         rows.searches(params, root, folder),
+        figures.figure_4(params, root, folder),
         rows.agreement(params, root, folder),
         rows.pictured(params, root, "retrain", folder),
+        figures.figure_3(params, root, folder),
         rows.pictured(params, root, "detect", folder),
         rows.pictured(params, root, "segment", folder),
         overview.times(params, root),

@@ -32,6 +32,7 @@ FILES = (
     "manifest.json",
     "genotype.json",
     "history.csv",
+    "curve.csv",
     "candidates.parquet",
     "scores.parquet",
     "agreement.csv",

@@ -32,8 +32,8 @@ class Stage:
         axes: of a row, in the order of its name.
         rows: the rows of a profile.
         reads: the rows that a row reads.
-        keys: of ``params.yaml``, on which a row depends, by the names under which its settings are shown.
         forecast: ``module:name`` of what tells how much work a row is (:mod:`pipeline.forecast.work`).
+        keys: of ``params.yaml``, on which a row depends, by the names under which its settings are shown.
         measures: the search measures whose code a row depends on.
         flow: the named flow that brings it up to date; empty where only the flow of everything does.
         hours: after which a row is stopped, with room for ImageNet on one GPU.
@@ -52,8 +52,8 @@ class Stage:
     axes: tuple[str, ...]
     rows: Rows
     reads: Reads
-    keys: Keys
     forecast: str
+    keys: Keys = lambda params, axes: {}
     measures: Names = lambda params, axes: ()
     flow: str = ""
     hours: float = 4
@@ -222,7 +222,6 @@ _STAGES = (
         "laboratory_report", "pipeline.report.laboratory", "Pages of the laboratory", ("dataset", "recipe"),
         rows=_judged,
         reads=lambda params, axes: [("laboratory", f"{axes['dataset']}-{axes['recipe']}")],
-        keys=lambda params, axes: {},
         forecast="pipeline.forecast.light:PICTURES",
         flow="laboratory", reported=False,
     ),
@@ -230,7 +229,6 @@ _STAGES = (
         "zoo", "pipeline.zoo", "Published cells", ("row",),
         rows=_matrix("zoo"),
         reads=lambda params, axes: [],
-        keys=lambda params, axes: {},
         forecast="pipeline.forecast.light:TABLES",
         leaves_cell=True, pictures=("cell",),
     ),
@@ -251,6 +249,14 @@ _STAGES = (
         forecast="pipeline.forecast.networks:SHIFT",
         flow="shift", hours=DAY,
         judges=("v2_top1", "a_top1", "o_aupr", "r_top1", "real_top1"),
+    ),
+    Stage(
+        "curvature", "pipeline.transfer.curvature", "Curvature of retrained networks", ("row",),
+        rows=_matrix("curvature"),
+        reads=_retrained(lambda params: params.retrain.dataset),
+        keys=_keys("curvature", validation="retrain.dataset", row="rows.{row}"),
+        forecast="pipeline.forecast.networks:CURVATURE",
+        measures=lambda params, axes: ["flatness"], hours=DAY, pictures=("curvature",),
     ),
     Stage(
         "detect", "pipeline.transfer.detect.stage", "Detectors", ("row",),

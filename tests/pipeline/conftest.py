@@ -36,6 +36,7 @@ PARAMS: dict[str, Any] = {
         "agreement": {"dataset": ["digits"], "seed": [0]},
         "zoo": {"row": ["darts_v2_c10"]},
         "shift": {"row": ["flatness"]},
+        "curvature": {"row": ["flatness", "darts"]},
         "detect": {"row": ["flatness", "darts"]},
         "segment": {"row": ["flatness"]},
     },
@@ -150,6 +151,8 @@ def leave_all(profile: Path) -> Path:
         metrics = {"top1": top1, "top5": 98.5, "best_top1": top1 + 1, "params": 5.2e6, "macs": 5.8e8}
         leave(profile, "retrain", row, metrics, epochs)
     leave(profile, "shift", "flatness", {"top1": 81.5, "v2_top1": 61.5, "a_top1": 5.65, "o_aupr": 20.1})
+    for row, slope in {"flatness": 10, "darts": 20}.items():
+        leave_curve(profile, row, slope)
     iterations = pd.DataFrame({"iteration": [5, 10], "loss": [1.5, 0.7]})
     for stage, metrics in {
         "detect": {"ap": 37.05, "ap50": 56.0, "ap75": 39.0, "params": 3.5e7, "macs": 2e11},
@@ -158,6 +161,15 @@ def leave_all(profile: Path) -> Path:
         folder = leave(profile, stage, "flatness", metrics, iterations)
         leave_examples(stage, folder / "examples")
     return profile
+
+
+def leave_curve(root: Path, row: str, slope: float) -> None:
+    """A curve whose loss rises from 0.5 by ``slope`` a unit of sigma."""
+    sigma = np.array([0, 0.01, 0.02])
+    metrics = {"flatness": 1 / (slope + 50), "loss": 0.5, "loss_rise": 0.02 * slope, "top1": 80.0}
+    columns = {"loss": 0.5 + slope * sigma, "loss_deviation": sigma, "top1": 80 - sigma, "top1_deviation": sigma}
+    curve = pd.DataFrame({"sigma": sigma, **columns})
+    curve.to_csv(leave(root, "curvature", row, metrics) / "curve.csv", index=False)
 
 
 def leave_examples(stage: str, folder: Path) -> None:

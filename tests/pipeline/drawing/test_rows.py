@@ -36,6 +36,7 @@ def names(root: Path, stage: str, row: str, folder: Path) -> list[str]:
         ("agreement", "digits-0", ["agreement.png"]),
         ("retrain", "darts", ["curves.png"]),
         ("shift", "flatness", []),
+        ("curvature", "flatness", ["curvature.png"]),
         ("detect", "flatness", ["detections.png"]),
         ("segment", "flatness", ["segmentations.png"]),
         ("report", "", []),

@@ -158,6 +158,15 @@ def test_shift_sees_the_validation_images_and_the_shifted_ones(demo: Profile) ->
     assert forecast_of("shift").work(demo, ("shift", "darts")).images == 300 + 90
 
 
+def test_a_curve_sees_some_images_without_noise_and_under_each(demo: Profile) -> None:
+    """The demo: 200 images once, and 3 draws of 4 sigmas; of 150 images no more than there are."""
+    work = forecast_of("curvature").work(demo, ("curvature", "flatness"))
+    assert work.images == (1 + 3 * 4) * 200
+    assert work.flops == work.images * forecast_of("shift").work(demo, ("shift", "flatness")).flops / (300 + 90)
+    small = dataclasses.replace(demo, sets={**demo.sets, "digits": Images(1000, 150, 10)})
+    assert forecast_of("curvature").work(small, ("curvature", "flatness")).images == 13 * 150
+
+
 @pytest.mark.parametrize(
     ("short", "longest", "expected"),
     [(800, 1333, (800, 1088)), (128, 128, (128, 128)), (1200, 1333, (1216, 1344))],

@@ -56,11 +56,11 @@ def test_ours_stands_beside_the_paper(finished: Path) -> None:
 def test_the_page_holds_its_pictures(finished: Path) -> None:
     page = report.build(finished).read_text()
     named = re.findall(r"\]\((pictures/[^)]+)\)", "\n".join(lines(finished)))
-    assert len(named) == len(set(named)) == 15
+    assert len(named) == len(set(named)) == 17
     assert all((finished / "out/report" / name).exists() for name in named)
-    assert page.count('src="data:image/png;base64,') == 15
+    assert page.count('src="data:image/png;base64,') == 17
     assert "pictures/" not in page
-    assert page.count("<table>") == 13
+    assert page.count("<table>") == 15
     assert "<title>GeNAS, profile demo</title>" in page
 
 
@@ -140,7 +140,7 @@ def test_nothing_has_run(profile: Path) -> None:
     report.build(profile)
     text = "\n".join(lines(profile))
     assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, recipe short, not run | - (5.6) |" in text
-    assert text.count("\nnot run") == 7
+    assert text.count("\nnot run") == 9
     assert "| digits | parquet | not run | - | - |" in text
     assert "| digits-angle_flatness-0 | 16 | angle-flatness | - (89.00) | - (75.72) | - (92.46) |" in text
     assert "### digits-0\n\nnot run" in text
@@ -235,6 +235,7 @@ def test_a_profile_need_not_have_rows_of_every_stage(profile: Path) -> None:
         "agreement": {"dataset": [], "seed": []},
         "zoo": {"row": []},
         "shift": {"row": []},
+        "curvature": {"row": []},
         "detect": {"row": []},
         "segment": {"row": []},
     }

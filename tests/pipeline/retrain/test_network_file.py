@@ -14,7 +14,7 @@ from models.networks.published import zoo_genotype
 from models.spaces.darts.genotype import Genotype, random_genotype
 from pipeline.context import Context
 from pipeline.retrain.network_file import first_difference, retrained
-from pipeline.transfer import shift
+from pipeline.transfer import curvature, shift
 from pipeline.transfer.detect import stage as detect
 from pipeline.transfer.segment import stage as segment
 from tests.conftest import Tiny
@@ -78,7 +78,10 @@ def test_differences_of_cells() -> None:
         first_difference(darts, darts)
 
 
-@pytest.mark.parametrize("run", [shift.run, detect.run, segment.run], ids=["shift", "detect", "segment"])
+READERS = {"shift": shift.run, "curvature": curvature.run, "detect": detect.run, "segment": segment.run}
+
+
+@pytest.mark.parametrize("run", READERS.values(), ids=READERS)
 def test_every_reader_asks(laid: Tiny, run: Callable[[Context], object], request: pytest.FixtureRequest) -> None:
     laid.change("rows", found__width=8)
     stage = request.node.callspec.id

@@ -12,7 +12,7 @@ from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
 from pipeline.data import stage as data
-from pipeline.transfer import shift
+from pipeline.transfer import curvature, shift
 from pipeline.transfer.detect import config as detect
 from pipeline.transfer.segment import config as segment
 from tests.conftest import Tiny
@@ -36,6 +36,16 @@ def test_shifted_sets_wait_once_a_batch(tiny: Tiny) -> None:
         metrics = shift.run(tiny.context("shift", row="found"))
     assert metrics["top5"] == 100
     assert gpu.waits == ["pipeline/retrain/evaluation.py:logits_of"] * 4  # validation, V2, A and O
+
+
+def test_noise_on_weights_waits_once_a_batch(tiny: Tiny) -> None:
+    """Without noise, and for two draws of two sigmas; the noise itself is made on the CPU and sent."""
+    checkpoint = tiny.root / "out/retrain/found/weights.safetensors"
+    write_network(checkpoint, test_detect.PIXELS, 3, classes=("zero", "one", "two"))
+    tiny.change("curvature", batch_size=1000)
+    with fake_cuda() as gpu:
+        curvature.run(tiny.context("curvature", row="found"))
+    assert gpu.waits == ["pipeline/retrain/evaluation.py:logits_of"] * 5
 
 
 @pytest.fixture
