@@ -68,8 +68,10 @@ def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
                 cells.add(f"search/{searched}")  # the search's own gamma has the search's own winner
             for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
                 ours = {**board.get(name, {}), **records.metrics(root, key)}
-                rows.append({"search": searched, "gamma": gamma, "row": name, **pairs(ours, paper, GAMMA_COLUMNS)})
-    return pd.DataFrame(rows, columns=["search", "gamma", "row", *pairs({}, {}, GAMMA_COLUMNS)])
+                recipe = params.rows[name].recipe if name else ""
+                about = {"search": searched, "gamma": gamma, "row": name, "recipe": recipe}
+                rows.append({**about, **pairs(ours, paper, GAMMA_COLUMNS)})
+    return pd.DataFrame(rows, columns=["search", "gamma", "row", "recipe", *pairs({}, {}, GAMMA_COLUMNS)])
 
 
 def tables(params: Params, root: Path, board: results.Board) -> dict[str, pd.DataFrame]:

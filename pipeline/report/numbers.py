@@ -53,12 +53,16 @@ def _paired(line: Mapping[Any, Any], columns: Sequence[str]) -> list[str]:
     return [f"{shown(c, c)} ({shown(f'paper_{c}', c)})" for c in columns]
 
 
+def _recipe(line: Mapping[Any, Any]) -> str:
+    """The recipe of a row that was not trained as the paper's were."""
+    return f"recipe {line['recipe']}" if line["recipe"] not in ("", comparison.PAPERS_RECIPE) else ""
+
+
 def _compare(frame: pd.DataFrame, columns: Sequence[str]) -> str:
     rows = []
     for line in frame.to_dict("records"):
         ours = f"{line['row']} from {line['cell']}" if line["row"] else ""
-        other = f"recipe {line['recipe']}" if line["recipe"] not in ("", comparison.PAPERS_RECIPE) else ""
-        state = ", ".join(text for text in (ours, other, line["state"]) if text)
+        state = ", ".join(text for text in (ours, _recipe(line), line["state"]) if text)
         rows.append((line["searched_on"], line["method"], state, *_paired(line, columns)))
     return table(("searched on", "in the paper", "our row", *(COLUMNS[c] for c in columns)), rows)
 
@@ -75,8 +79,8 @@ def _whole(params: Params, root: Path) -> list[str]:
 
 
 def _gammas(frame: pd.DataFrame) -> str:
-    rows = [
-        (line["search"], f"{line['gamma']:g}", line["row"] or "not retrained", *_paired(line, comparison.GAMMA_COLUMNS))
-        for line in frame.to_dict("records")
-    ]
+    rows = []
+    for line in frame.to_dict("records"):
+        ours = ", ".join(text for text in (line["row"] or "not retrained", _recipe(line)) if text)
+        rows.append((line["search"], f"{line['gamma']:g}", ours, *_paired(line, comparison.GAMMA_COLUMNS)))
     return table(("candidates of", "gamma", "retrained as", "flatness (%)", "top-1", "top-5"), rows)

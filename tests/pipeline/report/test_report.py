@@ -71,7 +71,22 @@ def test_other_gammas_stand_beside_table_8(finished: Path) -> None:
     report.build(finished)
     row = "| digits-angle_flatness-0 |"
     assert f"{row} 0 | not retrained | 0.00 (0.00) | - (75.00) | - (92.31) |" in lines(finished)
-    assert f"{row} 16 | darts | 93.00 (89.00) | 79.00 (75.72) | 98.50 (92.46) |" in lines(finished)
+    assert f"{row} 16 | darts, recipe short | 93.00 (89.00) | 79.00 (75.72) | 98.50 (92.46) |" in lines(finished)
+
+
+def test_the_papers_own_recipe_goes_without_saying(finished: Path) -> None:
+    """Another one is named in every table that has the paper's numbers."""
+    text = (finished / "params.yaml").read_text()
+    (finished / "params.yaml").write_text(
+        text.replace("recipe: short", "recipe: official").replace("short:", "official:")
+    )
+    report.build(finished)
+    found = lines(finished)
+    assert any(
+        line.startswith("| CIFAR-10 | Flatness | flatness from search/digits-flatness-0 | 5.2") for line in found
+    )
+    assert any(line.startswith("| digits-angle_flatness-0 | 16 | angle-flatness | 93.00") for line in found)
+    assert not any("recipe official" in line for line in found)
 
 
 def test_a_gamma_that_the_paper_does_not_have(finished: Path) -> None:
@@ -142,7 +157,7 @@ def test_nothing_has_run(profile: Path) -> None:
     assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, recipe short, not run | - (5.6) |" in text
     assert text.count("\nnot run") == 9
     assert "| digits | parquet | not run | - | - |" in text
-    assert "| digits-angle_flatness-0 | 16 | angle-flatness | - (89.00) | - (75.72) | - (92.46) |" in text
+    assert "| digits-angle_flatness-0 | 16 | angle-flatness, recipe short | - (89.00) | - (75.72) | - (92.46) |" in text
     assert "### digits-0\n\nnot run" in text
 
 
