@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.drawing.style import LINES, plain, save
 
@@ -30,6 +31,7 @@ def draw_curvature(curves: Mapping[str, pd.DataFrame], path: Path, title: str = 
             axes.plot(curve["sigma"], mean, "o-", color=colour, lw=1.6, markersize=3.5, label=name)
             axes.fill_between(curve["sigma"], mean - deviation, mean + deviation, color=colour, alpha=0.15, lw=0)
         axes.set(xlabel="sigma", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         plain(axes)
     figure.axes[0].legend(frameon=False, fontsize=9)
     figure.suptitle(title, fontsize=12)
