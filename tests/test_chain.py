@@ -36,7 +36,7 @@ def params() -> dict[str, Any]:
         demo["data"][name]["images"] = 20
     demo["matrix"]["search"]["metric"] = ["flatness"]
     demo["matrix"]["rerank"] = {"search": ["digits-flatness-0"], "gamma": [4]}
-    for stage in ("shift", "detect", "segment"):
+    for stage in ("shift", "curvature", "detect", "segment"):
         demo["matrix"][stage]["row"] = ["found"]
     demo["rows"] = {
         "found": {

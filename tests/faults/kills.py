@@ -84,7 +84,7 @@ def make_run(folder: Path) -> Path:
     """A repository whose chain ends with one retrained network."""
     root = make_profile(folder)
     params = yaml.safe_load((root / "params.yaml").read_text())
-    for stage in ("shift", "detect", "segment"):
+    for stage in ("shift", "curvature", "detect", "segment"):
         params["matrix"][stage]["row"] = []
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     return root

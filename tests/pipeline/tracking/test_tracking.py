@@ -104,7 +104,7 @@ def replay(root: Path) -> None:
 def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     replay(finished)
     live, board = content(), content("genas-demo-leaderboard")
-    assert len(live) == 16
+    assert len(live) == 18
     assert {status for status, *_ in live.values()} == {"FINISHED"}
 
     assert live["data@digits"][5] == ["manifest.json"], "data stay where they are"
@@ -128,6 +128,7 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert live["agreement@digits-0"][3]["agreement/tau_flatness_loss"] == [(0, 0.875)]
     assert {"agreement.csv", "errors.csv", "agreement.png"} <= set(live["agreement@digits-0"][5])
     assert "detections.png" in live["detect@flatness"][5]
+    assert {"curvature.png", "curve.csv"} <= set(live["curvature@flatness"][5])
     assert not list((finished / "out/search").rglob("*.png"))
     best = pd.read_csv(finished / "out/search/digits-flatness-0/history.csv")["best"]
     assert history["search_curves/best"] == list(enumerate(best))
@@ -137,7 +138,7 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert board["flatness"][3]["search_score"] == history["search/score"]
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database / 'fresh.db'}")
-    assert rebuild(finished) == 16
+    assert rebuild(finished) == 18
     assert content() == live
     assert content("genas-demo-leaderboard") == board
 
@@ -154,7 +155,7 @@ def test_a_picture_that_cannot_be_drawn_fails_no_run(finished: Path, capfd: pyte
     assert {"search.png", "candidates.png"} <= set(files), "the others are there"
     (line,) = capfd.readouterr().err.strip().splitlines()
     assert line.startswith("warning: search@digits-flatness-0 has a picture that cannot be drawn: ")
-    assert rebuild(finished) == 15
+    assert rebuild(finished) == 17
 
 
 def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
@@ -173,13 +174,13 @@ def test_without_its_database_nothing_is_lost(finished: Path, database: Path, mo
     line = f"print(rebuild(Path({str(finished)!r})))"
     code = f"from pathlib import Path; from pipeline.tracking.board import rebuild; {line}"
     again = [sys.executable, "-c", code]
-    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "15\n"
+    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "17\n"
     before, numbers = content(), results.collect(finished)
     moved = database.with_name("moved")
     shutil.move(database, moved)
     database.mkdir()
     assert results.collect(finished) == numbers
-    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "15\n"
+    assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "17\n"
     assert (database / "mlflow.db").exists()
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database}/../{database.name}/mlflow.db")
     assert content() == before
