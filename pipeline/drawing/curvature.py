@@ -13,14 +13,15 @@ from pipeline.drawing.style import LINES, plain, save
 
 PANELS = {"loss": "validation loss (nats)", "top1": "top-1 (%)"}
 """Columns of a curve, and how their axes are called."""
+COLUMNS = ("sigma", *(f"{name}{suffix}" for name in PANELS for suffix in ("", "_deviation")))
+"""Of a curve: means over draws, and their standard deviations."""
 
 
 def draw_curvature(curves: Mapping[str, pd.DataFrame], path: Path, title: str = "") -> None:
     """Loss and accuracy against sigma, a line for each network, a band of one standard deviation over draws around it.
 
     Args:
-        curves: by the network's name, with columns ``sigma``, ``loss``, ``loss_deviation``, ``top1`` and
-            ``top1_deviation``.
+        curves: by the network's name, with the columns :data:`COLUMNS`.
         path: the PNG to write.
         title: above the picture.
     """

@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.config import Params
 from pipeline.drawing.bars import draw_bars
-from pipeline.drawing.curvature import draw_curvature
+from pipeline.drawing.curvature import COLUMNS, draw_curvature
 from pipeline.report.page import table
 from pipeline.results import records
 from pipeline.results.board import number
@@ -32,21 +32,23 @@ def figure_3(params: Params, root: Path, folder: Path) -> str:
     """The curves of all rows of the stage ``curvature`` in one picture, and what is seen in it."""
     heading = "## Figure 3: loss curvature of retrained networks"
     curves: dict[str, pd.DataFrame] = {}
+    ends: dict[str, float] = {}
     for row in rows_of(params, "curvature"):
         found = records.table(root, ("curvature", row), "curve.csv")
         if found is not None:
             with records.sound(root, ("curvature", row)):
-                curves[row] = found.astype(float)
+                curves[row] = found[list(COLUMNS)].astype(float)
+                ends[row] = float(curves[row]["sigma"].iloc[-1])
     if not curves:
         return f"{heading}\n\nnot run"
     draw_curvature(curves, folder / "pictures" / "figure_3.png", "noise on the weights of retrained networks")
     measured = {row: records.metrics(root, ("curvature", row)) for row in curves}
-    columns = ("loss", "loss_rise", "flatness")
-    lines = [
-        (row, params.rows[row].cell, *(_digits(values.get(c)) for c in columns), number(values.get("top1"), "top1"))
-        for row, values in measured.items()
-    ]
-    headings = ("row", "cell", "loss", f"rise to sigma {params.curvature.sigma[-1]:g}", "flatness", "top-1")
+    lines = []
+    for row, values in measured.items():
+        loss, rise, flat = (_digits(values.get(name)) for name in ("loss", "loss_rise", "flatness"))
+        top1 = number(values.get("top1"), "top1")
+        lines.append((row, params.rows[row].cell, top1, loss, f"{rise} to {ends[row]:g}", flat))
+    headings = ("row", "cell", "top-1", "loss", "rise to sigma", "flatness")
     return "\n\n".join([heading, ABOUT_3, "![Figure 3](pictures/figure_3.png)", seen(measured), table(headings, lines)])
 
 

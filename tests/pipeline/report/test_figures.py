@@ -9,6 +9,7 @@ import pytest
 
 from models.errors import GenasError
 from pipeline.config import load_params
+from pipeline.drawing.curvature import COLUMNS
 from pipeline.report.figures import figure_3, figure_4, seen
 from tests.pipeline.conftest import leave_curve
 
@@ -21,9 +22,9 @@ def test_figure_3_shows_every_curve_and_says_what_is_seen(finished: Path, tmp_pa
     found = lines(figure_3(load_params(finished), finished, tmp_path))
     assert "![Figure 3](pictures/figure_3.png)" in found
     # Slopes of 10 and 20 nats a unit of sigma up to 0.02; Eq. 4 as the stage has it: 1 / (slope + 0.5 / 0.01).
-    assert "| row | cell | loss | rise to sigma 0.02 | flatness | top-1 |" in found
-    assert "| flatness | search/digits-flatness-0 | 0.5 | 0.2 | 0.0167 | 80.00 |" in found
-    assert "| darts | zoo/darts_v2_c10 | 0.5 | 0.4 | 0.0143 | 80.00 |" in found
+    assert "| row | cell | top-1 | loss | rise to sigma | flatness |" in found
+    assert "| flatness | search/digits-flatness-0 | 80.00 | 0.5 | 0.2 to 0.02 | 0.0167 |" in found
+    assert "| darts | zoo/darts_v2_c10 | 80.00 | 0.5 | 0.4 to 0.02 | 0.0143 |" in found
     before = (tmp_path / "pictures/figure_3.png").read_bytes()
     leave_curve(finished, "darts", 40)
     figure_3(load_params(finished), finished, tmp_path)
@@ -39,8 +40,12 @@ def test_what_is_seen_are_the_best_of_each_kind() -> None:
     assert seen(measured) == "Of 3: deepest `b` (0.75), rising least `a` (0.5), flattest by Eq. 4 `a` (0.002)."
 
 
-def test_a_broken_curve_is_named(finished: Path, tmp_path: Path) -> None:
-    (finished / "out/curvature/darts/curve.csv").write_text("sigma,loss\n0,low\n")
+WHOLE = ",".join(COLUMNS)
+
+
+@pytest.mark.parametrize("content", ["sigma,loss\n0,0.5\n", f"{WHOLE}\n0,low,0,80,0\n", f"{WHOLE}\n"])
+def test_a_broken_curve_is_named(finished: Path, tmp_path: Path, content: str) -> None:
+    (finished / "out/curvature/darts/curve.csv").write_text(content)
     with pytest.raises(GenasError, match=r"out/curvature/darts: not what curvature@darts leaves"):
         figure_3(load_params(finished), finished, tmp_path)
 
