@@ -18,7 +18,7 @@ import pandas as pd
 import psutil
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load
 from torch import multiprocessing
 from torchvision import transforms
 
@@ -173,13 +173,18 @@ def test_a_stage_starts_its_processes_itself_and_the_first_one_writes(tiny: Tiny
     ]  # fmt: skip
     assert pd.read_csv(out / "history.csv")["epoch"].tolist() == [1, 2, 3]
     assert not list((tiny.root / ".scratch").iterdir())
-    alone = load_file(out / "trained.safetensors")
-    weights = (out / "trained.safetensors").read_bytes()
-    shutil.rmtree(out)
-    run(tiny.root, "supernet", "dataset=small", "seed=0", processes=2)
-    assert (out / "trained.safetensors").read_bytes() == weights
-    run(tiny.root, "supernet", "dataset=small", "seed=0", processes=1)
-    assert load_file(out / "trained.safetensors").keys() == alone.keys()
+
+
+@pytest.mark.slow
+def test_two_processes_train_the_same_bytes_again_and_one_the_same_tensors(tiny: Tiny) -> None:
+    def train(processes: int) -> bytes:
+        run(tiny.root, "supernet", "dataset=small", "seed=0", processes=processes)
+        return (tiny.root / "out/supernet/small-0/trained.safetensors").read_bytes()
+
+    together = train(2)
+    shutil.rmtree(tiny.root / "out/supernet")
+    assert train(2) == together
+    assert load(train(1)).keys() == load(together).keys()
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ def test_every_noise_and_measure_is_stored(measured: Tiny) -> None:
 @pytest.mark.parametrize("scorer", ["plain", "fast"])
 def test_both_scorers_measure_the_same(measured: Tiny, tiny: Tiny, scorer: str) -> None:
     with_laboratory(tiny)
-    tiny.change("nasbench201", settings__measures__scorer=scorer, settings__architectures=10)
+    tiny.change("nasbench201", settings__measures__scorer=scorer, settings__architectures=10, settings__hessian=0)
     (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
     nasbench201.run(tiny.context("nasbench201", **ROW))
     own, other = scores(tiny), scores(measured)
@@ -144,7 +144,9 @@ def test_a_supernet_by_rlnas_s_recipe_has_no_affine_weights_in_its_cells(tiny: T
     changed = {"channels": 4, "epochs": 2, "batch_size": 16, "split": "random", "train_share": 0.5}
     run = {"dataset": "small", "recipe": "rlnas", "seed": 0}
     tiny.change("nasbench201", settings__recipes={"rlnas": {**recipe, **changed, "validate_images": 16}})
-    tiny.change("nasbench201", runs={"small-rlnas-0": run}, laboratory={}, settings__architectures=10)
+    tiny.change(
+        "nasbench201", runs={"small-rlnas-0": run}, laboratory={}, settings__architectures=10, settings__hessian=0
+    )
     row = {**ROW, "recipe": "rlnas"}
     supernet201.run(tiny.context("supernet201", **row))
     weights = load_file(tiny.root / "out/supernet201/small-rlnas-0/trained.safetensors")

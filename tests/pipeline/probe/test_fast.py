@@ -34,26 +34,32 @@ def both(settings: MeasureParams, scorer: str = "fast") -> tuple[Probe, FastProb
     return Probe(supernet(1), search_data(), settings, 0, initial(0)), fast
 
 
+SETTINGS = {
+    "independent": PARAMS,
+    "cumulative": params(noise="cumulative", draws=2),
+    "cells": params(positions="cells"),
+    "hessian": params(direction="hessian", hessian_iterations=3),
+    "official": changed(recalibrate="official"),
+    "odd batches": changed(images=7, batch_size=3, recalibrate_batch_size=7),
+}
+SLOW = {("fast", "hessian")}  # the eigenvectors are found alike for both
+
+
 @pytest.mark.parametrize(
-    "settings",
+    ("scorer", "name"),
     [
-        PARAMS,
-        params(noise="cumulative", draws=2),
-        params(positions="cells"),
-        params(direction="hessian", hessian_iterations=3),
-        changed(recalibrate="official"),
-        changed(images=7, batch_size=3, recalibrate_batch_size=7),
+        pytest.param(scorer, name, marks=pytest.mark.slow if (scorer, name) in SLOW else ())
+        for scorer in ("fast", "native")
+        for name in SETTINGS
     ],
-    ids=["independent", "cumulative", "cells", "hessian", "official", "odd batches"],
 )
-@pytest.mark.parametrize("scorer", ["fast", "native"])
-def test_all_measures_agree(settings: MeasureParams, scorer: str) -> None:
+def test_all_measures_agree(scorer: str, name: str) -> None:
     if scorer == "native" and not shutil.which("cc"):
         pytest.skip("no C compiler")
-    plain, fast = both(settings, scorer)
-    for seed in range(1 if settings.flatness.direction == "hessian" else 3):
+    plain, fast = both(SETTINGS[name], scorer)
+    for seed in range(1 if name == "hessian" else 3):
         expected, found = (measures.take(probe, path(seed), NAMES) for probe in (plain, fast))
-        assert found == pytest.approx(expected, rel=2e-3 if settings.flatness.direction == "hessian" else 1e-4)
+        assert found == pytest.approx(expected, rel=2e-3 if name == "hessian" else 1e-4)
 
 
 def test_the_network_is_left_alone() -> None:
