@@ -238,6 +238,7 @@ def test_when_it_is_stopped_all_processes_stop(endless: tuple[subprocess.Popen[s
     assert not [worker for worker in workers if psutil.pid_exists(worker)]
 
 
+@pytest.mark.slow
 def test_a_process_that_is_killed_is_told_of(endless: tuple[subprocess.Popen[str], list[int]]) -> None:
     launcher, workers = endless
     os.kill(workers[1], signal.SIGKILL)

@@ -169,6 +169,7 @@ def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
     assert attached == [(folder / "page.md", ""), (folder / "measures.png", "")]
 
 
+@pytest.mark.slow
 def test_without_its_database_nothing_is_lost(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # In processes of their own, as for a user: a process that has had the old file open goes on writing to that.
     line = f"print(rebuild(Path({str(finished)!r})))"
