@@ -10,6 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 from types import TracebackType
@@ -71,10 +72,11 @@ class Workers:
 
     def __enter__(self) -> Self:
         self.folder = tempfile.TemporaryDirectory(prefix="genas-gpus-")
-        self.pool = ProcessPool(
-            self.count, context=get_context("spawn"), initializer=take_gpu, initargs=[self.folder.name]
-        )
+        self.pool = self._start()
         return self
+
+    def _start(self) -> ProcessPool:
+        return ProcessPool(self.count, context=get_context("spawn"), initializer=take_gpu, initargs=[self.folder.name])
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -85,16 +87,22 @@ class Workers:
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """The function's results, in the order of the items."""
-        started = [(item, self.pool.schedule(function, args=[item])) for item in items]
-        for item, future in started:
+        started = [(item, self.pool, self.pool.schedule(function, args=[item])) for item in items]
+        for item, pool, future in started:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     yield future.result()
                     break
                 except ProcessExpired as death:
                     how = f"a scoring process ended with status {death.exitcode}"
-                    if attempt == ATTEMPTS:
-                        yield self.given_up(f"{how}, {ATTEMPTS} times")
-                        break
-                    print(f"{how}: another takes its place", file=sys.stderr)
-                    future = self.pool.schedule(function, args=[item])
+                except BrokenProcessPool:  # a process died while none had an item yet: Pebble gives up all of them
+                    how = "a scoring process ended before it had an architecture"
+                    if self.pool is pool:
+                        pool.stop()
+                        pool.join()
+                        self.pool = self._start()
+                if attempt == ATTEMPTS:
+                    yield self.given_up(f"{how}, {ATTEMPTS} times")
+                    break
+                print(f"{how}: another takes its place", file=sys.stderr)
+                pool, future = self.pool, self.pool.schedule(function, args=[item])

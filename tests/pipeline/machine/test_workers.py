@@ -8,6 +8,8 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,22 @@ def test_a_process_that_dies_is_replaced_and_its_item_measured_again(
     assert [one for one in found if isinstance(one, int)] == [n * n for n in range(10) if n != 7]
     assert again == [0, 1, 4, 9]
     assert "another takes its place" in capfd.readouterr().err
+
+
+def test_a_pool_that_is_given_up_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Pebble does where a process dies before any has an item."""
+    broken = BrokenProcessPool("All workers expired")
+    with Workers(1, str) as pool:
+        first = pool.pool
+        monkeypatch.setattr(first, "schedule", lambda *_, **__: failed(broken))
+        assert list(pool.map(abs, [-1, -2])) == [1, 2]
+        assert pool.pool is not first
+
+
+def failed(error: Exception) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_exception(error)
+    return future
 
 
 def test_an_error_of_the_function_comes_through() -> None:
