@@ -269,7 +269,10 @@ RLNAS = {"update": "step", "nesterov": True, "decay": "weights", "clip_norm": No
     ids=["decay", "freeze", "rlnas"],
 )
 def test_the_fast_trainer_takes_the_plain_one_s_steps(tiny: Tiny, changed: dict[str, Any]) -> None:
-    """Twenty steps and more: weights, running statistics and losses to float tolerance."""
+    """Fifteen steps: weights, running statistics and losses to float tolerance.
+
+    No more: where rounding takes one activation across ReLU's kink, weights part by 1e-4, seen after 18 steps on AVX2.
+    """
     context = tiny.context("supernet", **ROW)
     data = halves_of(context)
     states, losses = [], []
@@ -280,13 +283,13 @@ def test_the_fast_trainer_takes_the_plain_one_s_steps(tiny: Tiny, changed: dict[
         )
         optimizer = make_optimizer(network, params)
         losses.append(
-            [train_epoch(network, optimizer, data, params, seed=0, epoch=epoch, draw=UNIFORM) for epoch in range(7)]
+            [train_epoch(network, optimizer, data, params, seed=0, epoch=epoch, draw=UNIFORM) for epoch in range(5)]
         )
         states.append(network.state_dict())
     assert losses[1] == pytest.approx(losses[0], rel=1e-4)
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
-        torch.testing.assert_close(states[1][name], value, rtol=1e-3, atol=1e-5, msg=name)
+        torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-6, msg=name)
 
 
 @pytest.mark.parametrize("flip", [False, True])
