@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from pebble import ProcessExpired, ProcessPool
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from models.errors import GenasError
 from pipeline.machine.distributed import MOST
@@ -87,22 +87,26 @@ class Workers:
 
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """The function's results, in the order of the items."""
-        started = [(item, self.pool, self.pool.schedule(function, args=[item])) for item in items]
-        for item, pool, future in started:
+        started = [(item, self._schedule(function, item)) for item in items]
+        for item, future in started:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
                     yield future.result()
                     break
                 except ProcessExpired as death:
                     how = f"a scoring process ended with status {death.exitcode}"
-                except BrokenProcessPool:  # a process died while none had an item yet: Pebble gives up all of them
+                except BrokenProcessPool:
                     how = "a scoring process ended before it had an architecture"
-                    if self.pool is pool:
-                        pool.stop()
-                        pool.join()
-                        self.pool = self._start()
                 if attempt == ATTEMPTS:
                     yield self.given_up(f"{how}, {ATTEMPTS} times")
                     break
                 print(f"{how}: another takes its place", file=sys.stderr)
-                pool, future = self.pool, self.pool.schedule(function, args=[item])
+                future = self._schedule(function, item)
+
+    def _schedule(self, function: Callable[[Any], Any], item: Any) -> ProcessFuture[Any]:
+        """In a new pool where Pebble has given up the old one, as it does when a process dies and none has an item."""
+        if not self.pool.active:
+            self.pool.stop()
+            self.pool.join()
+            self.pool = self._start()
+        return self.pool.schedule(function, args=[item])

@@ -8,8 +8,6 @@ import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -48,20 +46,14 @@ def test_a_process_that_dies_is_replaced_and_its_item_measured_again(
     assert "another takes its place" in capfd.readouterr().err
 
 
-def test_a_pool_that_is_given_up_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What Pebble does where a process dies before any has an item."""
-    broken = BrokenProcessPool("All workers expired")
+@pytest.mark.parametrize("pause", [0.0, 0.5], ids=["not yet noticed", "noticed"])
+def test_a_process_that_dies_without_an_item_is_replaced_too(pause: float) -> None:
+    """Pebble gives up the whole pool then, with whatever is scheduled before it has noticed."""
     with Workers(1, str) as pool:
-        first = pool.pool
-        monkeypatch.setattr(first, "schedule", lambda *_, **__: failed(broken))
+        assert list(pool.map(abs, [-1])) == [1]
+        kill_one_worker()
+        time.sleep(pause)
         assert list(pool.map(abs, [-1, -2])) == [1, 2]
-        assert pool.pool is not first
-
-
-def failed(error: Exception) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_exception(error)
-    return future
 
 
 def test_an_error_of_the_function_comes_through() -> None:

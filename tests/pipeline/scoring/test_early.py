@@ -108,8 +108,9 @@ def searched(tiny: Tiny) -> pd.DataFrame:
     return pd.read_parquet(context.out / "candidates.parquet")
 
 
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.slow)])
 def test_a_search_drops_some_resumes_with_the_same_bytes_and_never_breeds_from_the_dropped(
-    trained: Tiny,
+    trained: Tiny, workers: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trained.change("search", small__early={"shares": [0.25, 0.5], "confidence": 0.51}, small__generations=4)
     whole = searched(trained)
@@ -120,6 +121,7 @@ def test_a_search_drops_some_resumes_with_the_same_bytes_and_never_breeds_from_t
     context = trained.context("search", kill_at(2), **ROW)
     with pytest.raises(Killed):
         search.run(context)
+    monkeypatch.setenv("GENAS_WORKERS", workers)
     pd.testing.assert_frame_equal(searched(trained), whole)
 
 
