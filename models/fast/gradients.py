@@ -10,7 +10,8 @@ of every slice is written into zeros of its own. All have equals in terms of ker
 - the gradient by a 5x5 weight is pieced together from those by four overlapping 3x3 ones;
 - all operations of a map share its ReLU, and so its gradient;
 - slices of a channels-last gradient are copied, because the kernels for such maps do not know slices of them;
-- the even and the odd pixels that a factorized reduction looks at have one gradient, filled once.
+- the even and the odd pixels that a factorized reduction looks at have one gradient, filled once;
+- an average over 3x3 pixels is a depthwise convolution.
 
 :func:`quicken` changes the class of a network's modules in place, so parameters, buffers and names stay. Only training
 on a CPU is different; elsewhere the modules do what they always did.
@@ -24,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.operations import DepthwiseConv2d, FactorizedReduce
+from models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
 from models.spaces.darts.supernet import SupernetCell
 
 CACHED = 2**17
@@ -156,6 +157,18 @@ class Reduce(FactorizedReduce):
         return self.bn(torch.cat([F.conv2d(even, self.conv1.weight), F.conv2d(odd, self.conv2.weight)], 1))
 
 
+class Average(AvgPool3x3):
+    """An average pooling that keeps the size, as a convolution of each channel with ones."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) to the same."""
+        if not _here(x):
+            return super().forward(x)
+        ones, channels = x.new_ones(1, 1, 3, 3), x.shape[1]
+        inside = F.conv2d(x.new_ones(1, 1, *x.shape[2:]), ones, padding=1)
+        return F.conv2d(x, ones.expand(channels, 1, 3, 3), padding=1, groups=channels) * (1 / inside)
+
+
 class Depthwise(DepthwiseConv2d):
     """A depthwise convolution that keeps the size or halves it, kernel 3 or 5."""
 
@@ -182,6 +195,8 @@ def _quick_class(module: nn.Module) -> type[nn.Module] | None:
         return Reduce if (module.shift, module.step) == (1, 2) else None
     if type(module) is DepthwiseConv2d and module.in_channels > 1:
         return Depthwise if (module.kernel_size[0], module.dilation[0]) in {(5, 1), (3, 2), (5, 2)} else None
+    if type(module) is AvgPool3x3:
+        return Average if (module.stride, module.rate) == (1, 1) else None
     return {SupernetCell: Cell, nn.ReLU: Rectifier}.get(type(module))
 
 

@@ -11,6 +11,7 @@ REPOSITORY = Path(__file__).parent.parent.parent
 PROFILES = {
     "demo": REPOSITORY / "profiles" / "demo",
     "mini": REPOSITORY / "profiles" / "mini",
+    "laboratory": REPOSITORY / "profiles" / "laboratory",
     "paper": REPOSITORY,
 }
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Count, Fraction, Positive, Section
+from pipeline.config.base import Count, Fraction, Positive, Section, Several
 
 
 class TrainingParams(Section):
@@ -76,10 +76,18 @@ class Supernet201Params(TrainingParams):
 
     ``sampling``: every path drawn ``uniform``, or in rounds of five in which each operation of each edge is trained
     once (``fair``; Chu et al., FairNAS, 2021, whose five gradients are summed to one step, here a step each).
-    ``affine``: whether BatchNorm has weights in the searched cells; RLNAS's has none there.
+    ``affine``: whether BatchNorm has weights in the searched cells; RLNAS's has none there. ``snapshots``: after how
+    many epochs weights are kept beside those of the end, to be measured as they are.
     """
 
     channels: Count
     cells: Count
     sampling: Literal["uniform", "fair"]
     affine: bool
+    snapshots: Several[Count]
+
+    @model_validator(mode="after")
+    def _ascending(self) -> Self:
+        if sorted({*self.snapshots, self.epochs}) != [*self.snapshots, self.epochs]:
+            raise ValueError(f"snapshots: epochs before the last ({self.epochs}), each once, in their order")
+        return self

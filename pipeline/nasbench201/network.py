@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from models.fast.gradients import quicken
 from models.spaces.nasbench201.network import NasBench201
 from pipeline.config import Supernet201Params
 from pipeline.context import Context
@@ -23,7 +24,8 @@ def build(context: Context, num_classes: int) -> NasBench201:
     torch.manual_seed(int(context.axes["seed"]))
     params = training_of(context)
     network = NasBench201(num_classes, params.channels, params.cells, affine=params.affine)
-    return network.to(context.device).to(memory_format=memory_format(params))
+    network = network.to(context.device).to(memory_format=memory_format(params))
+    return quicken(network) if params.trainer == "fast" else network
 
 
 def load(context: Context, num_classes: int) -> tuple[NasBench201, NasBench201]:

@@ -11,6 +11,7 @@ from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, random_ce
 from pipeline.context import Context
 from pipeline.nasbench201.network import build, training_of
 from pipeline.supernet.training import draw_uniformly, train
+from pipeline.supernet.weights import SNAPSHOTS
 
 
 def fair(rng: np.random.Generator) -> Iterator[Cell201]:
@@ -26,6 +27,7 @@ DRAWS = {"uniform": draw_uniformly(random_cell), "fair": fair}
 
 
 def run(context: Context) -> dict[str, float]:
-    """Train one supernet; leaves initial and trained weights and the history."""
+    """Train one supernet; leaves initial and trained weights, the history and a folder of snapshots."""
     training, measures = training_of(context), context.params.nasbench201.required.measures
-    return train(context, partial(build, context), training, measures, DRAWS[training.sampling])
+    (context.out / SNAPSHOTS).mkdir(exist_ok=True)
+    return train(context, partial(build, context), training, measures, DRAWS[training.sampling], training.snapshots)

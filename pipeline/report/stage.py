@@ -22,6 +22,7 @@ DIFFERENT = (
 ABOUT = {
     "paper": "the paper's own experiment: its data sets, its recipes.",
     "mini": f"the paper's chain on small real data. {DIFFERENT}",
+    "laboratory": f"supernets of NAS-Bench-201 alone, small ones trained long. {DIFFERENT}",
     "demo": f"the paper's chain in minutes, on data that come with the software. {DIFFERENT}",
 }
 OWN = "a profile of your own: **its numbers are the paper's only where data and settings are**."

@@ -33,7 +33,7 @@ from pipeline.machine.resume import Scratch
 from pipeline.probe.plain import Probe
 from pipeline.supernet.augmentation import Augmentation
 from pipeline.supernet.one_vector import flatten
-from pipeline.supernet.weights import INITIAL, TRAINED
+from pipeline.supernet.weights import INITIAL, TRAINED, snapshot
 
 Draw = Callable[[np.random.Generator], Iterator[Architecture]]
 """How the paths of an epoch are drawn, one a step."""
@@ -201,8 +201,10 @@ def train(
     params: TrainingParams,
     measures: MeasureParams,
     draw: Draw,
+    snapshots: Sequence[int] = (),
 ) -> dict[str, float]:
-    """Train a one-shot network; leaves initial and trained weights and the history.
+    """Train a one-shot network; leaves initial and trained weights and the history, and snapshots in a folder that is
+    there.
 
     Args:
         context: the row, whose axes are a data set and a seed.
@@ -210,6 +212,7 @@ def train(
         params: how it is trained.
         measures: how fixed architectures are validated on the way.
         draw: the paths.
+        snapshots: after how many epochs weights are kept too.
 
     Raises:
         GenasError: the data cannot be used, or a loss is no longer finite.
@@ -225,11 +228,12 @@ def train(
         save_weights(context.out / INITIAL, network)
     optimizer = make_optimizer(network, params)
     trained = parallel(network, unused=True)
-    state = scratch.load("state.pt") or {"epoch": 0, "history": []}
+    state = scratch.load("state.pt") or {"epoch": 0, "history": [], "snapshots": {}}
     if state["epoch"]:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
     history: list[dict[str, float]] = state["history"]
+    kept: dict[int, dict[str, Tensor]] = state["snapshots"]
     paths = list(islice(draw(np.random.default_rng([seed, 3])), params.validate_paths))
 
     epochs = range(state["epoch"], params.epochs)
@@ -244,6 +248,8 @@ def train(
         require_finite(epoch, values)
         history.append({"epoch": epoch + 1, **values})
         context.log(epoch + 1, values)
+        if epoch + 1 in snapshots:
+            kept[epoch + 1] = deepcopy(network.state_dict())
         scratch.save(
             "state.pt",
             {
@@ -251,10 +257,14 @@ def train(
                 "network": network.state_dict(),
                 "optimizer": optimizer.state_dict(),
                 "history": history,
+                "snapshots": kept,
             },
         )
     if leader():
         save_weights(context.out / TRAINED, network)
+        for epoch, weights in kept.items():
+            validated.load_state_dict(weights)
+            save_weights(snapshot(context.out, epoch), validated)
         pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()
     return {name: history[-1][name] for name in ("loss", "top1", "train_loss")}

@@ -14,6 +14,8 @@ from pipeline.context import Context
 
 INITIAL, TRAINED = "initial.safetensors", "trained.safetensors"
 """Before and after training."""
+SNAPSHOTS = "snapshots"
+"""Folder of those on the way."""
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -21,6 +23,11 @@ def weights_folder(context: Context, stage: str) -> Path:
     """Where the supernet of the row's data set, recipe if it has one, and seed is, which ``stage`` trained."""
     axes = [context.axes[name] for name in ("dataset", "recipe", "seed") if name in context.axes]
     return context.output_of(stage, "-".join(axes))
+
+
+def snapshot(folder: Path, epochs: int) -> Path:
+    """The weights after so many epochs, of a supernet whose training kept them in ``folder``."""
+    return folder / SNAPSHOTS / f"{epochs}.safetensors"
 
 
 def load_pair(build: Callable[[], Network], folder: Path) -> tuple[Network, Network]:

@@ -48,11 +48,11 @@ def test_every_profile_is_valid(profile: str) -> None:
     params = load_params(PROFILES[profile])
     assert params.profile == profile
     assert (PROFILES[profile] / params.code).resolve() == REPOSITORY
-    assert all(
-        rows_of(params, name)
-        for name, stage in STAGES.items()
-        if stage.phase != "nasbench201" and name != "laboratory_report"
-    )
+    laboratory = {name for name, stage in STAGES.items() if stage.flow == "laboratory"}
+    if profile == "laboratory":
+        assert all(rows_of(params, name) for name in laboratory)
+        return
+    assert all(rows_of(params, name) for name in STAGES.keys() - laboratory)
     assert set(params.metrics) >= {"flatness", "angle", "accuracy", "angle_flatness", "accuracy_flatness"}
 
 
@@ -321,7 +321,7 @@ def test_profiles_by_name_and_by_path(tmp_path: Path) -> None:
     assert profile_folder("demo") == PROFILES["demo"].resolve()
     assert profile_folder("paper") == REPOSITORY
     assert profile_folder(str(write(tmp_path, tiny_params()))) == tmp_path.resolve()
-    with pytest.raises(GenasError, match="unknown profile 'dmeo', expected demo, mini, paper or a folder"):
+    with pytest.raises(GenasError, match="unknown profile 'dmeo', expected demo, mini, laboratory, paper or a folder"):
         profile_folder("dmeo")
 
 

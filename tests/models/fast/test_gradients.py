@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.fast.gradients import Depthwise, Reduce, quicken
-from models.spaces.base.operations import DepthwiseConv2d, FactorizedReduce
+from models.fast.gradients import Average, Depthwise, Reduce, quicken
+from models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
 from models.spaces.darts.supernet import Supernet
 
 
@@ -26,6 +26,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "dilated 5x5": lambda: depthwise(5, 1, 2),
     "dilated 5x5 of stride 2": lambda: depthwise(5, 2, 2),
     "factorized reduction": lambda: FactorizedReduce(6, 8),
+    "average": lambda: AvgPool3x3(1, 1),
 }
 
 
@@ -44,7 +45,7 @@ def test_gradients_are_the_framework_s(name: str, size: tuple[int, int], layout:
     torch.manual_seed(0)
     plain = MODULES[name]().to(memory_format=layout)
     quick = quicken(nn.Sequential(copy.deepcopy(plain)))
-    assert type(quick[0]) in (Depthwise, Reduce)
+    assert type(quick[0]) in (Average, Depthwise, Reduce)
     x = torch.randn(3, 6, *size).contiguous(memory_format=layout)
     for ours, theirs in zip(gradients(quick, x), gradients(plain, x), strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,27 @@ from pipeline.nasbench201 import supernet as supernet201
 from pipeline.nasbench201.measuring import sample
 from pipeline.nasbench201.supernet import DRAWS, fair
 from pipeline.probe.hessian import NotConvergedError
+from pipeline.supernet import training
 from tests.conftest import Killed, Tiny
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
 ROW = {"dataset": "small", "recipe": "darts", "seed": "0"}
 RUN = {"dataset": "small", "recipe": "darts", "seed": 0}
 COUNT = 12
+SMALL = MINI["nasbench201"]["settings"]["recipes"]["darts"] | {
+    "channels": 4,
+    "epochs": 2,
+    "batch_size": 16,
+    "train_share": 0.5,
+    "validate_images": 16,
+}
+"""How a supernet is trained in seconds."""
 
 
 def with_laboratory(tiny: Tiny, **settings: Any) -> Tiny:
     """The tiny profile with a run of the laboratory."""
     small = copy.deepcopy(MINI["nasbench201"]["settings"])
-    changed = {"channels": 4, "epochs": 2, "batch_size": 16, "train_share": 0.5, "validate_images": 16}
-    small["recipes"] = {"darts": small["recipes"]["darts"] | changed}
+    small["recipes"] = {"darts": SMALL}
     small["measures"] |= {
         "images": 16,
         "recalibrate_images": 16,
@@ -103,6 +112,45 @@ def test_uniform_paths_are_uniform() -> None:
         counts = [sum(cell.operations[edge] == name for cell in drawn) for name in OPERATIONS]
         assert all(330 < count < 470 for count in counts)  # 400 expected, four standard deviations
     assert set(drawn) <= set(all_cells())
+
+
+def test_snapshots_are_the_weights_on_the_way_whether_it_was_killed_or_not(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_laboratory(tiny, recipes={"darts": SMALL | {"epochs": 4, "snapshots": [1, 3]}})
+    folder, context = tiny.root / "out/supernet201/small-darts-0", tiny.context("supernet201", **ROW)
+    supernet201.run(context)
+    names = ("trained.safetensors", "snapshots/1.safetensors", "snapshots/3.safetensors")
+    whole = {name: (folder / name).read_bytes() for name in names}
+    assert len(set(whole.values())) == 3
+    assert sorted(path.name for path in (folder / "snapshots").iterdir()) == ["1.safetensors", "3.safetensors"]
+    shutil.rmtree(folder / "snapshots")
+    monkeypatch.setattr(training, "train_epoch", killed_at(3, training.train_epoch))
+    with pytest.raises(Killed):
+        supernet201.run(context)
+    assert list((folder / "snapshots").iterdir()) == []
+    supernet201.run(context)
+    assert {name: (folder / name).read_bytes() for name in names} == whole
+
+
+def killed_at(call: int, real: Any) -> Any:
+    """The function, which at its ``call``-th call is killed."""
+    calls: list[None] = []
+
+    def fatal(*args: Any) -> Any:
+        calls.append(None)
+        if len(calls) == call:
+            raise Killed
+        return real(*args)
+
+    return fatal
+
+
+def test_snapshots_come_before_the_end(tiny: Tiny) -> None:
+    for snapshots in ([2], [1, 1], [3]):
+        with_laboratory(tiny, recipes={"darts": SMALL | {"snapshots": snapshots}})
+        with pytest.raises(GenasError, match=r"snapshots: epochs before the last \(2\), each once, in their order"):
+            load_params(tiny.root)
 
 
 # ---- what is measured -----------------------------------------------------------------------------------------------
