@@ -15,7 +15,7 @@ demo: setup
 	$(BIN)/genas demo
 
 test: setup
-	$(MAKE) --no-print-directory --jobs 3 --output-sync=line lint test-flows test-rest
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=line test-flows test-rest
 
 # Prefect leaves threads behind that processes forked later (loader workers) trip over: its tests have a process apart.
 test-flows: setup

@@ -199,7 +199,8 @@ def test_retraining_in_two_processes(tiny: Tiny) -> None:
     assert tiny.bytes_of("retrain", "published", "weights.safetensors") == weights
 
 
-@pytest.mark.parametrize("launched", ["here", pytest.param("by hand", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("launched", ["here", "by hand"])
 def test_a_mistake_that_all_processes_meet_is_told_once(tiny: Tiny, launched: str) -> None:
     if launched == "here":
         done = run_stage(tiny.root, "retrain", "row=found", processes=2)

@@ -326,7 +326,7 @@ def test_another_seed_draws_other_noise() -> None:
 # ---- the probe ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("direction", ["random", "hessian"])
+@pytest.mark.parametrize("direction", ["random", pytest.param("hessian", marks=pytest.mark.slow)])
 def test_weights_come_back_bit_for_bit(direction: str) -> None:
     one = probe(params(direction=direction, hessian_iterations=2))
     before = {name: parameter.detach().clone() for name, parameter in one.network.named_parameters()}

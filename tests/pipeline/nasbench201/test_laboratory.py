@@ -365,6 +365,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
     write_benchmark(root / "nasbench201" / "nasbench201.parquet")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENAS_DATA", str(root))
+        patch.setattr(combine, "LARGEST", 2)
         tiny = with_laboratory(make_tiny(tmp_path_factory.mktemp("judged")), architectures=10)
         for seed in ("0", "1"):
             supernet201.run(tiny.context("supernet201", dataset="small", recipe="darts", seed=seed))

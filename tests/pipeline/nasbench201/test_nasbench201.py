@@ -213,7 +213,7 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with_laboratory(tiny)
-    supernet201.run(tiny.context("supernet201", **ROW))
+    (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
     started: list[str] = []
     real = nasbench201.attempt
 

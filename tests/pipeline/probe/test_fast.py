@@ -42,13 +42,12 @@ SETTINGS = {
     "official": changed(recalibrate="official"),
     "odd batches": changed(images=7, batch_size=3, recalibrate_batch_size=7),
 }
-SLOW = {("fast", "hessian")}  # the eigenvectors are found alike for both
 
 
 @pytest.mark.parametrize(
     ("scorer", "name"),
     [
-        pytest.param(scorer, name, marks=pytest.mark.slow if (scorer, name) in SLOW else ())
+        pytest.param(scorer, name, marks=pytest.mark.slow if name == "hessian" else ())
         for scorer in ("fast", "native")
         for name in SETTINGS
     ],
