@@ -6,27 +6,15 @@ gives what a search with that gamma would give the same candidates.
 
 from __future__ import annotations
 
-import numpy as np
-
-from pipeline import measures
-from pipeline.config import MeasureParams, MetricParams
+from pipeline.config import MetricParams
 from pipeline.context import Context
-from pipeline.search.candidates import Candidate, leave_winner, read_candidates, write_candidates
-from pipeline.search.evolution import best_of, rate
+from pipeline.search.candidates import leave_winner, read_candidates, write_candidates
+from pipeline.search.evolution import best_of, flatness_share, rate
 
 
 def weighed(metric: MetricParams, gamma: float) -> MetricParams:
     """The metric with gamma as its weight of flatness; gamma 0 leaves the other terms alone."""
     return metric.model_copy(update={"terms": {**metric.terms, "flatness": gamma}})
-
-
-def flatness_share(candidates: list[Candidate], metric: MetricParams, params: MeasureParams) -> float:
-    """The part of flatness in the absolute score, averaged over the candidates, in percent (Table 8, second column)."""
-    parts = {
-        name: np.abs(weight * measures.scaled({name: [c[name] for c in candidates]}, name, params))
-        for name, weight in metric.terms.items()
-    }
-    return float(100 * np.mean(parts["flatness"] / np.sum(list(parts.values()), axis=0)))
 
 
 def run(context: Context) -> dict[str, float]:
@@ -41,6 +29,4 @@ def run(context: Context) -> dict[str, float]:
     rate(candidates, metric, params.measures)
     metrics = leave_winner(context, best_of(candidates, 1)[0], search=searched, gamma=gamma)
     write_candidates(context.out / "candidates.parquet", candidates)
-    sound = [candidate for candidate in candidates if candidate["score"] is not None]
-    share = flatness_share(sound, metric, params.measures)
-    return {**metrics, "flatness_share": share}
+    return {**metrics, "flatness_share": flatness_share(candidates, metric, params.measures)}

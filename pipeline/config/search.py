@@ -112,6 +112,14 @@ class MetricParams(Section):
         require_measures(self.terms)
         return self
 
+    @property
+    def gamma(self) -> float | None:
+        """The weight of flatness in an evolution by angle and flatness (Eq. 5), 0 by the angle alone; else None."""
+        others = {name: weight for name, weight in self.terms.items() if name != "flatness"}
+        if self.combine != "sum" or self.strategy != "evolution" or others != {"angle": 1}:
+            return None
+        return self.terms.get("flatness", 0.0)
+
 
 class EarlyParams(Section):
     """When a candidate is dropped (:mod:`pipeline.scoring.early`): looked at after each of these ``shares`` of the

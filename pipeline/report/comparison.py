@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from pipeline.config import Params
 from pipeline.report.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside
 from pipeline.results import board as results
 from pipeline.results import records
+from pipeline.stages import Key
 
 COST = ("params", "macs")
 TABLES = {
@@ -58,20 +60,29 @@ def compared(params: Params, board: results.Board, lines: tuple[Line, ...], colu
 
 
 def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
-    """Table 8: one line for each row of the stage ``rerank``, with the retrained row of its cell where there is one."""
+    """Table 8: one line for each search by angle and flatness, whatever its gamma, then for each other gamma that the
+    stage ``rerank`` gave its candidates; with the retrained rows of their cells."""
+    searched: dict[str, tuple[float, list[Key]]] = {}
+    for search, axes in params.matrix.search.rows().items():
+        gamma = params.metrics[axes["metric"]].gamma
+        if gamma is not None:
+            searched[search] = (gamma, [("search", search)])
+    lines = [(search, *about) for search, about in sorted(searched.items(), key=lambda item: item[1][0])]
+    for search, gamma in product(params.matrix.rerank.search, params.matrix.rerank.gamma):
+        key = ("rerank", f"{search}-{gamma}")
+        if gamma == params.metric_of(search).terms["flatness"] and search in searched:
+            searched[search][1].append(key)  # the search's own gamma has the search's own winner
+        else:
+            lines.append((search, float(gamma), [key]))
     rows: list[dict[str, Any]] = []
-    for searched in params.matrix.rerank.search:
-        for gamma in params.matrix.rerank.gamma:
-            key, paper = ("rerank", f"{searched}-{gamma}"), TABLE_8.get(float(gamma), {})
-            cells = {"/".join(key)}
-            if gamma == params.metric_of(searched).terms["flatness"]:
-                cells.add(f"search/{searched}")  # the search's own gamma has the search's own winner
-            for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
-                ours = {**board.get(name, {}), **records.metrics(root, key)}
-                recipe = params.rows[name].recipe if name else ""
-                about = {"search": searched, "gamma": gamma, "row": name, "recipe": recipe}
-                rows.append({**about, **pairs(ours, paper, GAMMA_COLUMNS)})
-    return pd.DataFrame(rows, columns=["search", "gamma", "row", "recipe", *pairs({}, {}, GAMMA_COLUMNS)])
+    for search, gamma, keys in lines:
+        cells = {"/".join(key) for key in keys}
+        for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
+            ours = {**board.get(name, {}), **records.metrics(root, keys[0])}
+            about = {"search": search, "stage": keys[0][0], "gamma": gamma, "row": name}
+            about["recipe"] = params.rows[name].recipe if name else ""
+            rows.append({**about, **pairs(ours, TABLE_8.get(gamma, {}), GAMMA_COLUMNS)})
+    return pd.DataFrame(rows, columns=["search", "stage", "gamma", "row", "recipe", *pairs({}, {}, GAMMA_COLUMNS)])
 
 
 def tables(params: Params, root: Path, board: results.Board) -> dict[str, pd.DataFrame]:

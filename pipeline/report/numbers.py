@@ -82,5 +82,6 @@ def _gammas(frame: pd.DataFrame) -> str:
     rows = []
     for line in frame.to_dict("records"):
         ours = ", ".join(text for text in (line["row"] or "not retrained", _recipe(line)) if text)
-        rows.append((line["search"], f"{line['gamma']:g}", ours, *_paired(line, comparison.GAMMA_COLUMNS)))
-    return table(("candidates of", "gamma", "retrained as", "flatness (%)", "top-1", "top-5"), rows)
+        how = "searched" if line["stage"] == "search" else "rated anew"
+        rows.append((line["search"], how, f"{line['gamma']:g}", ours, *_paired(line, comparison.GAMMA_COLUMNS)))
+    return table(("candidates of", "", "gamma", "retrained as", "flatness (%)", "top-1", "top-5"), rows)

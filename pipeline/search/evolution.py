@@ -80,6 +80,19 @@ def rate(candidates: Sequence[Candidate], metric: MetricParams, params: MeasureP
         candidate["score"] = float(score)
 
 
+def flatness_share(candidates: Sequence[Candidate], metric: MetricParams, params: MeasureParams) -> float:
+    """The part of flatness in the absolute score, averaged over the candidates that have one, in percent (Table 8,
+    second column)."""
+    sound = [candidate for candidate in candidates if candidate["score"] is not None]
+    parts = {
+        name: np.abs(weight * measures.scaled({name: [c[name] for c in sound]}, name, params))
+        for name, weight in metric.terms.items()
+    }
+    whole = np.sum(list(parts.values()), axis=0)
+    part = parts.get("flatness", np.zeros_like(whole))
+    return float(100 * np.mean(np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)))
+
+
 def best_of(candidates: Sequence[Candidate], count: int) -> list[Candidate]:
     """The best scored candidates, best first; ties by encoding, quarantined ones never."""
     scored = [c for c in candidates if c["score"] is not None]

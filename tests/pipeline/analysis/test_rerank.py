@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 
 from pipeline.analysis import rerank
-from pipeline.analysis.rerank import flatness_share, weighed
+from pipeline.analysis.rerank import weighed
 from pipeline.search import stage as search
+from pipeline.search.evolution import flatness_share
 from tests.conftest import Tiny, make_tiny, metric_of
 
 SEARCH = "small-angle_flatness-0"
@@ -66,8 +67,16 @@ def test_scores_are_those_of_equation_5(searched: Tiny, gamma: str) -> None:
 
 def test_the_share_of_flatness_by_hand(tiny: Tiny) -> None:
     params = tiny.context("zoo", row="darts_v2_c10").params.measures
-    candidates = [{"angle": math.pi / 2, "flatness": 0.001}, {"angle": math.pi / 4, "flatness": 0.003}]
+    candidates = [
+        {"angle": math.pi / 2, "flatness": 0.001, "score": 1.0},
+        {"angle": math.pi / 4, "flatness": 0.003, "score": 1.0},
+        {"angle": None, "flatness": None, "score": None},
+    ]
     metric = weighed(metric_of({"angle": 1, "flatness": 16}), 1.0)
     assert metric.terms == {"angle": 1, "flatness": 1.0}
     # 0.5 and 0.25 of angle beside 0.5 and 1.5 of flatness
     assert flatness_share(candidates, metric, params) == pytest.approx(100 * np.mean([0.5, 1.5 / 1.75]))
+    assert flatness_share(candidates, metric_of({"angle": 1}), params) == 0
+    assert flatness_share(candidates, metric_of({"flatness": 16}), params) == 100
+    nothing = [{"angle": 0.0, "flatness": 0.0, "score": 0.0}]
+    assert flatness_share(nothing, metric, params) == 0
