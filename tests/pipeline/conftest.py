@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from matplotlib.figure import Figure
 from PIL import Image
 
 from models.spaces.darts.genotype import random_genotype
@@ -99,6 +100,12 @@ def leave_search(root: Path, row: str, seed: int) -> pd.DataFrame:
     table.to_parquet(folder / "candidates.parquet")
     genotypes[int(np.nanargmax(table["score"]))].save(folder / "genotype.json", score=winner["score"])
     return history
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes most of the time of whatever shows pictures; here they are empty files."""
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: Path(path).touch())
 
 
 @pytest.fixture

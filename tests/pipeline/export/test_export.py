@@ -144,6 +144,7 @@ def test_the_card_says_what_found_a_searched_cell(fresh: Tiny, cell: str) -> Non
         assert "| `gamma` | 16 |" in card
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_card_run_offline(exported: Tiny, tmp_path: Path) -> None:
     """And the picture that they prepare gives what evaluation in this project gives."""
     folder = shutil.copytree(folder_of(exported), tmp_path / "export")

@@ -164,6 +164,7 @@ def run(root: Path, *row: str, processes: int) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_a_stage_starts_its_processes_itself_and_the_first_one_writes(tiny: Tiny) -> None:
     first = run(tiny.root, "supernet", "dataset=small", "seed=0", processes=2)
     out = tiny.root / "out/supernet/small-0"

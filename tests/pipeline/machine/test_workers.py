@@ -46,7 +46,9 @@ def test_a_process_that_dies_is_replaced_and_its_item_measured_again(
     assert "another takes its place" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.5], ids=["not yet noticed", "noticed"])
+@pytest.mark.parametrize(
+    "pause", [pytest.param(0.0, id="not yet noticed"), pytest.param(0.5, id="noticed", marks=pytest.mark.slow)]
+)
 def test_a_process_that_dies_without_an_item_is_replaced_too(pause: float) -> None:
     """Pebble gives up the whole pool then, with whatever is scheduled before it has noticed."""
     with Workers(1, str) as pool:

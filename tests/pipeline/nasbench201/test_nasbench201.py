@@ -28,7 +28,7 @@ from tests.conftest import Killed, Tiny
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
 ROW = {"dataset": "small", "recipe": "darts", "seed": "0"}
 RUN = {"dataset": "small", "recipe": "darts", "seed": 0}
-COUNT = 12
+COUNT = 10
 SMALL = MINI["nasbench201"]["settings"]["recipes"]["darts"] | {
     "channels": 4,
     "epochs": 2,

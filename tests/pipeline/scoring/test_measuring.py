@@ -44,7 +44,7 @@ def measured(profile: Tiny) -> list[dict[str, object]]:
         return list(score_all(GENOTYPES))
 
 
-@pytest.mark.parametrize("function", ["thread", "threads", "processes"])
+@pytest.mark.parametrize("function", ["thread", "threads", pytest.param("processes", marks=pytest.mark.slow)])
 @pytest.mark.usefixtures("cluster")
 def test_anybodys_executor_measures_the_same(trained: Tiny, monkeypatch: pytest.MonkeyPatch, function: str) -> None:
     here = measured(trained)

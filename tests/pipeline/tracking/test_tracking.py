@@ -170,6 +170,7 @@ def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("undrawn")
 def test_without_its_database_nothing_is_lost(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # In processes of their own, as for a user: a process that has had the old file open goes on writing to that.
     line = f"print(rebuild(Path({str(finished)!r})))"
@@ -187,6 +188,7 @@ def test_without_its_database_nothing_is_lost(finished: Path, database: Path, mo
     assert content() == before
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_rebuilding_twice_changes_nothing(finished: Path) -> None:
     rebuild(finished)
     before, board = content(), {run.info.run_id for run in runs("genas-demo-leaderboard")}
@@ -195,6 +197,7 @@ def test_rebuilding_twice_changes_nothing(finished: Path) -> None:
     assert {run.info.run_id for run in runs("genas-demo-leaderboard")} == board, "unchanged lines stay"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_leaderboard_follows_the_files(finished: Path) -> None:
     assert leaderboard(finished) == 3
     path = finished / "out/retrain/darts/metrics.json"
@@ -206,6 +209,7 @@ def test_leaderboard_follows_the_files(finished: Path) -> None:
     assert board["darts"][3]["top1"] == [(0, 60.0)]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_searches_of_all_metrics_have_the_same_names(finished: Path) -> None:
     rebuild(finished)
     searches = [run for run in runs() if run.data.tags["stage"] == "search"]
@@ -229,6 +233,7 @@ def test_a_stage_that_ends_badly(profile: Path, raised: BaseException, status: s
     assert run.data.metrics == {"search_curves/best": 1.5}
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_killed_row_goes_on_in_its_run(finished: Path) -> None:
     params = load_params(finished)
     history = records.table(finished, ("search", "digits-flatness-0"), "history.csv")

@@ -163,6 +163,7 @@ def test_retinanet_over_every_cell(row: str, tmp_path: Path) -> None:
     check(network, losses, "backbone.bottom_up.features.model", FROZEN)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", zoo_rows())
 def test_deeplab_over_every_cell(row: str, tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
