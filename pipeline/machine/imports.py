@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from pipeline.config import REPOSITORY
+from pipeline.stages import STAGES
 
 PACKAGES = ("models", "pipeline")
 NEUTRAL = (
@@ -110,3 +111,8 @@ def _runs(tree: ast.AST) -> Iterator[ast.AST]:
             continue
         yield node
         yield from _runs(node)
+
+
+def code_digest(stage: str) -> str:
+    """SHA-256 over this project's source, as far as it can change what a stage computes."""
+    return digest(closure(STAGES[stage].module))

@@ -21,9 +21,8 @@ from typing import Any
 import torch
 
 from pipeline.context import Context
-from pipeline.machine import imports
 from pipeline.machine.distributed import leader
-from pipeline.stages import STAGES
+from pipeline.machine.imports import code_digest
 from pipeline.stages.graph import settings
 
 
@@ -37,11 +36,6 @@ def digest(paths: Iterable[Path]) -> str:
                 with file.open("rb") as stream:
                     sha.update(hashlib.file_digest(stream, "sha256").digest())
     return sha.hexdigest()
-
-
-def code_digest(stage: str) -> str:
-    """SHA-256 over this project's source, as far as it can change what a stage computes."""
-    return imports.digest(imports.closure(STAGES[stage].module))
 
 
 SEAL = 64

@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.config import REPOSITORY, Params
 from pipeline.context import Log, silent
 from pipeline.machine.addresses import masked
-from pipeline.machine.resume import code_digest
+from pipeline.machine.imports import code_digest
 from pipeline.results import records
 from pipeline.stages import STAGES, Key
 from pipeline.tracking.board import leaderboard

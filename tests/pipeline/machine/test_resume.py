@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipeline.machine import resume as scratch
-from pipeline.machine.resume import Scratch, code_digest, digest
+from pipeline.machine.resume import Scratch, digest
 from tests.bomb import Bomb
 from tests.conftest import Tiny, tiny_params
 
@@ -210,8 +210,3 @@ def test_a_digest_covers_names_and_bytes_and_not_times(tmp_path: Path) -> None:
     file.rename(folder / "inner" / "b.txt")
     assert digest([folder]) != first
     assert len({digest([]), digest([folder]), digest([folder, folder])}) == 3
-
-
-def test_the_code_digest_is_that_of_what_the_stage_runs() -> None:
-    assert len(code_digest("supernet")) == 64
-    assert len({code_digest(stage) for stage in ("data", "supernet", "search", "zoo")}) == 4

@@ -159,6 +159,7 @@ def test_too_few_images_are_one_line(tiny: Tiny, share: float, message: str) -> 
         supernet.run(tiny.context("supernet", **ROW))
 
 
+@pytest.mark.slow
 def test_a_killed_run_under_other_parameters_starts_afresh(tiny: Tiny) -> None:
     with pytest.raises(Killed):
         supernet.run(tiny.context("supernet", kill_at(3), **ROW))
@@ -387,6 +388,7 @@ def test_options_train_another_supernet(tiny: Tiny, trained_outputs: Any, key: s
     assert limits[key][0] <= gap <= limits[key][1]
 
 
+@pytest.mark.slow
 def test_the_layout_in_memory_changes_nothing_but_rounding(tiny: Tiny) -> None:
     """At a rate at which a difference in rounding stays one."""
     weights = []
