@@ -13,7 +13,7 @@ from typer.exceptions import TyperException
 
 from benchmarks.cli import app as bench_app
 from flows.processes.children import StageError
-from flows.run import checked, console, execute
+from flows.run import checked, conclude, console, execute
 from models.errors import GenasError
 
 # Everything else is imported where it is used: `genas --help` answers at once.
@@ -42,6 +42,7 @@ def demo(jobs: Jobs = JOBS, wait: Wait = False) -> None:
     """Run the whole chain on small embedded data, then print its results."""
     execute("demo", (), jobs, wait)
     results("demo")
+    conclude("demo")
 
 
 @app.command()
@@ -55,6 +56,7 @@ def run(
 ) -> None:
     """Bring a profile up to date: the targets, and all that they depend on."""
     execute(profile, tuple(targets or ()), jobs, wait)
+    conclude(profile)
 
 
 @app.command()
@@ -82,13 +84,14 @@ def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--
     """Print what has been measured so far."""
     import json
 
-    from pipeline.results import board as numbers
+    from pipeline.results import terminal
+    from pipeline.results.board import collect
 
-    rows = numbers.collect(checked(profile))
+    rows = collect(checked(profile))
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     else:
-        numbers.show(rows, console())
+        terminal.show(rows, console())
 
 
 @app.command()
@@ -105,12 +108,12 @@ def zoo(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     import json
 
     from models.networks.published import zoo_table
-    from pipeline.results import board as numbers
+    from pipeline.results import terminal
 
     if as_json:
         typer.echo(json.dumps(zoo_table(), indent=1))
     else:
-        numbers.show_zoo(zoo_table(), console())
+        terminal.show_zoo(zoo_table(), console())
 
 
 @app.command()

@@ -52,6 +52,14 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = Fals
         _execute(folder, profile if profile in PROFILES else "", targets, jobs)
 
 
+def conclude(profile: str) -> None:
+    """Say what the runs of a profile have found, where its report lies, what to do next."""
+    from pipeline.results.terminal import closing
+
+    for line in closing(checked(profile), profile):
+        print(line)
+
+
 def _execute(folder: Path, known: str, targets: tuple[str, ...], jobs: int) -> None:
     """:func:`execute` for a profile whose lock is held; ``known`` is its name where it has one."""
     from flows.plan import plan

@@ -1,18 +1,14 @@
-"""The numbers of a profile, from the files that its rows left: as a list, as a leaderboard, as tables on a terminal."""
+"""The numbers of a profile, from the files that its rows left: as a list and as a leaderboard."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipeline.config import Params, load_params
 from pipeline.results import records
 from pipeline.stages import STAGES, folder_of
 from pipeline.stages.graph import graph
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 HEADINGS = {
     "params": "params (M)",
@@ -43,15 +39,6 @@ COST = ("params", "macs")
 
 Board = dict[str, dict[str, float]]
 """Values by retrained row and name."""
-
-
-DETAILS = {"candidates", "quarantined", "loss", "flatness_error", *(f"loss_{i}" for i in range(10))}
-"""What a search measures beside its score; in the JSON, not in the table."""
-
-
-def detail(name: str) -> bool:
-    """Whether a metric is left to the JSON; of the agreement between measures a table shows that with flatness."""
-    return name in DETAILS or (name.startswith("tau_") and name.count("_") > 1 and not name.startswith("tau_flatness_"))
 
 
 def collect(root: Path) -> list[dict[str, Any]]:
@@ -102,70 +89,6 @@ def number(value: float | None, column: str) -> str:
     return f"{value / 1e6:.0f}" if value >= 1e9 else f"{value / 1e6:.3g}"
 
 
-def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`collect` found: a line for each retrained network, then whole detectors and segmenters, then
-    every other stage in the order of the chain."""
-    if not rows:
-        console.print("no row has run yet")
-        return
-    by_stage: dict[str, Board] = {}
-    for entry in rows:
-        by_stage.setdefault(entry["stage"], {})[entry["row"]] = entry["metrics"]
-    networks: Board = {}
-    for stage in JUDGES:
-        for row, metrics in by_stage.get(stage, {}).items():
-            networks[row] = {**metrics, **networks.get(row, {})}
-    if networks:
-        _print(console, "retrained networks", networks, columns_of(networks))
-    for name, stage_rows in by_stage.items():
-        stage_title, task = STAGES[name].title.lower(), STAGES[name].task
-        if task:
-            _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in task})
-        elif name not in JUDGES:
-            names = dict.fromkeys(n for metrics in stage_rows.values() for n in metrics if not detail(n))
-            _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in names})
-
-
 def heading(metric: str) -> str:
     """What a table calls a metric."""
     return HEADINGS.get(metric, metric.replace("_", " "))
-
-
-def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`models.networks.published.zoo_table` gives, in millions; a figure of the paper that ours does
-    not round to has a ``!`` behind it, and what is to be known of a row stands below the table."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for title in ("id", "width", "params", "paper", "MACs", "paper", "top-1"):
-        table.add_column(title, no_wrap=True, justify="left" if title == "id" else "right")
-    for row in rows:
-        paper, match = row["paper"] or {}, row["match"] or {}
-        costs = []
-        for name, key, unit, digits in (("params", "params_M", 1, 3), ("macs", "flops_G", 1000, 1)):
-            costs.append(f"{row[name] / 1e6:.{digits}f}" if row[name] else "-")
-            costs.append(f"{paper[key] * unit:g}{'!' if match.get(name) is False else ' '}" if key in paper else "- ")
-        top1 = f"{paper['top1']:.2f}" if "top1" in paper else "-"
-        table.add_row(row["id"], str(row["width"] or "-"), *costs, top1)
-    console.print(table)
-    for row in rows:
-        if row["note"]:
-            status = "" if row["status"] == "published" else f"{row['status']}; "
-            console.print(f"[bold]{row['id']}[/bold]: {status}{row['note']}", highlight=False)
-
-
-def _print(console: Console, title: str, found: dict[str, dict[str, float]], columns: dict[str, str]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("row", no_wrap=True)
-    for column in columns.values():
-        table.add_column(column, justify="right")
-    for row, values in found.items():
-        digits = [
-            f"{values[n]:.4g}" if n in values and n not in HEADINGS else number(values.get(n), n) for n in columns
-        ]
-        table.add_row(row, *digits)
-    console.print(table)

@@ -35,7 +35,9 @@ def test_up_to_date_is_said_without_prefect(done: Toy, tmp_path: Path) -> None:
     database = tmp_path / "prefect.db"
     url = f"sqlite+aiosqlite:///{database}"
     said = genas("run", "--profile", str(done.folder), PREFECT_SERVER_DATABASE_CONNECTION_URL=url)
-    assert (said.returncode, said.stdout) == (0, "toy: everything is up to date\n")
+    first, following = said.stdout.splitlines()
+    assert (said.returncode, first) == (0, "toy: everything is up to date")
+    assert following == f"next    genas results --profile {done.folder}; genas track ui; genas export ROW"
     assert not database.exists()
     assert set(done.runs()) == {"data@a", "data@b"}
 

@@ -1,25 +1,17 @@
-"""The numbers of a profile: collected, joined along the chain, shown."""
+"""The numbers of a profile: collected, joined along the chain."""
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
 from models.errors import GenasError
 from pipeline.config import load_params
 from pipeline.results import board as results
 from pipeline.results import records
-
-
-def shown(root: Path) -> str:
-    console = Console(file=io.StringIO(), width=200)
-    results.show(results.collect(root), console)
-    return console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_collect_follows_the_chain(finished: Path) -> None:
@@ -34,7 +26,6 @@ def test_collect_follows_the_chain(finished: Path) -> None:
 
 def test_collect_of_nothing(profile: Path) -> None:
     assert results.collect(profile) == []
-    assert "no row has run yet" in shown(profile)
 
 
 def test_collect_ignores_rows_that_the_parameters_do_not_have(finished: Path) -> None:
@@ -118,34 +109,6 @@ def test_a_row_of_another_gamma_has_that_gammas_values(finished: Path) -> None:
     board = results.leaderboard(load_params(finished), finished)
     assert (board["darts"]["search_score"], board["darts"]["search_flatness_share"]) == (3.5, 93.0)
     assert (board["darts"]["top1"], board["darts"]["params"]) == (79.0, 5.2e6)
-
-
-def test_columns_that_no_network_has_are_left_out(finished: Path) -> None:
-    assert " Real" not in shown(finished)
-    path = finished / "out" / "shift" / "flatness" / "metrics.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "top5": 1.0, "r_top1": 33.25, "real_top1": 84.5}))
-    text = shown(finished)
-    assert all(value in text for value in (" Real", "33.25", "84.50"))
-    board = results.leaderboard(load_params(finished), finished)
-    assert list(results.columns_of(board).values())[-5:] == ["O AUPR", "R", "Real", "AP", "mIoU"]
-    assert board["flatness"]["top5"] == 98.5, "the retrained network's"
-
-
-def test_show_has_a_line_for_each_network(finished: Path) -> None:
-    text = shown(finished)
-    (line,) = [line for line in text.splitlines() if " flatness " in line and "81.50" in line]
-    assert all(value in line for value in ("5.2", "580", "98.50", "61.50", "5.65", "20.10", "37.05", "72.58"))
-    (line,) = [line for line in text.splitlines() if "darts " in line and "79.00" in line]
-    assert " - " in line
-    (line,) = [line for line in text.splitlines() if "39.00" in line]
-    assert line.split() == ["flatness", "37.05", "56.00", "39.00", "35", "200000"], "the whole detector's"
-    (line,) = [line for line in text.splitlines() if "80.00" in line and "180000" in line]
-    assert line.split() == ["flatness", "72.58", "80.00", "95.00", "39", "180000"], "the whole segmenter's"
-    assert "supernet" in text
-    (line,) = [line for line in text.splitlines() if "digits-angle_flatness-0-16" in line]
-    assert "93" in line.split()
-    (line,) = [line for line in text.splitlines() if " digits-0 " in line and "0.875" in line]
-    assert "16" in line.split()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,131 @@
+"""The numbers of a profile as tables on a terminal: none loses a digit where a row's name and one number have room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.config import load_params
+from pipeline.results.board import COLUMNS, COST, HEADINGS, JUDGES, Board, columns_of, heading, leaderboard, number
+from pipeline.stages import STAGES, folder_of
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DETAILS = {"candidates", "quarantined", "loss", "flatness_error", *(f"loss_{i}" for i in range(10))}
+"""What a search measures beside its score; in the JSON, not in the table."""
+
+
+def detail(name: str) -> bool:
+    """Whether a metric is left to the JSON; of the agreement between measures a table shows that with flatness."""
+    return name in DETAILS or (name.startswith("tau_") and name.count("_") > 1 and not name.startswith("tau_flatness_"))
+
+
+def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print what :func:`collect` found: a line for each retrained network, then whole detectors and segmenters, then
+    every other stage in the order of the chain."""
+    if not rows:
+        console.print("no row has run yet")
+        return
+    by_stage: dict[str, Board] = {}
+    for entry in rows:
+        by_stage.setdefault(entry["stage"], {})[entry["row"]] = entry["metrics"]
+    networks: Board = {}
+    for stage in JUDGES:
+        for row, metrics in by_stage.get(stage, {}).items():
+            networks[row] = {**metrics, **networks.get(row, {})}
+    if networks:
+        _print(console, "retrained networks", networks, columns_of(networks))
+    for name, stage_rows in by_stage.items():
+        stage_title, task = STAGES[name].title.lower(), STAGES[name].task
+        if task:
+            _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in task})
+        elif name not in JUDGES:
+            names = dict.fromkeys(n for metrics in stage_rows.values() for n in metrics if not detail(n))
+            _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in names})
+
+
+BESIDE = 2
+"""Characters between two columns."""
+
+
+def _fitting(widths: Sequence[int], room: int) -> Iterator[slice]:
+    """The columns behind the first, in pieces that stand beside it in ``room`` characters; each has one at least."""
+    used, start = 0, 1
+    for place, width in enumerate(widths[1:], 1):
+        if used and widths[0] + BESIDE + used + width + BESIDE > room:
+            yield slice(start, place)
+            start, used = place, 0
+        used += width + BESIDE
+    yield slice(start, len(widths))
+
+
+def _print(console: Console, title: str, found: Board, columns: dict[str, str]) -> None:
+    """One table; on a terminal that is too narrow several, with the name of the row before each. The best value of what
+    networks are judged by is bold."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    lines = [["row", *columns.values()]]
+    best: dict[int, str] = {}
+    for row, values in found.items():
+        digits = [
+            f"{values[n]:.4g}" if n in values and n not in HEADINGS else number(values.get(n), n) for n in columns
+        ]
+        lines.append([row, *digits])
+    for place, name in enumerate(columns, 1):
+        judged = {row: values[name] for row, values in found.items() if name in values}
+        if name in COLUMNS and name not in COST and len(judged) > 1:
+            best[place] = number(max(judged.values()), name)
+    widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
+    if not console.is_terminal:
+        console.width = max(console.width, sum(widths) + BESIDE * len(widths) + 1)
+    for part in _fitting(widths, console.width - 1):
+        table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        table.add_column("row", no_wrap=True)
+        for place in range(part.start, part.stop):
+            table.add_column(lines[0][place], justify="right", no_wrap=True)
+        for row, *cells in lines[1:]:
+            shown = zip(range(part.start, part.stop), cells[part.start - 1 : part.stop - 1], strict=True)
+            table.add_row(row, *(f"[bold]{cell}[/bold]" if best.get(place) == cell else cell for place, cell in shown))
+        console.print(table)
+
+
+def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
+    """Print what :func:`models.networks.published.zoo_table` gives, in millions; a figure of the paper that ours does
+    not round to has a ``!`` behind it, and what is to be known of a row stands below the table."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for title in ("id", "width", "params", "paper", "MACs", "paper", "top-1"):
+        table.add_column(title, no_wrap=True, justify="left" if title == "id" else "right")
+    for row in rows:
+        paper, match = row["paper"] or {}, row["match"] or {}
+        costs = []
+        for name, key, unit, digits in (("params", "params_M", 1, 3), ("macs", "flops_G", 1000, 1)):
+            costs.append(f"{row[name] / 1e6:.{digits}f}" if row[name] else "-")
+            costs.append(f"{paper[key] * unit:g}{'!' if match.get(name) is False else ' '}" if key in paper else "- ")
+        top1 = f"{paper['top1']:.2f}" if "top1" in paper else "-"
+        table.add_row(row["id"], str(row["width"] or "-"), *costs, top1)
+    console.print(table)
+    for row in rows:
+        if row["note"]:
+            status = "" if row["status"] == "published" else f"{row['status']}; "
+            console.print(f"[bold]{row['id']}[/bold]: {status}{row['note']}", highlight=False)
+
+
+def closing(root: Path, profile: str) -> list[str]:
+    """What the runs of a profile have found, where its report lies, and what to do next, a line each; what is not there
+    is left out."""
+    params = load_params(root)
+    board = {row: values for row, values in leaderboard(params, root).items() if "top1" in values}
+    page, lines = root / folder_of(("report", "")) / "report.html", []
+    if board:
+        row, values = max(board.items(), key=lambda item: item[1]["top1"])
+        found = (f"{heading(name)} {number(values[name], name)}" for name in COLUMNS if name in values)
+        lines.append(f"best    {row}, a cell of {params.rows[row].cell}: {', '.join(found)}")
+    if page.exists():
+        lines.append(f"report  {page}")
+    return [*lines, f"next    genas results --profile {profile}; genas track ui; genas export ROW"]
