@@ -118,6 +118,7 @@ def compute(
         precision="float32",
         images=len(validation.labels),
         batch_size=recalibration["batch_size"],
+        mean="batches",
         recalibrate_batch_size=recalibration["batch_size"],
         recalibrate_images=recalibration["count"],
         recalibrate="official",

@@ -73,7 +73,8 @@ class MeasureParams(Section):
 
     ``scorer``: ``plain`` evaluates the supernet as it is written, ``fast`` the same in less time and to float tolerance
     (:mod:`models.fast.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.fast.native`),
-    ``auto`` is ``native`` where that runs, else ``fast``. ``precision`` is what ``fast`` computes perturbed losses in;
+    ``auto`` is ``native`` where that runs, else ``fast``. Loss and accuracy are means over ``images``, or those of the
+    means of ``batches`` of ``batch_size``. ``precision`` is what ``fast`` computes perturbed losses in;
     statistics are always float32.
     """
 
@@ -81,6 +82,7 @@ class MeasureParams(Section):
     precision: Literal["float32", "bfloat16"]
     images: Count
     batch_size: Count
+    mean: Literal["images", "batches"]
     recalibrate_images: Count
     recalibrate_batch_size: Annotated[int, Field(ge=2)]
     recalibrate: Literal["exact", "official", "none"]

@@ -21,8 +21,10 @@ class TrainingParams(Section):
     The former two take ``train_share`` of the training images to train on.
 
     ``schedule`` leads from ``learning_rate`` to ``learning_rate_min``, anew for each epoch or each step (``update``).
-    ``decay``: weight decay on ``all`` parameters, or on those of more than one dimension (``weights``). Gradients are
-    clipped by the ``clip_norm`` of all together or by ``clip_value`` each, or not at all.
+    ``decay``: weight decay on ``all`` parameters, or on those of more than one dimension (``weights``). Operations that
+    a step has not selected go on to ``decay`` and to move by their momentum, from the first step on or, as in the
+    official code, each from its ``first`` selection on; or they ``freeze``. Gradients are clipped by the ``clip_norm``
+    of all together or by ``clip_value`` each, or not at all.
     """
 
     trainer: Literal["plain", "fast"]
@@ -41,7 +43,7 @@ class TrainingParams(Section):
     clip_norm: Positive | None
     clip_value: Positive | None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    unselected: Literal["decay", "freeze"]
+    unselected: Literal["decay", "first", "freeze"]
     labels: Literal["ground_truth", "random"]
     amp: bool
     channels_last: bool
@@ -59,6 +61,8 @@ class TrainingParams(Section):
             )
         if self.clip_norm is not None and self.clip_value is not None:
             raise ValueError("clip_norm and clip_value exclude each other")
+        if self.unselected == "first" and self.trainer == "fast":
+            raise ValueError("unselected: first needs trainer plain, the fast one has all parameters in one vector")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum")
         return self

@@ -53,13 +53,22 @@ def get(name: str) -> Measure | ImageMeasure:
     return cast(Measure | ImageMeasure, import_module(f"pipeline.measures.{name}"))
 
 
+def mean_over(seen: Array, params: MeasureParams) -> Array:
+    """Means (quantities,) of what was seen of n images, (quantities, n); or, as the official code has it, means of the
+    means of batches, in which the images of a smaller last one count more."""
+    if params.mean == "images":
+        return np.asarray(seen.mean(1))
+    batches = np.split(seen, range(params.batch_size, seen.shape[1], params.batch_size), axis=1)
+    return np.asarray(np.mean([batch.mean(1) for batch in batches], axis=0))
+
+
 def measure(name: str, probe: Probe, architecture: Architecture) -> dict[str, float]:
     """A measure of an architecture, and what it keeps beside it."""
     module = get(name)
     if not isinstance(module, ImageMeasure):
         return module.measure(probe, architecture)
     probe.recalibrate(architecture)
-    means = module.observe(probe, architecture, slice(None), probe.params).mean(1)
+    means = mean_over(module.observe(probe, architecture, slice(None), probe.params), probe.params)
     return {term: float(value) for term, value in module.summarise(means, probe.params).items()}
 
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from models.spaces.base.oneshot import Architecture
 from pipeline.config import FlatnessParams, MeasureParams
-from pipeline.measures import Array
+from pipeline.measures import Array, mean_over
 from pipeline.probe.hessian import top_eigenpairs
 from pipeline.probe.plain import Probe
 
@@ -144,7 +144,7 @@ def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:
 def draw_losses(probe: Probe, architecture: Architecture, params: MeasureParams) -> list[list[float]]:
     """The mean losses at each sigma for each draw, (draws, sigmas), after a recalibration."""
     probe.recalibrate(architecture)
-    means = observe(probe, architecture, slice(None), params).mean(1)
+    means = mean_over(observe(probe, architecture, slice(None), params), params)
     return means.reshape(-1, len(params.flatness.sigma)).tolist()
 
 

@@ -48,7 +48,9 @@ class Evidence(NamedTuple):
         """All measures, with what they keep beside them."""
         measured = dict(self.values)
         for name, seen in self.images.items():
-            measured |= {term: float(value) for term, value in summary(name, seen.mean(1), params).items()}
+            measured |= {
+                term: float(value) for term, value in summary(name, measures.mean_over(seen, params), params).items()
+            }
         return measured
 
 

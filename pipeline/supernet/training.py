@@ -88,8 +88,8 @@ def train_step(
         params: the stage's.
         batch: images in the batch of all processes together, where there are several.
     """
-    # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay"),
-    # as they did on the PyTorch that the official code was written for.
+    # Zero gradients, not none: unselected operations keep their weight decay and momentum ("decay", "first"),
+    # as they did on the PyTorch that the official code was written for. Those of "first" begin as none.
     optimizer.zero_grad(set_to_none=params.unselected == "freeze")
     with torch.autocast(images.device.type, torch.bfloat16, enabled=params.amp):
         loss = F.cross_entropy(network(images, architecture), labels, label_smoothing=params.label_smoothing)
@@ -232,6 +232,9 @@ def train(
     if state["epoch"]:
         network.load_state_dict(state["network"])
         optimizer.load_state_dict(state["optimizer"])
+        if params.unselected == "first":
+            for parameter in optimizer.state:  # those that have been selected
+                parameter.grad = torch.zeros_like(parameter)
     history: list[dict[str, float]] = state["history"]
     kept: dict[int, dict[str, Tensor]] = state["snapshots"]
     paths = list(islice(draw(np.random.default_rng([seed, 3])), params.validate_paths))

@@ -39,6 +39,7 @@ PARAMS = MeasureParams(
     precision="float32",
     images=24,
     batch_size=10,
+    mean="images",
     recalibrate_images=24,
     recalibrate_batch_size=10,
     recalibrate="exact",
@@ -561,3 +562,29 @@ def test_the_official_angle_is_of_the_darts_space_alone() -> None:
     one.network = one.initial = Written((1, [1.0]))
     with pytest.raises(GenasError, match=r"angle\.version official: .* choose fixed"):
         angle_module.measure(one, path(0))
+
+
+# ---- means -----------------------------------------------------------------------------------------------------------
+
+
+def test_batch_means_give_the_images_of_a_smaller_last_batch_more_weight() -> None:
+    seen = np.array([[1.0, 3.0, 5.0, 7.0, 20.0], [0.0, 0.0, 0.0, 0.0, 1.0]])
+    by_images, by_batches = (
+        PARAMS.model_copy(update={"batch_size": 2, "mean": mean}) for mean in ("images", "batches")
+    )
+    assert measures.mean_over(seen, by_images).tolist() == [36 / 5, 1 / 5]
+    assert measures.mean_over(seen, by_batches).tolist() == [(2 + 6 + 20) / 3, 1 / 3]
+    assert measures.mean_over(seen[:, :4], by_batches).tolist() == measures.mean_over(seen[:, :4], by_images).tolist()
+
+
+def test_losses_and_flatness_are_of_either_mean() -> None:
+    odd = {"images": 7, "batch_size": 3}
+    one = probe(PARAMS.model_copy(update={**odd, "mean": "batches"}))
+    one.recalibrate(path(0))
+    loss, right = one.outcomes(path(0), [{}])[0].double()
+    found = measures.measure("accuracy", one, path(0))
+    assert found["loss"] == pytest.approx(float((loss[:3].mean() + loss[3:6].mean() + loss[6]) / 3))
+    assert found["accuracy"] == pytest.approx(float((right[:3].mean() + right[3:6].mean() + right[6]) / 3))
+    losses = measures.measure("flatness", one, path(0))
+    assert losses["loss_0"] == pytest.approx(draw_losses(one, path(0), one.params)[0][0])
+    assert losses["loss_0"] != measures.measure("flatness", probe(PARAMS.model_copy(update=odd)), path(0))["loss_0"]

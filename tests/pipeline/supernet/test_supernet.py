@@ -170,12 +170,12 @@ def test_a_killed_run_under_other_parameters_starts_afresh(tiny: Tiny) -> None:
 
 
 def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
-    """After an epoch of two steps most operations were never on a path."""
+    """After an epoch of two steps most operations were never on a path, and some in the first step alone."""
     context = tiny.context("supernet", **ROW)
     data = halves_of(context)
     states = {}
-    for unselected in ("decay", "freeze"):
-        rate = {"learning_rate": 0.1, "learning_rate_min": 0.1}
+    for unselected in ("decay", "first", "freeze"):
+        rate = {"learning_rate": 0.1, "learning_rate_min": 0.1, "trainer": "plain"}
         params = settings(unselected=unselected, weight_decay=0.1, momentum=0.0, **rate)
         network = build_supernet(context, data.num_classes)
         start = {name: p.detach().clone() for name, p in network.named_parameters()}
@@ -189,8 +189,25 @@ def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
     assert len(idle) > 100
     for name in idle:
         assert torch.equal(states["freeze"][name], start[name])
+        assert torch.equal(states["first"][name], start[name])
         torch.testing.assert_close(states["decay"][name], start[name] * (1 - 0.1 * 0.1) ** steps)
+    early, late = ({id(p) for m in network.path_modules(one) for p in m.parameters()} for one in (ran[0], ran[-1]))
+    once = [name for name, p in network.named_parameters() if id(p) in early - late]
+    assert len(once) > 10
+    for name in once:  # selected in the first step, and so decaying in the last one too
+        assert torch.equal(states["first"][name], states["decay"][name])
+        assert not torch.equal(states["first"][name], states["freeze"][name])
     assert not torch.equal(states["freeze"]["stem.0.weight"], start["stem.0.weight"])
+
+
+def test_what_has_been_selected_decays_after_a_kill_too(tiny: Tiny) -> None:
+    tiny.change("supernet", small__unselected="first", small__trainer="plain")
+    supernet.run(tiny.context("supernet", **ROW))
+    whole = tiny.bytes_of("supernet", "small-0", TRAINED)
+    with pytest.raises(Killed):
+        supernet.run(tiny.context("supernet", kill_at(2), **ROW))
+    supernet.run(tiny.context("supernet", **ROW))
+    assert tiny.bytes_of("supernet", "small-0", TRAINED) == whole
 
 
 def test_the_cosine_by_hand() -> None:
