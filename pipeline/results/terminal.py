@@ -46,6 +46,8 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
             _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in names})
 
 
+FOUND = ("top1", "ap", "miou")
+"""What the last lines of a run tell of its best network."""
 BESIDE = 2
 """Characters between two columns."""
 
@@ -124,7 +126,7 @@ def closing(root: Path, profile: str) -> list[str]:
     page, lines = root / folder_of(("report", "")) / "report.html", []
     if board:
         row, values = max(board.items(), key=lambda item: item[1]["top1"])
-        found = (f"{heading(name)} {number(values[name], name)}" for name in COLUMNS if name in values)
+        found = (f"{heading(name)} {number(values[name], name)}" for name in FOUND if name in values)
         lines.append(f"best    {row}, a cell of {params.rows[row].cell}: {', '.join(found)}")
     if page.exists():
         lines.append(f"report  {page}")
