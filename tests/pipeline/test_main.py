@@ -200,6 +200,7 @@ def test_an_interruption_is_no_error(
     assert capsys.readouterr().err == ""
 
 
+@pytest.mark.slow
 def test_a_stage_ends_with_the_process_that_it_is_told_of(tiny: Tiny) -> None:
     """Also when that has ended before it begins; while it lives, so does the stage."""
     tiny.change("supernet", small__epochs=2000)

@@ -74,6 +74,7 @@ def test_the_same_row_gives_the_same_bytes_wherever_it_is_written(exported: Tiny
     assert contents(elsewhere) == contents(folder_of(exported))
 
 
+@pytest.mark.slow
 def test_an_earlier_export_stays_until_the_new_one_is_whole(fresh: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     card = folder_of(fresh) / "README.md"
     card.write_text("earlier")
