@@ -54,9 +54,10 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = Fals
 
 def conclude(profile: str) -> None:
     """Say what the runs of a profile have found, where its report lies, what to do next."""
+    from pipeline.config import profile_folder
     from pipeline.results.terminal import closing
 
-    for line in closing(checked(profile), profile):
+    for line in closing(profile_folder(profile), profile):
         print(line)
 
 

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 DETAILS = {"candidates", "quarantined", "loss", "flatness_error", *(f"loss_{i}" for i in range(10))}
 """What a search measures beside its score; in the JSON, not in the table."""
+FOUND = ("top1", "ap", "miou")
+"""What the last lines of a run tell of its best network."""
+BESIDE = 2
+"""Characters between two columns."""
 
 
 def detail(name: str) -> bool:
@@ -46,21 +50,15 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
             _print(console, stage_title, stage_rows, {metric: heading(metric) for metric in names})
 
 
-FOUND = ("top1", "ap", "miou")
-"""What the last lines of a run tell of its best network."""
-BESIDE = 2
-"""Characters between two columns."""
-
-
-def _fitting(widths: Sequence[int], room: int) -> Iterator[slice]:
+def _fitting(widths: Sequence[int], room: int) -> Iterator[range]:
     """The columns behind the first, in pieces that stand beside it in ``room`` characters; each has one at least."""
     used, start = 0, 1
     for place, width in enumerate(widths[1:], 1):
         if used and widths[0] + BESIDE + used + width + BESIDE > room:
-            yield slice(start, place)
+            yield range(start, place)
             start, used = place, 0
         used += width + BESIDE
-    yield slice(start, len(widths))
+    yield range(start, len(widths))
 
 
 def _print(console: Console, title: str, found: Board, columns: dict[str, str]) -> None:
@@ -77,20 +75,20 @@ def _print(console: Console, title: str, found: Board, columns: dict[str, str]) 
         ]
         lines.append([row, *digits])
     for place, name in enumerate(columns, 1):
-        judged = {row: values[name] for row, values in found.items() if name in values}
+        judged = [values[name] for values in found.values() if name in values]
         if name in COLUMNS and name not in COST and len(judged) > 1:
-            best[place] = number(max(judged.values()), name)
+            best[place] = number(max(judged), name)
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
     if not console.is_terminal:
         console.width = max(console.width, sum(widths) + BESIDE * len(widths) + 1)
-    for part in _fitting(widths, console.width - 1):
+    for places in _fitting(widths, console.width - 1):
         table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         table.add_column("row", no_wrap=True)
-        for place in range(part.start, part.stop):
+        for place in places:
             table.add_column(lines[0][place], justify="right", no_wrap=True)
-        for row, *cells in lines[1:]:
-            shown = zip(range(part.start, part.stop), cells[part.start - 1 : part.stop - 1], strict=True)
-            table.add_row(row, *(f"[bold]{cell}[/bold]" if best.get(place) == cell else cell for place, cell in shown))
+        for line in lines[1:]:
+            shown = (f"[bold]{line[i]}[/bold]" if best.get(i) == line[i] else line[i] for i in places)
+            table.add_row(line[0], *shown)
         console.print(table)
 
 

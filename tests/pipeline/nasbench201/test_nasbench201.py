@@ -22,8 +22,7 @@ from pipeline.nasbench201 import supernet as supernet201
 from pipeline.nasbench201.measuring import sample
 from pipeline.nasbench201.supernet import DRAWS, fair
 from pipeline.probe.hessian import NotConvergedError
-from pipeline.supernet import training
-from tests.conftest import Killed, Tiny
+from tests.conftest import Killed, Tiny, kill_at
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
 ROW = {"dataset": "small", "recipe": "darts", "seed": "0"}
@@ -114,9 +113,7 @@ def test_uniform_paths_are_uniform() -> None:
     assert set(drawn) <= set(all_cells())
 
 
-def test_snapshots_are_the_weights_on_the_way_whether_it_was_killed_or_not(
-    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_snapshots_are_the_weights_on_the_way_whether_it_was_killed_or_not(tiny: Tiny) -> None:
     with_laboratory(tiny, recipes={"darts": SMALL | {"epochs": 4, "snapshots": [1, 3]}})
     folder, context = tiny.root / "out/supernet201/small-darts-0", tiny.context("supernet201", **ROW)
     supernet201.run(context)
@@ -125,25 +122,11 @@ def test_snapshots_are_the_weights_on_the_way_whether_it_was_killed_or_not(
     assert len(set(whole.values())) == 3
     assert sorted(path.name for path in (folder / "snapshots").iterdir()) == ["1.safetensors", "3.safetensors"]
     shutil.rmtree(folder / "snapshots")
-    monkeypatch.setattr(training, "train_epoch", killed_at(3, training.train_epoch))
     with pytest.raises(Killed):
-        supernet201.run(context)
+        supernet201.run(tiny.context("supernet201", kill_at(3), **ROW))
     assert list((folder / "snapshots").iterdir()) == []
     supernet201.run(context)
     assert {name: (folder / name).read_bytes() for name in names} == whole
-
-
-def killed_at(call: int, real: Any) -> Any:
-    """The function, which at its ``call``-th call is killed."""
-    calls: list[None] = []
-
-    def fatal(*args: Any) -> Any:
-        calls.append(None)
-        if len(calls) == call:
-            raise Killed
-        return real(*args)
-
-    return fatal
 
 
 def test_snapshots_come_before_the_end(tiny: Tiny) -> None:
