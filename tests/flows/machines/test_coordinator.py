@@ -99,6 +99,7 @@ def test_a_worker_that_no_longer_answers_is_missed(monkeypatch: pytest.MonkeyPat
         sent.require_worker(client, waiting)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("prefect_server")
 def test_a_stage_runs_in_the_other_clone_and_comes_back(done: Toy, other: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker's flow in this process, by what the coordinator would send it."""

@@ -33,14 +33,21 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(scope="module")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with every case's ``NAME.safetensors`` and, in ``NAME``, its export."""
+    """A folder with every case's ``NAME.safetensors`` and, in ``NAME``, its export for timm."""
     root = tmp_path_factory.mktemp("exports")
     for name, case in CASES.items():
         source = write_network(root / f"{name}.safetensors", PREPROCESSING, layers=3, worn=True, **case)
         (root / name).mkdir()
         assert write_timm(source, root / name, "mine") <= TOLERANCE
-        assert max(write_programs(source, root / name).values()) <= TOLERANCE
     return root
+
+
+@pytest.fixture(scope="module")
+def programs(exports: Path, request: pytest.FixtureRequest) -> Path:
+    """A case's folder, with its programs too."""
+    folder = exports / str(request.param)
+    assert max(write_programs(folder.with_suffix(".safetensors"), folder).values()) <= TOLERANCE
+    return folder
 
 
 def images(count: int) -> Tensor:
@@ -57,18 +64,24 @@ def close(got: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)
 
 
+each = pytest.mark.parametrize(
+    "programs", ["cifar", pytest.param("imagenet", marks=pytest.mark.slow)], indirect=True, scope="module"
+)
+
+
+@each
 @pytest.mark.parametrize("count", [1, 3, 5])
-@pytest.mark.parametrize("name", CASES)
-def test_onnx_gives_the_same_logits(exports: Path, name: str, count: int) -> None:
-    session = onnxruntime.InferenceSession(exports / name / "model.onnx", providers=["CPUExecutionProvider"])
+def test_onnx_gives_the_same_logits(programs: Path, count: int) -> None:
+    session = onnxruntime.InferenceSession(programs / "model.onnx", providers=["CPUExecutionProvider"])
     (got,) = session.run(["logits"], {"images": images(count).numpy()})
-    close(torch.from_numpy(got), logits(exports, name, count))
+    close(torch.from_numpy(got), logits(programs.parent, programs.name, count))
 
 
+@each
 @pytest.mark.parametrize("count", [1, 3, 5])
-@pytest.mark.parametrize("name", CASES)
-def test_the_exported_program_gives_the_same_logits(exports: Path, name: str, count: int) -> None:
-    close(torch.export.load(exports / name / "model.pt2").module()(images(count)), logits(exports, name, count))
+def test_the_exported_program_gives_the_same_logits(programs: Path, count: int) -> None:
+    program = torch.export.load(programs / "model.pt2").module()
+    close(program(images(count)), logits(programs.parent, programs.name, count))
 
 
 @pytest.mark.slow
@@ -130,10 +143,12 @@ def test_the_weights_are_a_network_file_too(exports: Path) -> None:
     close(load_network(exported)(images(2)), logits(exports, "imagenet", 2))
 
 
-def test_no_file_names_this_machine(exports: Path) -> None:
-    for path in (exports / "cifar").iterdir():
+@pytest.mark.parametrize("programs", ["cifar"], indirect=True, scope="module")
+def test_no_file_names_this_machine(programs: Path) -> None:
+    assert {"model.onnx", "model.pt2", "model.safetensors"} <= {path.name for path in programs.iterdir()}
+    for path in programs.iterdir():
         content = path.read_bytes()
-        for folder in (REPOSITORY, Path(sys.prefix), Path(torch.__file__).parent, exports):
+        for folder in (REPOSITORY, Path(sys.prefix), Path(torch.__file__).parent, programs.parent):
             assert str(folder).encode() not in content, f"{path.name} names {folder}"
 
 

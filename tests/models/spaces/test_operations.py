@@ -181,7 +181,7 @@ print("equal")
 """
 
 
-@pytest.mark.parametrize("isa", ["AVX2", "DEFAULT"])
+@pytest.mark.parametrize("isa", ["AVX2", pytest.param("DEFAULT", marks=pytest.mark.slow)])
 def test_a_reduction_of_few_channels_has_right_gradients_on_every_cpu(isa: str) -> None:
     """oneDNN's issue 6035: on AVX2 a strided 1x1 convolution of fewer than 8 channels corrupts the heap (abort, hang
     or wrong gradients)."""

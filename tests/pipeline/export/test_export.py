@@ -68,6 +68,7 @@ def test_an_export_is_whole_and_nothing_lies_beside_it(exported: Tiny) -> None:
     assert [path.name for path in folder_of(exported).parent.iterdir()] == [ROW]
 
 
+@pytest.mark.slow
 def test_the_same_row_gives_the_same_bytes_wherever_it_is_written(exported: Tiny, tmp_path: Path) -> None:
     elsewhere = tmp_path / "a" / "b"
     assert export(exported.root, ROW, elsewhere) == elsewhere

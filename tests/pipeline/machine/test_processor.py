@@ -6,11 +6,14 @@ import os
 import subprocess
 import sys
 
+import pytest
+
 from pipeline.config import REPOSITORY
 
 CODE = "from pipeline.machine.processor import instruction_set; print(instruction_set())"
 
 
+@pytest.mark.slow
 def test_the_instruction_set_is_the_one_that_computes() -> None:
     """Not the processor's: torch reads its limit once, so it takes a process of its own."""
     limits = {"ATEN_CPU_CAPABILITY": "default", "ONEDNN_MAX_CPU_ISA": "AVX2"}
