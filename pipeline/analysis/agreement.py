@@ -26,7 +26,7 @@ from pipeline.probe.fast import make_probe
 from pipeline.scoring.measuring import scoring, with_scorer
 from pipeline.search.candidates import Candidate, write_candidates
 from pipeline.supernet.network import load_supernets, training_of
-from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
+from pipeline.supernet.weights import weights_of
 
 CHUNK = 20
 """Architectures measured between two saves."""
@@ -119,8 +119,8 @@ def run(context: Context) -> dict[str, float]:
         GenasError: fewer than two architectures could be measured.
     """
     context = with_scorer(context)
-    params, weights = context.params, weights_folder(context, "supernet")
-    scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
+    params = context.params
+    scratch = Scratch(context, weights_of(context, "supernet"))
     sizes = (params.agreement.architectures, params.agreement.error.architectures)
     genotypes = sample(max(sizes), int(context.axes["seed"]))
     table = write_candidates(context.out / "candidates.parquet", measure_all(context, scratch, genotypes[: sizes[0]]))

@@ -29,6 +29,12 @@ class Run201(Group201):
     seed: Seed
 
 
+class Snapshot201(Run201):
+    """A supernet of the laboratory after so many epochs; its name is ``dataset-recipe-seed-epoch``."""
+
+    epoch: Count
+
+
 class Truth201(Group201):
     """What a group is judged by, whose name it has. ``truths``: columns of the benchmark, accuracies after 200
     epochs."""
@@ -66,10 +72,11 @@ class Settings201(Section):
 
 
 class NasBench201Params(Section):
-    """The NAS-Bench-201 laboratory: its supernets, what they are judged by; ``settings`` is null where there are
-    none."""
+    """The NAS-Bench-201 laboratory: its supernets, those of their snapshots in which architectures are measured too,
+    what they are judged by; ``settings`` is null where there are none."""
 
     runs: dict[str, Run201]
+    snapshots: dict[str, Snapshot201]
     laboratory: dict[str, Truth201]
     settings: Settings201 | None
 
@@ -83,6 +90,14 @@ class NasBench201Params(Section):
             if run.recipe not in self.required.recipes:
                 known = ", ".join(self.required.recipes)
                 raise ValueError(f"runs.{name}: unknown recipe {run.recipe!r}, defined are {known}")
+        for name, kept in self.snapshots.items():
+            run_of = f"{kept.group}-{kept.seed}"
+            if name != f"{run_of}-{kept.epoch}":
+                raise ValueError(f"snapshots.{name} is named {run_of}-{kept.epoch}")
+            if run_of not in self.runs:
+                raise ValueError(f"snapshots.{name}: no run has this data set, recipe and seed")
+            if kept.epoch not in self.required.recipes[kept.recipe].snapshots:
+                raise ValueError(f"snapshots.{name}: recipe {kept.recipe} keeps no snapshot of epoch {kept.epoch}")
         for name, judged in self.laboratory.items():
             if name != judged.group:
                 raise ValueError(f"laboratory.{name} is named {judged.group}")

@@ -78,15 +78,16 @@ class SupernetParams(TrainingParams):
 class Supernet201Params(TrainingParams):
     """The supernet of NAS-Bench-201: channels of the first stage and cells in each.
 
-    ``sampling``: every path drawn ``uniform``, or in rounds of five in which each operation of each edge is trained
-    once (``fair``; Chu et al., FairNAS, 2021, whose five gradients are summed to one step, here a step each).
+    ``sampling``: every path drawn ``uniform``; ``fair``, in rounds of five in which each operation of each edge is
+    trained once (Chu et al., FairNAS, 2021, whose five gradients are summed to one step, here a step each); or
+    ``balanced``, as many paths of few convolutions in a row as of many.
     ``affine``: whether BatchNorm has weights in the searched cells; RLNAS's has none there. ``snapshots``: after how
     many epochs weights are kept beside those of the end, to be measured as they are.
     """
 
     channels: Count
     cells: Count
-    sampling: Literal["uniform", "fair"]
+    sampling: Literal["uniform", "fair", "balanced"]
     affine: bool
     snapshots: Several[Count]
 

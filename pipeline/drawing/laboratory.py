@@ -14,6 +14,8 @@ from pipeline.drawing.style import LINES, plain, save
 
 READINGS = {"params": "parameters (M)", "loss": "validation loss (nats)", "flatness": "flatness (1e-3)"}
 """What the accuracy is drawn against: columns of ``architectures.csv``, and how their axes are called."""
+STYLES = ("-", "--", ":", "-.")
+"""Of lines, where there are more of them than colours."""
 UNITS = {"params": 1e6, "flatness": 1e-3}
 
 
@@ -24,13 +26,16 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 def draw_laboratory(tables: Mapping[str, pd.DataFrame], supernets: str, folder: Path) -> list[Path]:
     """``measures.png``, ``scatter.png``, ``figure_2.png`` and ``table_6.png`` of supernets, named by what they were
-    trained on and how."""
+    trained on and how; of those with snapshots also ``training_length.png``."""
     title, first = f"supernets on {supernets}", tables["measures"]["truth"].iloc[0]
     paths = [folder / f"{name}.png" for name in ("measures", "scatter", "figure_2", "table_6")]
     draw_measures(tables["measures"], paths[0], title)
     draw_architectures(tables["architectures"], paths[1], f"{title}, the first seed, {first}")
     draw_losses(tables["figure_2"], paths[2], f"{title}, by the accuracy on {first}")
     draw_alpha(tables["table_6"], paths[3], title)
+    if len(tables["training_length"]):
+        paths.append(folder / "training_length.png")
+        draw_training_length(tables["training_length"], paths[-1], title)
     return paths
 
 
@@ -50,6 +55,30 @@ def draw_measures(table: pd.DataFrame, path: Path, title: str) -> None:
         axes.set_yticks(places, order)
         axes.axvline(0, color="black", linewidth=0.5)
     figure.axes[0].legend(loc="lower right", frameon=False)
+    figure.suptitle(title)
+    save(figure, path)
+
+
+def draw_training_length(table: pd.DataFrame, path: Path, title: str) -> None:
+    """Tau of every measure against the epochs that the supernets were trained for, the truths side by side; the legend
+    is in the order of the right ends."""
+    truths = list(table["truth"].unique())
+    figure = Figure(figsize=(3.6 * len(truths) + 2.4, 4.4), layout="constrained")
+    last = table[(table["truth"] == truths[0]) & (table["epochs"] == table["epochs"].max())]
+    order = list(last.sort_values("value", ascending=False)["measure"])
+    for axes, truth in zip(figure.subplots(1, len(truths), sharey=True, squeeze=False)[0], truths, strict=True):
+        for place, name in enumerate(order):
+            line = table[(table["truth"] == truth) & (table["measure"] == name)]
+            colour, style = LINES[place % len(LINES)], STYLES[place // len(LINES) % len(STYLES)]
+            axes.plot(line["epochs"], line["value"], style, color=colour, marker="o", markersize=3, label=name)
+        axes.set(title=truth, xlabel="epochs")
+        axes.set_xscale("log")
+        ticks = list(table["epochs"].unique())
+        axes.set_xticks(ticks, [str(tick) for tick in ticks])
+        axes.minorticks_off()
+        axes.axhline(0, color="black", linewidth=0.5)
+    figure.axes[0].set_ylabel("Kendall's tau")
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right", frameon=False)
     figure.suptitle(title)
     save(figure, path)
 

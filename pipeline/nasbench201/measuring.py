@@ -1,4 +1,5 @@
-"""The ``nasbench201`` stage: everything that is measured of architectures in one supernet of NAS-Bench-201.
+"""The stages ``nasbench201`` and ``snapshots201``: everything that is measured of architectures in one supernet of
+NAS-Bench-201, as training left it or on the way.
 
 Nothing is judged here. What is kept of each architecture is plain: losses under each noise, accuracies, angles, costs,
 so that any score made of them, and any table, is arithmetic on this stage's output
@@ -31,7 +32,7 @@ from pipeline.probe.fast import make_probe, settled
 from pipeline.probe.hessian import NotConvergedError
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
-from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
+from pipeline.supernet.weights import weights_of
 
 HESSIAN = "hessian"
 """The noise along the Hessian's eigenvector, of a few architectures alone."""
@@ -109,13 +110,13 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: more architectures are asked for than there are, or one could not be measured.
     """
-    settings, folder = context.params.nasbench201.required, weights_folder(context, "supernet201")
+    settings, weights = context.params.nasbench201.required, weights_of(context, "supernet201")
     context.notes["scorer"] = settled(settings.measures, NasBench201.space, context.device).scorer
     cells = sample(settings.architectures)
-    scratch = Scratch(context, [folder / INITIAL, folder / TRAINED])
+    scratch = Scratch(context, weights)
     rows = scratch.records("scores.jsonl")
     with (
-        scoring(context, settings.measured, make=make_scorer, folder=folder) as score_all,
+        scoring(context, settings.measured, make=make_scorer, weights=weights) as score_all,
         tqdm(total=len(cells), initial=len(rows), unit="cell", disable=None) as bar,
     ):
         for values in score_all(cells[len(rows) :]):

@@ -1,4 +1,4 @@
-"""The supernet of a row of NAS-Bench-201: before training, and as training left it."""
+"""The supernet of a row of NAS-Bench-201: before training, and as training left it or on the way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from models.spaces.nasbench201.network import NasBench201
 from pipeline.config import Supernet201Params
 from pipeline.context import Context
 from pipeline.data.reading.halves import memory_format
-from pipeline.supernet.weights import load_pair, weights_folder
+from pipeline.supernet.weights import load_pair, weights_of
 
 
 def training_of(context: Context) -> Supernet201Params:
@@ -34,4 +34,4 @@ def load(context: Context, num_classes: int) -> tuple[NasBench201, NasBench201]:
     Raises:
         GenasError: the weights are of another shape than ``params.yaml`` says.
     """
-    return load_pair(partial(build, context, num_classes), weights_folder(context, "supernet201"))
+    return load_pair(partial(build, context, num_classes), weights_of(context, "supernet201"))

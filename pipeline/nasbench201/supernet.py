@@ -7,7 +7,7 @@ from functools import partial
 
 import numpy as np
 
-from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, random_cell
+from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells, random_cell
 from pipeline.context import Context
 from pipeline.nasbench201.network import build, training_of
 from pipeline.supernet.training import draw_uniformly, train
@@ -22,7 +22,17 @@ def fair(rng: np.random.Generator) -> Iterator[Cell201]:
             yield Cell201(tuple(OPERATIONS[i] for i in turn))
 
 
-DRAWS = {"uniform": draw_uniformly(random_cell), "fair": fair}
+def balanced(rng: np.random.Generator) -> Iterator[Cell201]:
+    """Paths of one, two and three convolutions in a row, or fewer, as often as each other; uniform among those of one
+    depth. Of uniform paths a twelfth have three. After the balanced sampling of the few-shot supernets that AZ-NAS
+    (Lee and Ham, 2024) compares with."""
+    groups = [[cell for cell in all_cells() if max(cell.depth, 1) == depth] for depth in (1, 2, 3)]
+    while True:
+        group = groups[rng.integers(len(groups))]
+        yield group[rng.integers(len(group))]
+
+
+DRAWS = {"uniform": draw_uniformly(random_cell), "fair": fair, "balanced": balanced}
 """The values of ``supernet.sampling``."""
 
 

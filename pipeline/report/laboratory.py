@@ -15,13 +15,14 @@ TITLES = {
     "table_5": "Table 5: tau of flatness by sigma",
     "table_6": "Table 6: tau of flatness by alpha",
     "table_7": "Table 7: tau of flatness by position and direction",
+    "training_length": "Tau by the epochs that the supernets were trained for",
     "differences": "What a measure adds to the number of parameters and to the validation loss: difference in tau",
     "searched": "Rank sums, the best on the search half",
     "judged": "Tau on the judging half",
     "margins": "By how much the chosen score is above the others on the judging half",
 }
 """In the order of the page."""
-PICTURES = {"table_6": "table_6.png"}
+PICTURES = {"table_6": "table_6.png", "training_length": "training_length.png"}
 
 
 def _number(value: object) -> str:
@@ -59,6 +60,14 @@ def by_statistic(table: pd.DataFrame, truth: str) -> pd.DataFrame:
     return wide.loc[taus["value"].sort_values(ascending=False).index].reset_index()
 
 
+def by_length(table: pd.DataFrame) -> pd.DataFrame:
+    """Tau of each measure against each truth, a column for each number of epochs, best after the last first."""
+    wide = _merged(table).pivot(index=["truth", "measure"], columns="epochs", values="estimate")
+    order = table[table["epochs"] == table["epochs"].max()].sort_values("value", ascending=False)
+    places = [pair for truth in table["truth"].unique() for pair in order[order["truth"] == truth].index]
+    return wide.loc[[(row.truth, row.measure) for row in table.loc[places].itertuples()]].reset_index()
+
+
 def page(supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
     """The page of a data set and a recipe; its pictures lie beside it.
 
@@ -75,8 +84,10 @@ def page(supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
     ]
     for truth in tables["measures"]["truth"].unique():
         parts += [f"## Measures against the accuracy on {truth}", markdown(by_statistic(tables["measures"], truth))]
+    shown = {**tables, "training_length": by_length(tables["training_length"])}
     for name, title in TITLES.items():
-        parts += [f"## {title}", *([f"![]({PICTURES[name]})"] if name in PICTURES else []), markdown(tables[name])]
+        if len(shown[name]):
+            parts += [f"## {title}", *([f"![]({PICTURES[name]})"] if name in PICTURES else []), markdown(shown[name])]
     return "\n\n".join(parts) + "\n"
 
 

@@ -5,7 +5,7 @@ dependencies that follow from a parameter, so this stage looks at the code, as t
 leaves for each row that takes measures a digest of each, and its metric if it has one; the row depends on that file.
 
 A profile need not have rows of every stage, and DVC wants whatever a stage may read to be there. As the first of all
-rows this one also makes the folders of those stages that the report reads and that have none, empty.
+rows this one also makes the folders of those stages that have none, empty.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def metric_of(params: Params, stage: Stage, axes: Axes) -> dict[str, Any] | None
 def run(context: Context) -> None:
     """Leave ``<stage>/<row>.json`` for each row that takes measures: ``{"code": {measure: digest}, "metric": ...}``."""
     for stage in STAGES.values():
-        if stage.reported and not stage.rows(context.params):
+        if not stage.rows(context.params):
             context.output_of(stage.name, "").mkdir(parents=True, exist_ok=True)
         shutil.rmtree(context.out / stage.name, ignore_errors=True)
         for row, axes in stage.rows(context.params).items():

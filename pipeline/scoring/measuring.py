@@ -33,7 +33,7 @@ from pipeline.machine.workers import Workers, asked
 from pipeline.probe.fast import make_probe, settled
 from pipeline.scoring.early import Evidence, take_early
 from pipeline.supernet.network import load_supernets, training_of
-from pipeline.supernet.weights import TRAINED, weights_folder
+from pipeline.supernet.weights import Weights, weights_of
 
 Values = dict[str, Any]
 """What was measured of an architecture; ``score``, None until a metric rates it; ``error``, empty if all went well."""
@@ -163,7 +163,7 @@ def scoring(
     names: Sequence[str],
     metric: MetricParams | None = None,
     make: Make = make_scorer,
-    folder: Path | None = None,
+    weights: Weights | None = None,
 ) -> Iterator[ScoreAll]:
     """A ``map`` that takes the measures of architectures, in their order.
 
@@ -172,7 +172,7 @@ def scoring(
         names: of the measures.
         metric: what rates them, where ``search.early`` may drop some.
         make: a module's function that makes the function that scores, wherever that happens.
-        folder: where the supernet is; by default that of the DARTS space.
+        weights: of the supernet; by default that of the DARTS space.
 
     Raises:
         GenasError: an output of the supernet is missing or of another shape; ``GENAS_EXECUTOR`` names nothing;
@@ -181,7 +181,7 @@ def scoring(
     workers, name = asked(), os.environ.get("GENAS_EXECUTOR", "")
     silent = Context(context.stage, dict(context.axes), context.params, context.root)
     request = Request(tuple(names), metric)
-    trained = (folder or weights_folder(context, "supernet")) / TRAINED
+    trained = (weights or weights_of(context, "supernet")).trained
 
     def through(executor: Executor) -> ScoreAll:
         def score_all(architectures: Iterable[Architecture], bar: Evidence | None = None) -> Iterable[Values]:

@@ -19,7 +19,7 @@ from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import EVIDENCE, scoring, with_scorer
 from pipeline.search.candidates import Candidate, leave_winner, spelled, write_candidates
 from pipeline.search.evolution import best_of, budget, flatness_share, propose, rate, summary
-from pipeline.supernet.weights import INITIAL, TRAINED, weights_folder
+from pipeline.supernet.weights import weights_of
 
 
 def search_of(context: Context) -> SearchParams:
@@ -70,11 +70,11 @@ def run(context: Context) -> dict[str, float]:
         GenasError: every candidate ended in quarantine, the limits leave too few architectures, or early decisions are
             asked for a metric that has no score of one candidate alone.
     """
-    context, weights = with_scorer(context), weights_folder(context, "supernet")
+    context = with_scorer(context)
     metric, early = context.axes["metric"], search_of(context).early
     if early and context.params.metrics[metric].combine == "rank":
         raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")
-    scratch = Scratch(context, [weights / INITIAL, weights / TRAINED])
+    scratch = Scratch(context, weights_of(context, "supernet"))
     candidates, history = evolve(context, scratch)
     if not best_of(candidates, 1):
         raise GenasError(

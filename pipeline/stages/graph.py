@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import MEASURES, Params
-from pipeline.stages.table import STAGES, Axes, Key
+from pipeline.stages.stage import Axes, Key
+from pipeline.stages.table import STAGES
 
 
 @dataclass(frozen=True)

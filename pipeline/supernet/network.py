@@ -11,7 +11,7 @@ from models.spaces.darts.supernet import Supernet
 from pipeline.config import SupernetParams
 from pipeline.context import Context
 from pipeline.data.reading.halves import memory_format
-from pipeline.supernet.weights import load_pair, weights_folder
+from pipeline.supernet.weights import load_pair, weights_of
 
 
 def training_of(context: Context) -> SupernetParams:
@@ -34,4 +34,4 @@ def load_supernets(context: Context, num_classes: int) -> tuple[Supernet, Supern
     Raises:
         GenasError: the weights are of another shape than ``params.yaml`` says.
     """
-    return load_pair(partial(build_supernet, context, num_classes), weights_folder(context, "supernet"))
+    return load_pair(partial(build_supernet, context, num_classes), weights_of(context, "supernet"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from safetensors.torch import load_file
 from torch import nn
@@ -19,30 +19,39 @@ SNAPSHOTS = "snapshots"
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def weights_folder(context: Context, stage: str) -> Path:
-    """Where the supernet of the row's data set, recipe if it has one, and seed is, which ``stage`` trained."""
+class Weights(NamedTuple):
+    """The files of a supernet before training, and as training left it or on the way."""
+
+    initial: Path
+    trained: Path
+
+
+def weights_of(context: Context, stage: str) -> Weights:
+    """The supernet that a row looks into: that of its data set, recipe if it has one, and seed, which ``stage``
+    trained; as training left it or, if the row has an epoch, as the snapshot of that epoch has it."""
     axes = [context.axes[name] for name in ("dataset", "recipe", "seed") if name in context.axes]
-    return context.output_of(stage, "-".join(axes))
+    folder, epoch = context.output_of(stage, "-".join(axes)), context.axes.get("epoch")
+    return Weights(folder / INITIAL, folder / TRAINED if epoch is None else snapshot(folder, int(epoch)))
 
 
 def snapshot(folder: Path, epochs: int) -> Path:
-    """The weights after so many epochs, of a supernet whose training kept them in ``folder``."""
+    """The file of the weights after so many epochs, of a supernet whose training kept them in ``folder``."""
     return folder / SNAPSHOTS / f"{epochs}.safetensors"
 
 
-def load_pair(build: Callable[[], Network], folder: Path) -> tuple[Network, Network]:
-    """The initial and the trained network in a folder, the latter with the BatchNorm statistics that training left.
+def load_pair(build: Callable[[], Network], weights: Weights) -> tuple[Network, Network]:
+    """The initial and the trained network, the latter with the BatchNorm statistics that training left.
 
     Args:
         build: a network whose weights may be anything.
-        folder: where training left them.
+        weights: what they are to be.
 
     Raises:
         GenasError: the weights are of another shape than the network.
     """
     pair = []
-    for name in (INITIAL, TRAINED):
+    for file in weights:
         network = build()
-        load_state(network, load_file(str(folder / name)), folder / name)
+        load_state(network, load_file(str(file)), file)
         pair.append(network)
     return pair[0], pair[1]

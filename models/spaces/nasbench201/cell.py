@@ -65,6 +65,17 @@ class Cell201:
         return tuple(Edge(operation, *edge) for operation, edge in pairs if operation != "none")
 
     @property
+    def depth(self) -> int:
+        """Convolutions on that path from the input to the output that has most of them, 0 to 3; 0 where none leads
+        there."""
+        most: dict[int, int] = {0: 0}
+        for edge in self.edges:
+            if edge.source in most:
+                convolutions = most[edge.source] + edge.operation.startswith("nor_conv")
+                most[edge.target] = max(most.get(edge.target, 0), convolutions)
+        return most.get(NODES[-1], 0)
+
+    @property
     def graph(self) -> str:
         """The same for cells that compute the same: what the output is made of, with skip connections contracted.
 

@@ -5,7 +5,7 @@ It reads what the runs of a data set stored, passes nothing through a network, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,24 +17,42 @@ from pipeline.data.reading.files import table_in
 from pipeline.nasbench201.laboratory import combine, tables
 from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
 from pipeline.nasbench201.laboratory.judge import Judge, Part
+from pipeline.nasbench201.laboratory.lengths import training_length
 from pipeline.nasbench201.laboratory.ranking import Array
 from pipeline.nasbench201.laboratory.scores import PAPERS, SCORES, Score, Stored, terms
+from pipeline.stages import Key
 
 
-def stored(context: Context, group: str) -> list[Stored]:
-    """What the runs of a data set and a recipe measured, in the order of ``params.yaml``.
+def read(context: Context, rows: Iterable[Key]) -> list[Stored]:
+    """What rows measured.
 
     Raises:
-        GenasError: what a run has left cannot be read, or has other architectures than the first.
+        GenasError: what a row has left cannot be read, or has other architectures than the first.
     """
-    laboratory, runs = context.params.nasbench201, []
-    for name, run in laboratory.runs.items():
-        if run.group == group:
-            table = table_in(context.output_of("nasbench201", name) / "scores.parquet")
-            runs.append(Stored(table, laboratory.required))
-            if list(runs[0].table["architecture"]) != list(table["architecture"]):
-                raise GenasError(f"nasbench201 {name}: other architectures than the runs before it")
+    runs: list[Stored] = []
+    for stage, row in rows:
+        table = table_in(context.output_of(stage, row) / "scores.parquet")
+        runs.append(Stored(table, context.params.nasbench201.required))
+        if list(runs[0].table["architecture"]) != list(table["architecture"]):
+            raise GenasError(f"{stage} {row}: other architectures than the runs before it")
     return runs
+
+
+def rows_of(context: Context, group: str) -> list[Key]:
+    """The runs of a data set and a recipe, in the order of ``params.yaml``."""
+    runs = context.params.nasbench201.runs.items()
+    return [("nasbench201", name) for name, run in runs if run.group == group]
+
+
+def on_the_way(context: Context, group: str) -> dict[int, list[Key]]:
+    """The rows that measured in supernets of a data set and a recipe after so many epochs, the last of them too; none
+    where there are no snapshots."""
+    laboratory, rows = context.params.nasbench201, dict[int, list[Key]]()
+    for name, kept in laboratory.snapshots.items():
+        if kept.group == group:
+            rows.setdefault(kept.epoch, []).append(("snapshots201", name))
+    last = laboratory.required.recipes[laboratory.laboratory[group].recipe].epochs
+    return rows | {last: rows_of(context, group)} if rows else {}
 
 
 def curved(runs: Sequence[Stored]) -> Part:
@@ -47,7 +65,7 @@ def chosen(context: Context, benchmark: pd.DataFrame) -> tuple[pd.DataFrame, str
     first one's name, and itself."""
     laboratory = context.params.nasbench201
     home = next(iter(laboratory.laboratory))
-    runs, readings = stored(context, home), terms(laboratory.required)
+    runs, readings = read(context, rows_of(context, home)), terms(laboratory.required)
     truth = accuracy_of(benchmark, runs[0].table["architecture"], laboratory.laboratory[home].truths[0])
     found = combine.search(runs, truth, readings).head(30)
     name = str(found["score"][0])
@@ -61,14 +79,14 @@ def run(context: Context) -> dict[str, float]:
         GenasError: the benchmark's table is missing or wrong.
     """
     dataset, settings = context.axes["dataset"], context.params.nasbench201.required
-    benchmark, runs = load_benchmark(data_root() / settings.table), stored(context, context.row)
+    benchmark, runs = load_benchmark(data_root() / settings.table), read(context, rows_of(context, context.row))
     cells = runs[0].table["architecture"]
     names = context.params.nasbench201.laboratory[context.row].truths
     truths: dict[str, Array] = {name: accuracy_of(benchmark, cells, name) for name in names}
     first = names[0]
 
-    def judges(part: Part = slice(None)) -> tables.Judges:
-        return {name: Judge(runs, truth, settings.top, settings.bootstrap, part) for name, truth in truths.items()}
+    def judges(part: Part = slice(None), of: Sequence[Stored] = runs) -> tables.Judges:
+        return {name: Judge(of, truth, settings.top, settings.bootstrap, part) for name, truth in truths.items()}
 
     whole = judges()
     searched, best, score = chosen(context, benchmark)
@@ -79,6 +97,9 @@ def run(context: Context) -> dict[str, float]:
         "table_5": tables.table_5(whole, dataset),
         "table_6": tables.table_6(whole, dataset),
         "table_7": tables.table_7(whole, judges(curved(runs)) if settings.hessian else {}, dataset),
+        "training_length": training_length(
+            {epochs: judges(of=read(context, rows)) for epochs, rows in on_the_way(context, context.row).items()}
+        ),
         "figure_2": tables.figure_2(runs, truths[first], settings.top),
         "searched": searched,
         "architectures": tables.architectures(runs[0], truths[first]),

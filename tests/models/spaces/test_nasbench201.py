@@ -82,6 +82,22 @@ def test_graphs_are_equal_where_skips_make_them_so() -> None:
 
 
 @needed
+@pytest.mark.parametrize(
+    ("operations", "depth"),
+    [
+        # 0->1, 0->2, 1->2, 0->3, 1->3, 2->3
+        ("nor_conv_3x3 none nor_conv_1x1 none none nor_conv_3x3", 3),
+        ("nor_conv_3x3 none nor_conv_1x1 none skip_connect none", 1),  # node 2 leads nowhere
+        ("none nor_conv_3x3 nor_conv_3x3 skip_connect nor_conv_3x3 nor_conv_3x3", 2),  # nothing reaches node 1
+        ("avg_pool_3x3 none skip_connect none none nor_conv_1x1", 1),
+        ("none none nor_conv_3x3 none nor_conv_3x3 nor_conv_3x3", 0),
+        ("skip_connect skip_connect skip_connect skip_connect skip_connect skip_connect", 0),
+    ],
+)
+def test_depth_counts_convolutions_on_live_paths(operations: str, depth: int) -> None:
+    assert Cell201(tuple(operations.split())).depth == depth
+
+
 def test_parameters_and_multiply_adds_are_the_benchmarks_for_all() -> None:
     table = pd.read_parquet(TABLE)
     found = [Cell201.parse(text) for text in table["arch_str"]]

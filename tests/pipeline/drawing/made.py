@@ -58,6 +58,14 @@ TABLES = {
         [{"group": name, "sigma": sigma, "loss": 1 + sigma} for name in ("bottom", "top") for sigma in (0, 2e-3, 2e-2)]
     ),
     "table_6": pd.DataFrame([estimates(truth="cifar10", alpha=alpha, paper=0.6) for alpha in (0.0, 1.0)]),
+    "training_length": pd.DataFrame(
+        [
+            estimates(truth=truth, measure=measure, epochs=epochs, seeds=1)
+            for truth in ("cifar10", "cifar100")
+            for measure in ("flatness", "params")
+            for epochs in (5, 20)
+        ]
+    ),
 }
 """Those tables of the laboratory that are drawn."""
 

@@ -21,7 +21,7 @@ def test_every_picture_is_drawn_from_the_files(tmp_path: Path) -> None:
     for name, table in TABLES.items():
         pd.testing.assert_frame_equal(tables[name], table, check_dtype=False)
     paths = laboratory.draw_laboratory(tables, "cifar10", tmp_path / "drawn")
-    assert [path.name for path in paths] == ["measures.png", "scatter.png", "figure_2.png", "table_6.png"]
+    assert [path.stem for path in paths] == ["measures", "scatter", "figure_2", "table_6", "training_length"]
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 

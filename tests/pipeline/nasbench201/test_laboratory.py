@@ -366,7 +366,7 @@ def another_seed(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
-    """A profile whose two runs are judged by a made-up benchmark."""
+    """A profile whose two runs, and a snapshot, are judged by a made-up benchmark."""
     import shutil
 
     root = tmp_path_factory.mktemp("root")
@@ -380,6 +380,14 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
         supernet201.run(tiny.context("supernet201", **run, seed="0"))
         nasbench201.run(tiny.context("nasbench201", **run, seed="0"))
         another_seed(tiny.root / "out/nasbench201")
+        (tiny.root / "out/snapshots201").mkdir()
+        kept = tiny.root / "out/snapshots201/small-darts-0-1"
+        shutil.copytree(tiny.root / "out/nasbench201/small-darts-1", kept)
+        tiny.change(
+            "nasbench201",
+            settings__recipes__darts__snapshots=[1],
+            snapshots={"small-darts-0-1": {**run, "seed": 0, "epoch": 1}},
+        )
         context = tiny.context("laboratory", dataset="small", recipe="darts")
         metrics = laboratory.run(context)
         (context.out / "returned").write_text(str(metrics["tau_params"]))
@@ -390,7 +398,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
 def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
     folder = judged.root / "out/laboratory/small-darts/tables"
     tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
-    wanted = {"measures", "differences", "table_1", "table_5", "table_6", "table_7", "figure_2"}
+    wanted = {"measures", "differences", "table_1", "table_5", "table_6", "table_7", "figure_2", "training_length"}
     assert set(tables) == wanted | {"searched", "judged", "margins", "architectures"}
     assert {path.suffix for path in folder.iterdir()} == {".csv"}
     own = tables["measures"].query("truth == 'cifar10' and measure == 'params' and statistic == 'tau'")
@@ -400,6 +408,21 @@ def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
     )
     assert set(tables["measures"]["measure"]) == set(SCORES)
     assert tables["table_7"]["architectures"].tolist().count(2) == 6
+
+
+def test_a_snapshot_is_judged_beside_the_end(judged: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first seed has a snapshot, which measured what the second one did at the end."""
+    table = pd.read_csv(judged.root / "out/laboratory/small-darts/tables/training_length.csv")
+    assert table["epochs"].unique().tolist() == [1, 2]
+    assert table.groupby("epochs")["seeds"].first().tolist() == [1, 2]
+    values = table.set_index(["truth", "measure", "epochs"])["value"]
+    measured = pd.read_parquet(judged.root / "out/nasbench201/small-darts-1/scores.parquet")
+    truth = load_benchmark(Path((judged.root / "table").read_text()))
+    expected = tau(-measured["loss"].to_numpy(), accuracy_of(truth, measured["architecture"], "cifar10"))
+    assert values["cifar10", "loss", 1] == pytest.approx(expected)
+    whole = pd.read_csv(judged.root / "out/laboratory/small-darts/tables/measures.csv")
+    whole = whole[whole["statistic"] == "tau"].set_index(["truth", "measure"])["value"]
+    assert values.xs(2, level="epochs").to_dict() == pytest.approx(whole.to_dict())
 
 
 def test_the_stage_leaves_what_the_first_run_measured_beside_the_truth(judged: Tiny) -> None:
@@ -420,9 +443,10 @@ def test_runs_of_other_architectures_are_refused(judged: Tiny) -> None:
     table = pd.read_parquet(path)
     table.loc[0, "architecture"] = str(Cell201(("none",) * 6))
     table.to_parquet(path)
+    context = judged.context("laboratory", dataset="small", recipe="darts")
     try:
         with pytest.raises(GenasError, match="nasbench201 small-darts-1: other architectures than the runs before it"):
-            laboratory.stored(judged.context("laboratory", dataset="small", recipe="darts"), "small-darts")
+            laboratory.read(context, laboratory.rows_of(context, "small-darts"))
     finally:
         path.write_bytes(before)
 

@@ -130,6 +130,14 @@ def test_snapshots_are_the_weights_on_the_way_whether_it_was_killed_or_not(tiny:
     assert {name: (folder / name).read_bytes() for name in names} == whole
 
 
+def test_balanced_paths_are_as_often_shallow_as_deep() -> None:
+    drawn = [cell for cell, _ in zip(DRAWS["balanced"](np.random.default_rng(0)), range(900), strict=False)]
+    depths = [max(cell.depth, 1) for cell in drawn]
+    assert all(240 < depths.count(depth) < 360 for depth in (1, 2, 3))  # 300 expected, four standard deviations
+    uniform = [max(cell.depth, 1) for cell in all_cells()]
+    assert uniform.count(3) < len(uniform) / 10
+
+
 def test_snapshots_come_before_the_end(tiny: Tiny) -> None:
     for snapshots in ([2], [1, 1], [3]):
         with_laboratory(tiny, recipes={"darts": SMALL | {"snapshots": snapshots}})
@@ -247,6 +255,20 @@ def test_an_iteration_that_does_not_end_leaves_one_architecture_out(
     pd.testing.assert_series_equal(own["loss"], other["loss"])
 
 
+def test_a_snapshot_is_measured_as_the_end_is(measured: Tiny, tiny: Tiny) -> None:
+    """The weights of the end, put where a snapshot lies, measure what they measure at the end."""
+    with_laboratory(tiny, recipes={"darts": SMALL | {"snapshots": [1]}})
+    tiny.change("nasbench201", snapshots={"small-darts-0-1": {**RUN, "epoch": 1}})
+    (tiny.root / "out/supernet201").mkdir(parents=True)
+    folder = tiny.root / "out/supernet201/small-darts-0"
+    shutil.copytree(measured.root / "out/supernet201/small-darts-0", folder)
+    (folder / "snapshots").mkdir(exist_ok=True)
+    (folder / "trained.safetensors").rename(folder / "snapshots/1.safetensors")
+    nasbench201.run(tiny.context("snapshots201", **ROW, epoch="1"))
+    found = pd.read_parquet(tiny.root / "out/snapshots201/small-darts-0-1/scores.parquet")
+    pd.testing.assert_frame_equal(found, scores(measured))
+
+
 @pytest.mark.slow
 def test_two_workers_leave_the_same_bytes(measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     with_laboratory(tiny)
@@ -279,6 +301,9 @@ def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
         ({"runs": {}}, "laboratory.small-darts: no run has this data set and recipe"),
         ({"laboratory": {"small": {**RUN, "truths": ["cifar10"]}}}, "laboratory.small.seed: unknown key"),
         ({"settings": None}, "settings are needed for runs"),
+        ({"snapshots": {"small-darts-0": {**RUN, "epoch": 1}}}, "snapshots.small-darts-0 is named small-darts-0-1"),
+        ({"snapshots": {"small-darts-0-1": {**RUN, "epoch": 1}}}, "recipe darts keeps no snapshot of epoch 1"),
+        ({"snapshots": {"small-darts-7-1": {**RUN, "seed": 7, "epoch": 1}}}, "no run has this data set, recipe and se"),
         ({"runs": {"other-darts-0": {**RUN, "dataset": "other"}}, "laboratory": {}}, "unknown data set 'other'"),
         ({"settings__recipes__darts__split": "file"}, "train_share says nothing with file"),
     ],

@@ -1,0 +1,27 @@
+"""Tau against training length: the measures judged in snapshots that a supernet's training left on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from pipeline.nasbench201.laboratory.scores import SCORES
+from pipeline.nasbench201.laboratory.tables import Judges
+
+COLUMNS = ("truth", "measure", "epochs", "seeds", "value", "low", "high", "spread")
+
+
+def training_length(judges: Mapping[int, Judges]) -> pd.DataFrame:
+    """Tau of every measure against every truth after so many epochs, the shortest training first.
+
+    Args:
+        judges: by the number of epochs; of each number, the supernets that have a snapshot there or end there.
+    """
+    rows = [
+        {"truth": truth, "measure": name, "epochs": epochs, "seeds": len(judge.runs), **judge.tau(score).row()}
+        for epochs, judged in sorted(judges.items())
+        for truth, judge in judged.items()
+        for name, score in SCORES.items()
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
