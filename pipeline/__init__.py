@@ -8,6 +8,7 @@
     retrain      the found cells and those of the zoo become networks of their own
     transfer     the networks under distribution shift, under noise, as detectors and as segmenters
     nasbench201  the measures judged where the truth is known
+    nasbench301  the same in the DARTS space, by a model of the truth
     report       everything as tables and pictures (results, drawing, tracking, export: other ways to look at it)
 
 :mod:`pipeline.stages` is the table of all stages, :mod:`pipeline.machine` what starts and resumes them.

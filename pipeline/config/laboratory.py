@@ -1,4 +1,4 @@
-"""The NAS-Bench-201 laboratory."""
+"""The laboratories: where the truth about every architecture is known, or a model of it."""
 
 from __future__ import annotations
 
@@ -42,20 +42,17 @@ class Truth201(Group201):
     truths: Annotated[Several[Literal["cifar10", "cifar100", "imagenet16_120"]], Field(min_length=1)]
 
 
-class Settings201(Section):
-    """The laboratory's settings.
+class LaboratoryParams(Section):
+    """What is measured of architectures, and how it is judged.
 
-    ``recipes``: ways to train a supernet, by name, of which each run names one.
-    ``table`` is the benchmark below the data root: a parquet table, or the official folder of NATS-Bench.
-    ``measured``: what is taken of each architecture beside its losses under the ``noises``, measures by name.
-    ``architectures``: how many are scored, drawn evenly along the number of parameters; null for all 15,625.
-    ``noises``: ways to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7.
-    ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``gamma``: weight of flatness in a sum
-    (Eq. 5). ``top``: K of Figure 2 and of the precision. ``bootstrap``: resamples of an interval.
+    ``table``: the benchmark below the data root. ``measured``: what is taken of each architecture beside its losses
+    under the ``noises``, measures by name. ``architectures``: how many; null for all of the benchmark. ``noises``: ways
+    to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7. ``hessian``: of how many
+    architectures the Hessian's eigenvectors are found. ``gamma``: weight of flatness in a sum (Eq. 5). ``top``: K of
+    Figure 2 and of the precision. ``bootstrap``: resamples of an interval.
     """
 
     table: Below
-    recipes: dict[Name, Supernet201Params]
     measures: MeasureParams
     measured: Annotated[Several[str], Field(min_length=1)]
     noises: dict[str, FlatnessParams]
@@ -69,6 +66,16 @@ class Settings201(Section):
     def _known(self) -> Self:
         require_measures(self.measured)
         return self
+
+
+class Settings201(LaboratoryParams):
+    """The laboratory of NAS-Bench-201, whose ``table`` is a parquet table or the official folder of NATS-Bench, and
+    whose ``architectures`` are drawn evenly along the number of parameters.
+
+    ``recipes``: ways to train a supernet, by name, of which each run names one.
+    """
+
+    recipes: dict[Name, Supernet201Params]
 
 
 class NasBench201Params(Section):
@@ -108,5 +115,18 @@ class NasBench201Params(Section):
     @property
     def required(self) -> Settings201:
         """The settings, which a profile with runs has."""
+        assert self.settings is not None, "params.yaml was validated"
+        return self.settings
+
+
+class NasBench301Params(Section):
+    """The laboratory of the DARTS space, whose supernets are those of the stage ``supernet``; ``settings`` is null
+    where nothing is judged. ``architectures``: the first so many of the table."""
+
+    settings: LaboratoryParams | None
+
+    @property
+    def required(self) -> LaboratoryParams:
+        """The settings, which a profile with rows of it has."""
         assert self.settings is not None, "params.yaml was validated"
         return self.settings

@@ -10,7 +10,7 @@ from pydantic import ValidationError, model_validator
 
 from models.errors import GenasError
 from pipeline.config.base import Name, Section
-from pipeline.config.laboratory import NasBench201Params
+from pipeline.config.laboratory import NasBench201Params, NasBench301Params
 from pipeline.config.networks import (
     CurvatureParams,
     DetectParams,
@@ -42,6 +42,7 @@ class Params(Section):
     search: dict[Name, SearchParams]
     agreement: AgreementParams
     nasbench201: NasBench201Params
+    nasbench301: NasBench301Params
     retrain: RetrainParams
     recipes: dict[Name, RecipeParams]
     shift: ShiftParams
@@ -65,14 +66,18 @@ class Params(Section):
         used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]
         used += [("matrix.search", name) for name in self.matrix.search.dataset]
         used += [("matrix.agreement", name) for name in self.matrix.agreement.dataset]
+        used += [("matrix.nasbench301", name) for name in self.matrix.nasbench301.dataset]
         used += [(f"nasbench201.runs.{row}", run.dataset) for row, run in self.nasbench201.runs.items()]
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
         matrix = self.matrix
-        for name in (*matrix.supernet.dataset, *matrix.search.dataset, *matrix.agreement.dataset):
+        looked_into = (matrix.supernet, matrix.search, matrix.agreement, matrix.nasbench301)
+        for name in (name for axes in looked_into for name in axes.dataset):
             if name not in self.supernet:
                 raise ValueError(f"supernet.{name}: no settings for this data set")
+        if matrix.nasbench301.rows() and self.nasbench301.settings is None:
+            raise ValueError("nasbench301.settings are needed for the rows of matrix.nasbench301")
         for name in matrix.search.dataset:
             if name not in self.search:
                 raise ValueError(f"search.{name}: no settings for this data set")

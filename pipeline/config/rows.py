@@ -103,6 +103,7 @@ class Matrix(Section):
     search: SearchAxes
     rerank: RerankAxes
     agreement: SeededAxes
+    nasbench301: SeededAxes
     zoo: CellAxes
     shift: NetworkAxes
     curvature: NetworkAxes

@@ -18,8 +18,8 @@ from pipeline.forecast.stopwatch import now
 from pipeline.forecast.supernets import Space, build, halves_of, paths, space_of, synthetic
 from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
 from pipeline.measures.flatness import draw_losses
-from pipeline.nasbench201.measuring import sample
 from pipeline.probe.fast import CPU_CHUNK, make_probe
+from pipeline.scoring.readings import HESSIAN
 from pipeline.search.evolution import budget
 from pipeline.stages import STAGES, Key
 
@@ -28,7 +28,8 @@ CAP = 256
 TRIED = 12
 """Architectures of a trial, at most."""
 NUMBERS = ("steps", "images", "flops", "traffic", "calls")
-HESSIAN = "hessian"
+SIZE201, SIZE301 = 15625, 800
+"""Architectures of the benchmarks' tables."""
 PRODUCTS = 40
 """Products with the Hessian that its top eigenvector takes, each two passes forward and backward: what ARPACK needs
 for one pair of a vector of some thousand numbers, about two restarts of 20."""
@@ -129,15 +130,12 @@ def agreement(profile: Profile, key: Key) -> Work:
     return Work(merged(parts), _memory(space, train, held), 300 * params.architectures)
 
 
-def nasbench201(profile: Profile, key: Key) -> Work:
+def readings(profile: Profile, key: Key) -> Work:
     """Of every architecture the ``measured``, accuracy without recalibration, the measures without training once more
     of trained weights, and flatness under each of the ``noises``; of ``hessian`` of them flatness along it."""
-    settings, space, (train, held) = (
-        profile.params.nasbench201.required,
-        space_of(profile, key),
-        halves_of(profile, key),
-    )
-    count = len(sample(settings.architectures))
+    params, space, (train, held) = profile.params, space_of(profile, key), halves_of(profile, key)
+    settings = params.nasbench301.required if key[0] == "nasbench301" else params.nasbench201.required
+    count = settings.architectures or (SIZE301 if key[0] == "nasbench301" else SIZE201)
     images = min(space.measures.images, held)
     parts = list(loads(settings.measured, count, space, train, held))
     parts += [_apart(name, count, space) for name in measures.ZERO_COST]
@@ -196,4 +194,4 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     return {**rates, first: rates[first]._replace(setup=setup)}
 
 
-SEARCH, AGREEMENT, NASBENCH201 = (Forecast(work, trial) for work in (search, agreement, nasbench201))
+SEARCH, AGREEMENT, READINGS = (Forecast(work, trial) for work in (search, agreement, readings))

@@ -56,14 +56,15 @@ def space_of(profile: Profile, key: Key) -> Space:
     axes = stage.rows(params)[key[1]]
     classes, pixels = profile.images(axes["dataset"]).classes, params.data[axes["dataset"]].pixels
     assert pixels is not None, "params.yaml was validated"
-    if stage.flow == "laboratory":
+    if "recipe" in axes:
         settings = params.nasbench201.required
         recipe = settings.recipes[axes["recipe"]]
         size = ("nasbench201", recipe.channels, recipe.cells)
         return Space(recipe, settings.measures, DRAWS[recipe.sampling], size, classes, pixels)
     training = params.supernet[axes["dataset"]]
     size = ("darts", training.channels, training.layers)
-    return Space(training, params.measures, draw_uniformly(random_genotype), size, classes, pixels)
+    taken = params.nasbench301.required.measures if stage.name == "nasbench301" else params.measures
+    return Space(training, taken, draw_uniformly(random_genotype), size, classes, pixels)
 
 
 def halves_of(profile: Profile, key: Key) -> tuple[int, int]:

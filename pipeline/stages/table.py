@@ -26,10 +26,9 @@ def _everything_reported(params: Params, axes: Axes) -> Iterable[Key]:
     return [("measures", ""), *reported]  # which makes the folders of stages without rows
 
 
-READ201 = keys(
-    "measures", "measured", "noises", "architectures", "hessian",
-    prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}",
-)  # fmt: skip
+READ = ("measures", "measured", "noises", "architectures", "hessian")
+"""What decides what is measured in a supernet, of the settings of a laboratory."""
+READ201 = keys(*READ, prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}")
 
 _STAGES = (
     Stage(
@@ -99,7 +98,7 @@ _STAGES = (
         rows=laboratory("runs", "dataset", "recipe", "seed"),
         reads=looked_into("supernet201", "dataset", "recipe", "seed"),
         keys=READ201,
-        forecast="pipeline.forecast.scoring:NASBENCH201",
+        forecast="pipeline.forecast.scoring:READINGS",
         measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
         flow="laboratory", hours=7 * DAY, reported=False,
     ),
@@ -109,8 +108,19 @@ _STAGES = (
         rows=laboratory("snapshots", "dataset", "recipe", "seed", "epoch"),
         reads=looked_into("supernet201", "dataset", "recipe", "seed"),
         keys=READ201,
-        forecast="pipeline.forecast.scoring:NASBENCH201",
+        forecast="pipeline.forecast.scoring:READINGS",
         measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
+        flow="laboratory", hours=7 * DAY, reported=False,
+    ),
+    Stage(
+        "nasbench301", "pipeline.nasbench301.measuring", "Readings of NAS-Bench-301", ("dataset", "seed"),
+        rows=matrix("nasbench301"),
+        reads=looked_into("supernet", "dataset", "seed"),
+        keys=keys(
+            *READ, "table", prefix="nasbench301.settings.", supernet="supernet.{dataset}", data="data.{dataset}"
+        ),
+        forecast="pipeline.forecast.scoring:READINGS",
+        measures=lambda params, axes: {*params.nasbench301.required.measured, "flatness"},
         flow="laboratory", hours=7 * DAY, reported=False,
     ),
     Stage(

@@ -99,6 +99,10 @@ class Genotype:
                     )
         return self
 
+    def __str__(self) -> str:
+        """The 28 integers of :meth:`encode`, with spaces between them."""
+        return " ".join(map(str, self.encode()))
+
     def encode(self) -> tuple[int, ...]:
         """28 integers: the 14 edges of the normal cell, then of the reduction cell, as indices into PRIMITIVES."""
         code = []

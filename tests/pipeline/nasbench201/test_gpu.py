@@ -44,7 +44,7 @@ def test_a_row_from_the_data_to_the_scores(tiny: Tiny) -> None:
         loss, *numbers = gpu.waits
         assert loss == "pipeline/supernet/training.py:train_epoch"
         assert numbers == ["pipeline/probe/plain.py:evaluate"] * 2  # loss and accuracy
-        score = make_scorer(tiny.context("nasbench201", **ROW), Request(settings.measured))
+        score = make_scorer(tiny.context("nasbench201", **ROW), Request(settings.measured), "fast")
         values = score(CELL)
     assert values["error"] == ""
     assert {name for name in values if name.startswith("trained_")} >= {"trained_snip", "trained_synflow"}

@@ -22,6 +22,7 @@ from pipeline.nasbench201 import supernet as supernet201
 from pipeline.nasbench201.measuring import sample
 from pipeline.nasbench201.supernet import DRAWS, fair
 from pipeline.probe.hessian import NotConvergedError
+from pipeline.scoring import readings
 from tests.conftest import Killed, Tiny, kill_at
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
@@ -216,7 +217,7 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     with_laboratory(tiny)
     (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
     started: list[str] = []
-    real = nasbench201.attempt
+    real = readings.attempt
 
     def fatal(take: Any, names: Any) -> Any:
         started.append("")
@@ -224,7 +225,7 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
             raise Killed
         return real(take, names)
 
-    monkeypatch.setattr(nasbench201, "attempt", fatal)
+    monkeypatch.setattr(readings, "attempt", fatal)
     with pytest.raises(Killed):
         nasbench201.run(tiny.context("nasbench201", **ROW))
     nasbench201.run(tiny.context("nasbench201", **ROW))
@@ -238,7 +239,7 @@ def test_an_iteration_that_does_not_end_leaves_one_architecture_out(
 ) -> None:
     with_laboratory(tiny)
     (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
-    real, asked = nasbench201.draw_losses, []
+    real, asked = readings.draw_losses, []
 
     def stuck(probe: Any, cell: Any, params: Any) -> Any:
         asked.append(params.flatness.direction)
@@ -246,7 +247,7 @@ def test_an_iteration_that_does_not_end_leaves_one_architecture_out(
             raise NotConvergedError("the Hessian's eigenvectors did not converge")
         return real(probe, cell, params)
 
-    monkeypatch.setattr(nasbench201, "draw_losses", stuck)
+    monkeypatch.setattr(readings, "draw_losses", stuck)
     metrics = nasbench201.run(tiny.context("nasbench201", **ROW))
     own, other = scores(tiny), scores(measured)
     assert metrics["left_out"] == 1
