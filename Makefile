@@ -57,5 +57,4 @@ setup: .venv/.ready
 	command -v uv >/dev/null || $(PIP) $(QUICK) || true
 	PATH="$$PATH:$(BIN)" uv pip install --quiet --python $(BIN)/python $(EVERYTHING) || $(PIP) $(EVERYTHING)
 	$(BIN)/python tools/install_detectron2.py
-	$(BIN)/dvc config --local core.check_update false
 	touch $@
