@@ -86,3 +86,18 @@ def growth(picture: Annotated[Path | None, typer.Option(help="Where to draw it."
     from benchmarks import growth as benchmark
 
     typer.echo(json.dumps(placed(benchmark.run(picture)), indent=1))
+
+
+@app.command()
+def sensitivity(
+    profile: Annotated[str, typer.Option("--profile", "-p", help="One whose supernet is trained.")] = "demo",
+    dataset: Annotated[str, typer.Option(help="The supernet's.")] = "digits",
+    architectures: Annotated[int, typer.Option(min=3, help="Random ones, the same under every setting.")] = 200,
+    as_json: AsJson = False,
+) -> None:
+    """How much each slip of the released code changes the order of scores: a table of Kendall's tau."""
+    from benchmarks import sensitivity as benchmark
+    from pipeline.config import profile_folder
+
+    result = placed(benchmark.run(profile_folder(profile), dataset, architectures))
+    typer.echo(json.dumps(result) if as_json else benchmark.markdown(result))

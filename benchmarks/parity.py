@@ -8,24 +8,24 @@ by this project's code and compared.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from models.errors import GenasError
-from models.official.vector import official_angle
 from models.official.weights import load_official_supernet, our_name
 from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.supernet import Supernet
-from pipeline.config import AngleParams, FlatnessParams, MeasureParams
+from pipeline.config import PROFILES, MeasureParams, load_params
 from pipeline.data.reading.halves import SearchData
 from pipeline.data.reading.images import load_images, to_tensor
+from pipeline.measures import mean_over, take
 from pipeline.measures.flatness import flatness, steps
-from pipeline.probe.plain import Probe
+from pipeline.probe.plain import Noise, Probe
 
 TOLERANCES = {
     "logits": {"rtol": 1e-4, "atol": 1e-4},
@@ -50,33 +50,23 @@ class Images(NamedTuple):
     labels: Tensor
 
 
-def settings(about: dict[str, Any]) -> FlatnessParams:
-    """Flatness as the official code takes it."""
-    return FlatnessParams(
-        sigma=tuple(about["sigma"]),
-        alpha=1.0,
-        noise="cumulative",
-        draws=1,
-        positions="all",
-        direction="random",
-        magnitude="absolute",
-        hessian_iterations=1,
-        hessian_images=1,
+def settings(about: dict[str, Any]) -> MeasureParams:
+    """The measures of the profile ``official``, with the sigmas, images and batches of the cases."""
+    measures, recalibration = load_params(PROFILES["official"]).measures, about["data"]["bn_recalibration"]
+    return measures.model_copy(
+        update={
+            "scorer": "plain",
+            "images": about["data"]["validation"]["count"],
+            "batch_size": about["data"]["validation"]["batch_size"],
+            "recalibrate_images": recalibration["count"],
+            "recalibrate_batch_size": recalibration["batch_size"],
+            "flatness": measures.flatness.model_copy(update={"sigma": tuple(about["sigma"])}),
+        }
     )
 
 
-def batch_mean_loss(network: Supernet, genotype: Genotype, images: Images, batch_size: int) -> float:
-    """The mean of the batch means, as the official evaluator averages."""
-    network.eval()
-    with torch.no_grad():
-        pairs = zip(images.images.split(batch_size), images.labels.split(batch_size), strict=True)
-        return float(np.mean([float(F.cross_entropy(network(x, genotype), y)) for x, y in pairs]))
-
-
-def official_losses(
-    network: Supernet, genotype: Genotype, images: Images, about: dict[str, Any], noise_seed: int
-) -> list[float]:
-    """Losses after each cumulative perturbation of all parameters, from one stream of noise; weights come back.
+def official_noise(network: Supernet, about: dict[str, Any], noise_seed: int) -> Iterator[Noise]:
+    """What each cumulative perturbation has added so far to all parameters, from one stream of noise.
 
     The official loaders take one number of the same stream at each pass over their data: one for the recalibration,
     one for each evaluation.
@@ -86,22 +76,13 @@ def official_losses(
     def loader_pass() -> None:
         torch.empty((), dtype=torch.int64).random_(generator=generator)
 
-    batch_size = about["data"]["validation"]["batch_size"]
-    parameters = dict(network.named_parameters())
-    order = [parameters[our_name(name)] for name in about["parameter_order"]]
-    kept = [parameter.detach().clone() for parameter in order]
-    losses = []
+    shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
+    noise = {name: torch.zeros(shapes[name]) for name in map(our_name, about["parameter_order"])}
     loader_pass()
-    for deviation in steps(settings(about)):
+    for deviation in steps(settings(about).flatness):
         loader_pass()
-        with torch.no_grad():
-            for parameter in order:
-                parameter.add_(torch.normal(0.0, deviation, parameter.shape, generator=generator))
-        losses.append(batch_mean_loss(network, genotype, images, batch_size))
-    with torch.no_grad():
-        for parameter, value in zip(order, kept, strict=True):
-            parameter.copy_(value)
-    return losses
+        noise = {name: n + torch.normal(0.0, deviation, n.shape, generator=generator) for name, n in noise.items()}
+        yield noise
 
 
 def compute(
@@ -110,42 +91,26 @@ def compute(
     """Every quantity of one case with our code in official mode."""
     initial, trained = pair
     statistics = {name: buffer.clone() for name, buffer in trained.named_buffers()}
-    genotype, validation = Genotype.decode(case["encoding"]), sets["validation"]
-    recalibration = about["data"]["bn_recalibration"]
-    sigma = about["sigma"]
-    params = MeasureParams(
-        scorer="plain",
-        precision="float32",
-        images=len(validation.labels),
-        batch_size=recalibration["batch_size"],
-        mean="batches",
-        recalibrate_batch_size=recalibration["batch_size"],
-        recalibrate_images=recalibration["count"],
-        recalibrate="official",
-        zero_cost_images=2,
-        flatness=settings(about),
-        angle=AngleParams(version="official"),
-    )
+    genotype, params = Genotype.decode(case["encoding"]), settings(about)
     trained.eval()
     with torch.no_grad():
         logits = trained(sets["logits"].images, genotype)
-    data = SearchData(*sets["bn_recalibration"], *validation, num_classes=about["num_classes"])
-    probe = Probe(trained, data, params, seed=0)
-    probe.recalibrate(genotype)
-    unperturbed = batch_mean_loss(trained, genotype, validation, about["data"]["validation"]["batch_size"])
-    _, accuracy = probe.evaluate(genotype)
-    losses = official_losses(trained, genotype, validation, about, case["noise_seed"])
+    data = SearchData(*sets["bn_recalibration"], *sets["validation"], num_classes=about["num_classes"])
+    probe = Probe(trained, data, params, seed=0, initial=initial)
+    taken = take(probe, genotype, ["loss", "angle"])
+    top1 = probe.evaluate(genotype)[1]
+    noises = official_noise(trained, about, case["noise_seed"])
+    losses = mean_over(probe.outcomes(genotype, noises)[:, 0].double().numpy(), params).tolist()
     for name, buffer in trained.named_buffers():
         buffer.copy_(statistics[name])
-    radians = official_angle(initial, trained, genotype)
     return {
         "logits": logits.tolist(),
         "losses": losses,
-        "loss_unperturbed": unperturbed,
-        "flatness": flatness(losses, sigma),
-        "top1": accuracy,
-        "angle": radians,
-        "angle_normalised": radians / np.pi,
+        "loss_unperturbed": taken["loss"],
+        "flatness": flatness(losses, params.flatness.sigma, params.flatness.alpha),
+        "top1": top1,
+        "angle": taken["angle"],
+        "angle_normalised": taken["angle"] / np.pi,
     }
 
 

@@ -19,10 +19,11 @@ from models.spaces.darts.genotype import Genotype, random_genotype
 from pipeline import measures
 from pipeline.config import MeasureParams
 from pipeline.context import Context
-from pipeline.data.reading.halves import SearchData, load_search_data
+from pipeline.data.reading.halves import SearchData
 from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses, flatness
 from pipeline.probe.fast import make_probe
+from pipeline.probe.images import load_probe_data
 from pipeline.scoring.measuring import scoring, with_scorer
 from pipeline.search.candidates import Candidate, write_candidates
 from pipeline.supernet.network import load_supernets, training_of
@@ -97,7 +98,7 @@ def replicate(context: Context, data: SearchData, number: int, images: int) -> t
 def flatness_errors(context: Context, scratch: Scratch, genotypes: list[Genotype]) -> pd.DataFrame:
     """The standard error of flatness in percent: a row for each number of images, a column for each number of draws."""
     params, flat = context.params.agreement.error, context.params.measures.flatness
-    data = load_search_data(context, training_of(context))
+    data = load_probe_data(context, training_of(context), context.params.measures, all_held=True)
     network = load_supernets(context, data.num_classes)[1]
     wanted = [(images, number) for images in params.images for number in range(params.replicates)]
     values: list[list[list[float]]] = scratch.load("errors.pt") or []  # (replicates of all sizes, architectures, draws)

@@ -30,8 +30,9 @@ class RecipeParams(Section):
     ``optimizer``: a name of timm's (``momentum`` is SGD without Nesterov's). ``decay``: weight decay on ``all``
     parameters, or on the ``weights`` of convolutions and of the classifier only. ``preprocessing``: ``timm``, or
     ``official`` (square crop, PCA lighting, OpenCV), which knows none of ``color_jitter``, ``auto_augment`` and
-    ``random_erasing``. ``ema_decay``: of the moving average of the weights, which is then what is validated and kept;
-    0 for none. ``keep``: the weights of the last epoch, or of the first with the best top-1.
+    ``random_erasing``, or ``released``, the same with the slips of the released code. ``ema_decay``: of the moving
+    average of the weights, which is then what is validated and kept; 0 for none. ``keep``: the weights of the last
+    epoch, or of the first with the best top-1.
     """
 
     epochs: Count
@@ -50,7 +51,7 @@ class RecipeParams(Section):
     label_smoothing: Fraction
     auxiliary_weight: Annotated[float, Field(ge=0)]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
-    preprocessing: Literal["timm", "official"]
+    preprocessing: Literal["timm", "official", "released"]
     crop_scale_min: Annotated[float, Field(gt=0, le=1)]
     flip: bool
     color_jitter: Fraction
@@ -70,11 +71,13 @@ class RecipeParams(Section):
             raise ValueError("the linear schedule has a slope of its own in the last 5 epochs; epochs must exceed 5")
         if self.batch_size < 2 * self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} in {self.accumulate} parts: a part has at least 2 images")
-        if self.preprocessing == "official":
+        if self.preprocessing != "timm":
             if self.color_jitter or self.auto_augment or self.random_erasing:
-                raise ValueError("the official preprocessing has no color_jitter, auto_augment or random_erasing")
+                raise ValueError(
+                    f"the {self.preprocessing} preprocessing has no color_jitter, auto_augment or random_erasing"
+                )
             if self.interpolation != "bilinear":
-                raise ValueError("the official preprocessing is bilinear")
+                raise ValueError(f"the {self.preprocessing} preprocessing is bilinear")
         return self
 
 

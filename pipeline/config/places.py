@@ -12,6 +12,7 @@ PROFILES = {
     "demo": REPOSITORY / "profiles" / "demo",
     "mini": REPOSITORY / "profiles" / "mini",
     "laboratory": REPOSITORY / "profiles" / "laboratory",
+    "official": REPOSITORY / "profiles" / "official",
     "paper": REPOSITORY,
 }
 

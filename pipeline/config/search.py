@@ -43,7 +43,8 @@ class FlatnessParams(Section):
 
     ``positions``: ``all`` parameters of the path, or those of its ``cells`` alone. ``direction``: ``random`` noise, or
     the top Hessian eigenvector at the length that the noise would have. ``magnitude``: sigma itself (``absolute``, as
-    in the paper), or ``relative`` to the root mean square of the tensor that is perturbed.
+    in the paper), or ``relative`` to the root mean square of the tensor that is perturbed. ``common``: all candidates
+    under the same noise; else each under its own, as one stream of random numbers gives it.
     """
 
     sigma: Annotated[Several[Positive], Field(min_length=2)]
@@ -53,6 +54,7 @@ class FlatnessParams(Section):
     positions: Literal["all", "cells"]
     direction: Literal["random", "hessian"]
     magnitude: Literal["absolute", "relative"]
+    common: bool
     hessian_iterations: Annotated[int, Field(ge=1, description="restarts of ARPACK's iteration, at most")]
     hessian_images: Count
 
@@ -75,7 +77,8 @@ class MeasureParams(Section):
     (:mod:`models.fast.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.fast.native`),
     ``auto`` is ``native`` where that runs, else ``fast``. Loss and accuracy are means over ``images``, or those of the
     means of ``batches`` of ``batch_size``. ``precision`` is what ``fast`` computes perturbed losses in;
-    statistics are always float32.
+    statistics are always float32. ``recalibrate_augmented``: whether the training images that recalibrate are cropped
+    and flipped as in the supernet's training.
     """
 
     scorer: Literal["auto", "plain", "fast", "native"]
@@ -86,6 +89,7 @@ class MeasureParams(Section):
     recalibrate_images: Count
     recalibrate_batch_size: Annotated[int, Field(ge=2)]
     recalibrate: Literal["exact", "official", "none"]
+    recalibrate_augmented: bool
     zero_cost_images: Annotated[int, Field(ge=2, description="for the measures that need no training")]
     flatness: FlatnessParams
     angle: AngleParams

@@ -132,7 +132,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     """Epochs of at most two steps as the stage runs them, and evaluations of as many images."""
     row, recipe, _ = _of(profile, key)
     classes, workers = profile.images(profile.params.retrain.dataset).classes, profile.params.retrain.workers
-    library = "opencv" if recipe.preprocessing == "official" else "pillow"
+    library = "opencv" if recipe.preprocessing != "timm" else "pillow"
     grey = (0.5,) * 3
     pixels = Preprocessing(row.image_size, grey, grey, recipe.interpolation, recipe.crop_pct, library)
     found: dict[str, list[Rate]] = {}

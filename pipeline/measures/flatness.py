@@ -2,7 +2,7 @@
 
 The noise of a weight depends only on (seed, draw, its name, sigma), never on which architectures were scored before nor
 on what other sigmas there are: architectures that share a weight share its noise, and so do lists that share a sigma
-("common random numbers").
+("common random numbers"). Without ``common`` it depends on the architecture too.
 """
 
 from __future__ import annotations
@@ -80,6 +80,8 @@ def directions(
 
         def noise_of(draw: int, name: str, sigma: float) -> Tensor:
             key, parameter = (probe.seed, draw, name, sigma), parameters[name]
+            if not params.common:  # never needed again
+                return standard_noise(parameter.shape, *key, str(architecture)).to(parameter.device)
             if key not in probe.standard_noise:
                 drawn = standard_noise(parameter.shape, *key)
                 probe.standard_noise[key] = drawn.to(parameter.device)

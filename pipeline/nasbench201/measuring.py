@@ -13,9 +13,9 @@ from models.spaces.nasbench201.cell import Cell201, all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
 from models.spaces.nasbench201.network import NasBench201
 from pipeline.context import Context
-from pipeline.data.reading.halves import load_search_data
 from pipeline.nasbench201.network import load, training_of
 from pipeline.probe.fast import settled
+from pipeline.probe.images import load_probe_data
 from pipeline.scoring.measuring import Request, Score
 from pipeline.scoring.readings import evenly, read_all, reader
 from pipeline.supernet.weights import weights_of
@@ -41,7 +41,7 @@ def make_scorer(context: Context, request: Request, scorer: str) -> Score:
     """A function that measures everything of one architecture of the row's supernet, by a scorer by name."""
     settings, seed = context.params.nasbench201.required, int(context.axes["seed"])
     taken = settings.measures.model_copy(update={"scorer": scorer})
-    data = load_search_data(context, training_of(context), taken.recalibrate_images, taken.images)
+    data = load_probe_data(context, training_of(context), taken)
     curved = set(evenly(sample(settings.architectures), settings.hessian))
     return reader(settings, taken, data, load(context, data.num_classes), seed, curved, request)
 

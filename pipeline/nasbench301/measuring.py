@@ -11,9 +11,9 @@ from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.supernet import Supernet
 from pipeline.config import Params, data_root
 from pipeline.context import Context
-from pipeline.data.reading.halves import load_search_data
 from pipeline.nasbench301.benchmark import load_benchmark
 from pipeline.probe.fast import settled
+from pipeline.probe.images import load_probe_data
 from pipeline.scoring.measuring import Request, Score
 from pipeline.scoring.readings import evenly, read_all, reader
 from pipeline.supernet.network import load_supernets, training_of
@@ -41,7 +41,7 @@ def make_scorer(context: Context, request: Request, scorer: str) -> Score:
     """A function that measures everything of one architecture of the row's supernet, by a scorer by name."""
     settings, seed = context.params.nasbench301.required, int(context.axes["seed"])
     taken = settings.measures.model_copy(update={"scorer": scorer})
-    data = load_search_data(context, training_of(context), taken.recalibrate_images, taken.images)
+    data = load_probe_data(context, training_of(context), taken)
     curved = set(evenly(sample(context.params), settings.hessian))
     return reader(settings, taken, data, load_supernets(context, data.num_classes), seed, curved, request)
 

@@ -1,11 +1,13 @@
 """From decoded images to network input: the transforms of training and of evaluation.
 
 ``timm`` resizes with Pillow. ``official`` is what the released ImageNet weights were trained with: a square crop
-without aspect jitter, PCA lighting noise, and every resize by OpenCV.
+without aspect jitter, PCA lighting noise, and every resize by OpenCV. ``released`` is the same with two slips of the
+code: lighting is clipped and rounded to bytes, and a crop that fails is black where it leaves the picture.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +28,8 @@ PCA_VECTORS = torch.tensor(
     [[-0.5675, 0.7192, 0.4009], [-0.5808, -0.0045, -0.8140], [-0.5836, -0.6948, 0.4203]],
 )
 """The eigenvectors, one a column."""
+DRAWS = 10
+"""Of a crop, before it is given up."""
 LIGHTING = 0.1
 """Standard deviation of the official PCA noise, in units of the eigenvalues."""
 
@@ -42,10 +46,29 @@ def square_crop(image: Image.Image, size: int, scale_min: float) -> Image.Image:
     return opencv_resize(image.crop((left, top, left + width, top + height)), size, size)
 
 
+def padded_crop(image: Image.Image, size: int, scale_min: float) -> Image.Image:
+    """The same, but where ten draws do not fit the smallest square that holds the whole image, black beside it."""
+    width, height = image.size
+    for _ in range(DRAWS):
+        side = round(math.sqrt(width * height * float(torch.empty(1).uniform_(scale_min, 1.0))))
+        if side <= min(width, height):
+            left, top = (int(torch.randint(0, room - side + 1, ())) for room in (width, height))
+            break
+    else:
+        side = max(width, height)
+        left, top = (width - side) // 2, (height - side) // 2
+    return opencv_resize(image.crop((left, top, left + side, top + side)), size, size)
+
+
 def lighting(pixels: Tensor) -> Tensor:
     """Pixels (3, H, W) in [0, 1] with one random shift of their colour along the principal components of ImageNet."""
     shift = PCA_VECTORS @ (torch.randn(3) * LIGHTING * PCA_VALUES)
     return pixels + shift[:, None, None]
+
+
+def byte_lighting(pixels: Tensor) -> Tensor:
+    """The same, clipped to [0, 1] and rounded to 255ths, as an image of bytes holds it."""
+    return lighting(pixels).clamp(0, 1).mul(255).round().div(255)
 
 
 def shorter_side(image: Image.Image, size: int) -> Image.Image:
@@ -57,13 +80,16 @@ def shorter_side(image: Image.Image, size: int) -> Image.Image:
 def train_transform(recipe: RecipeParams, preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
     """From an image to an augmented tensor (3, size, size), drawn from the generators of torch, numpy and Python."""
     size = preprocessing.size
-    if recipe.preprocessing == "official":
+    if recipe.preprocessing != "timm":
+        crop, light = {"official": (square_crop, lighting), "released": (padded_crop, byte_lighting)}[
+            recipe.preprocessing
+        ]
         return transforms.Compose(
             [
-                transforms.Lambda(lambda image: square_crop(image, size, recipe.crop_scale_min)),
+                transforms.Lambda(lambda image: crop(image, size, recipe.crop_scale_min)),
                 transforms.RandomHorizontalFlip(0.5 if recipe.flip else 0.0),
                 transforms.ToTensor(),
-                transforms.Lambda(lighting),
+                transforms.Lambda(light),
                 transforms.Normalize(preprocessing.mean, preprocessing.std),
             ]
         )

@@ -53,7 +53,7 @@ def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[s
         std,
         recipe.interpolation,
         recipe.crop_pct,
-        "opencv" if recipe.preprocessing == "official" else "pillow",
+        "opencv" if recipe.preprocessing != "timm" else "pillow",
     )
     train.transform = train_transform(recipe, preprocessing)
     val.transform = evaluation_transform(preprocessing)

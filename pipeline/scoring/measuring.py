@@ -27,10 +27,10 @@ from models.spaces.darts.supernet import Supernet
 from pipeline import measures
 from pipeline.config import MetricParams
 from pipeline.context import Context
-from pipeline.data.reading.halves import load_search_data
 from pipeline.machine.memory import keep_memory
 from pipeline.machine.workers import Workers, asked
 from pipeline.probe.fast import make_probe, settled
+from pipeline.probe.images import load_probe_data
 from pipeline.scoring.early import Evidence, take_early
 from pipeline.supernet.network import load_supernets, training_of
 from pipeline.supernet.weights import Weights, weights_of
@@ -90,7 +90,7 @@ def make_scorer(context: Context, request: Request) -> Score:
     An architecture that fails, or for which a measure is not finite, comes back with an ``error`` that says so.
     """
     params, names, metric = context.params, *request
-    data = load_search_data(context, training_of(context), params.measures.recalibrate_images, params.measures.images)
+    data = load_probe_data(context, training_of(context), params.measures)
     initial, trained = load_supernets(context, data.num_classes)
     probe = make_probe(trained, data, params.measures, int(context.axes["seed"]), initial)
     early = None if metric is None else params.search[context.axes["dataset"]].early

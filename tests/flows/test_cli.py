@@ -80,7 +80,8 @@ def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], message: str) 
 def test_an_unknown_profile_is_one_line() -> None:
     said = genas("results", "--profile", "nope")
     assert (said.returncode, said.stderr.count("\n")) == (2, 1)
-    assert said.stderr.startswith("error: unknown profile 'nope', expected demo, mini, laboratory, paper or a folder")
+    known = "demo, mini, laboratory, official, paper"
+    assert said.stderr.startswith(f"error: unknown profile 'nope', expected {known} or a folder")
 
 
 def test_wrong_parameters_stop_a_run_before_it_starts(done: Toy) -> None:

@@ -49,8 +49,9 @@ def test_every_profile_is_valid(profile: str) -> None:
     assert params.profile == profile
     assert (PROFILES[profile] / params.code).resolve() == REPOSITORY
     laboratory = {name for name, stage in STAGES.items() if stage.flow == "laboratory"}
-    if profile == "laboratory":
-        assert all(rows_of(params, name) for name in laboratory)
+    if profile in ("laboratory", "official"):  # a part of the chain each
+        there = laboratory if profile == "laboratory" else {"supernet", "search", "zoo", "retrain"}
+        assert all(rows_of(params, name) for name in there)
         return
     assert all(rows_of(params, name) for name in STAGES.keys() - laboratory)
     assert set(params.metrics) >= {"flatness", "angle", "accuracy", "angle_flatness", "accuracy_flatness"}
@@ -327,7 +328,7 @@ def test_profiles_by_name_and_by_path(tmp_path: Path) -> None:
     assert profile_folder("demo") == PROFILES["demo"].resolve()
     assert profile_folder("paper") == REPOSITORY
     assert profile_folder(str(write(tmp_path, tiny_params()))) == tmp_path.resolve()
-    with pytest.raises(GenasError, match="unknown profile 'dmeo', expected demo, mini, laboratory, paper or a folder"):
+    with pytest.raises(GenasError, match="'dmeo', expected demo, mini, laboratory, official, paper or a folder"):
         profile_folder("dmeo")
 
 

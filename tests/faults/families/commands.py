@@ -35,7 +35,10 @@ def flows() -> list[Case]:
         cases.append(Case(short(arguments), "toy", call, re.escape(line.removeprefix("error: "))))
     width = "genas width darts_v2_c10"
     for call, line in (
-        ("genas run --profile nope", "unknown profile 'nope', expected demo, mini, laboratory, paper or a folder"),
+        (
+            "genas run --profile nope",
+            "unknown profile 'nope', expected demo, mini, laboratory, official, paper",
+        ),
         ("genas run --profile ../..", "unknown profile"),
         ("genas results --profile {root}/params.yaml", "unknown profile"),
         ("genas report --profile /dev/null", "unknown profile"),

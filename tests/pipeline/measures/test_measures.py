@@ -43,6 +43,7 @@ PARAMS = MeasureParams(
     recalibrate_images=24,
     recalibrate_batch_size=10,
     recalibrate="exact",
+    recalibrate_augmented=False,
     zero_cost_images=8,
     flatness=FlatnessParams(
         sigma=(0.01, 0.03, 0.06),
@@ -52,6 +53,7 @@ PARAMS = MeasureParams(
         positions="all",
         direction="random",
         magnitude="absolute",
+        common=True,
         hessian_iterations=5,
         hessian_images=24,
     ),
@@ -99,6 +101,24 @@ class Line(nn.Module):
 
     def forward(self, x: Tensor, genotype: Genotype) -> Tensor:
         return torch.cat([self.line.weight.expand(len(x), 1), torch.zeros(len(x), 1)], 1)
+
+
+def test_without_common_noise_each_candidate_has_its_own_whatever_was_scored_before() -> None:
+    own, shared = (probe(params(common=common)) for common in (False, True))
+    first, second = path(0), path(1)
+    name = "stem.0.weight"
+
+    def noise(one: Probe, architecture: Genotype) -> Tensor:
+        parameters = positions(one, architecture, one.params.flatness)
+        return directions(one, architecture, parameters, one.params.flatness)[0](0.01)[name]
+
+    assert noise(shared, first).equal(noise(shared, second))
+    before = noise(own, first)
+    assert not before.equal(noise(own, second))
+    assert not before.equal(noise(shared, first))
+    assert before.equal(noise(own, first))
+    assert before.equal(noise(probe(params(common=False)), first))
+    assert not own.standard_noise, "nothing is kept that is never needed again"
 
 
 # ---- Equation 4 -----------------------------------------------------------------------------------------------------

@@ -29,7 +29,14 @@ from pipeline.data.reading.images import Images, Pictures
 from pipeline.retrain import stage as retrain
 from pipeline.retrain.epoch import Seeded, Training, learning_rate, loss_of, parts
 from pipeline.retrain.evaluation import logits_of, top_k
-from pipeline.retrain.preprocessing import evaluation_transform, lighting, square_crop, train_transform
+from pipeline.retrain.preprocessing import (
+    byte_lighting,
+    evaluation_transform,
+    lighting,
+    padded_crop,
+    square_crop,
+    train_transform,
+)
 from tests.conftest import Killed, Tiny, kill_at, make_tiny, tiny_params
 
 FILES = ("weights.safetensors", "history.csv")
@@ -346,6 +353,38 @@ def test_the_lighting_shifts_colours_along_the_principal_components() -> None:
     torch.testing.assert_close(
         (shifts @ vectors).std(0), 0.1 * torch.tensor([0.2175, 0.0188, 0.0045]), rtol=0.05, atol=0
     )
+
+
+def test_a_released_crop_that_fails_is_black_where_it_leaves_the_picture() -> None:
+    """A tenth as high as wide: no square of half of its area fits."""
+    picture = Image.new("RGB", (100, 10), "white")
+    padded, square = (np.asarray(crop(picture, 20, 0.5)) for crop in (padded_crop, square_crop))
+    assert square.min() == 255
+    assert padded[9:11].min() == 255
+    assert padded[:8].max() == padded[12:].max() == 0
+    tall = np.asarray(padded_crop(picture.rotate(90, expand=True), 20, 0.5))
+    assert (tall == padded.transpose(1, 0, 2)).all()
+
+
+def test_a_released_crop_that_fits_is_a_square_of_the_image() -> None:
+    pixels = np.tile(np.arange(60, dtype=np.uint8)[None, :, None] * 4, (40, 1, 3))
+    for seed in range(20):
+        torch.manual_seed(seed)
+        cropped = np.asarray(padded_crop(Image.fromarray(pixels), 8, 0.08)).astype(float)
+        across = (cropped[0, -1, 0] - cropped[0, 0, 0]) / 4
+        assert 0.08**0.5 * (40 * 60) ** 0.5 * 7 / 8 - 1 <= across <= 40
+
+
+def test_released_lighting_is_that_of_bytes() -> None:
+    pixels = torch.tensor([0.0, 0.5, 1.0]).expand(3, 4, 3).clone()
+    torch.manual_seed(1)
+    exact = lighting(pixels)
+    torch.manual_seed(1)
+    found = byte_lighting(pixels)
+    assert exact.min() < 0 or exact.max() > 1
+    torch.testing.assert_close(found, exact.clamp(0, 1), rtol=0, atol=0.5 / 255 + 1e-6)
+    assert (found * 255).frac().abs().min() < 1e-4
+    torch.testing.assert_close((found * 255).round(), found * 255, rtol=0, atol=1e-4)
 
 
 def test_the_official_preprocessing_travels_with_the_weights(published: Tiny) -> None:

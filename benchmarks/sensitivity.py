@@ -1,0 +1,152 @@
+"""How much each slip of the released code changes a search's order (``genas bench sensitivity``).
+
+The same random architectures are scored in the same trained supernet as a profile says, then with one setting of the
+profile ``official`` at a time, then with all of them. What concerns training takes another supernet each. Beside them
+stand another draw of the noise and another seed of the supernet, which say how much is chance.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import kendalltau
+from tqdm import tqdm
+
+from models.errors import GenasError
+from models.spaces.darts.genotype import Genotype
+from pipeline.analysis.agreement import sample
+from pipeline.config import PROFILES, FlatnessParams, MeasureParams, MetricParams, load_params
+from pipeline.context import Context
+from pipeline.measures import combine, take
+from pipeline.probe.fast import make_probe, settled
+from pipeline.probe.images import load_probe_data
+from pipeline.supernet import stage as supernet
+from pipeline.supernet.network import load_supernets, training_of
+
+METRICS = {
+    "flatness": {"flatness": 1.0},
+    "accuracy": {"accuracy": 1.0},
+    "angle": {"angle": 1.0},
+    "angle + flatness": {"angle": 1.0, "flatness": 16.0},
+}
+"""What a search of the release maximises, by terms."""
+TRAINING = ("split", "unselected")
+"""Settings of the supernet's training among the slips."""
+Values = Mapping[str, np.ndarray]
+
+
+def slips(own: MeasureParams, released: MeasureParams) -> dict[str, MeasureParams]:
+    """The profile's settings of the measures with one of the release's at a time, by what differs."""
+    found: dict[str, MeasureParams] = {}
+
+    def differs(name: str, ours: Any, theirs: Any, **update: Any) -> None:
+        if ours != theirs:
+            found[f"{name}: {theirs}".replace("True", "true").replace("False", "false")] = own.model_copy(update=update)
+
+    for key in FlatnessParams.model_fields:
+        if key not in ("sigma", "hessian_iterations", "hessian_images", "draws"):
+            ours, theirs = getattr(own.flatness, key), getattr(released.flatness, key)
+            differs(f"flatness.{key}", ours, theirs, flatness=own.flatness.model_copy(update={key: theirs}))
+    for key in ("recalibrate", "recalibrate_augmented"):
+        differs(key, getattr(own, key), getattr(released, key), **{key: getattr(released, key)})
+    differs("mean", own.mean, released.mean, mean=released.mean, batch_size=released.batch_size)
+    differs("angle.version", own.angle.version, released.angle.version, angle=released.angle)
+    return found
+
+
+def together(own: MeasureParams, changed: Mapping[str, MeasureParams]) -> MeasureParams:
+    """All of them at once."""
+    update: dict[str, Any] = {}
+    flat = own.flatness
+    for one in changed.values():
+        update |= {key: value for key, value in one if key != "flatness" and value != getattr(own, key)}
+        flat = flat.model_copy(update={k: v for k, v in one.flatness if v != getattr(own.flatness, k)})
+    return own.model_copy(update={**update, "flatness": flat})
+
+
+def values(context: Context, params: MeasureParams, genotypes: list[Genotype], seed: int, what: str) -> Values:
+    """Every term of every architecture in the row's supernet, by name; noise by ``seed``."""
+    data = load_probe_data(context, training_of(context), params)
+    initial, trained = load_supernets(context, data.num_classes)
+    probe = make_probe(trained, data, settled(params, trained.space, context.device), seed, initial)
+    rows = [take(probe, one, ["flatness", "accuracy", "angle"]) for one in tqdm(genotypes, what, disable=None)]
+    return {name: np.array([row[name] for row in rows]) for name in ("flatness", "accuracy", "angle")}
+
+
+@contextmanager
+def another_supernet(context: Context, seed: str, **update: Any) -> Iterator[Context]:
+    """The row with a supernet that is trained with other settings, or another seed, in a folder that then goes."""
+    dataset = context.axes["dataset"]
+    training = context.params.supernet[dataset].model_copy(update=update)
+    changed = context.params.model_copy(update={"supernet": {**context.params.supernet, dataset: training}})
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "out").mkdir()
+        (Path(folder) / "out" / "data").symlink_to((context.root / "out" / "data").resolve())
+        axes = {"dataset": dataset, "seed": seed}
+        row = replace(context, stage="supernet", axes=axes, params=changed, root=Path(folder))
+        row.out.mkdir(parents=True)
+        supernet.run(row)
+        yield row
+
+
+def compared(before: Values, after: Values, params: MeasureParams) -> dict[str, Any]:
+    """For each metric, Kendall's tau between the scores, and where the winner of the one stands in the other."""
+    result = {}
+    for name, terms in METRICS.items():
+        metric = MetricParams(terms=terms, combine="sum", strategy="evolution")
+        old, new = (combine(one, metric, params) for one in (before, after))
+        place = int((old > old[new.argmax()]).sum()) + 1
+        result[name] = {"tau": float(kendalltau(old, new).statistic), "place_of_the_new_winner": place}
+    return result
+
+
+def run(root: Path, dataset: str, architectures: int) -> dict[str, Any]:
+    """Score random architectures of a profile's supernet under every setting.
+
+    Args:
+        root: the profile's folder, whose supernet ``<dataset>-0`` is trained.
+        dataset: the supernet's.
+        architectures: how many.
+
+    Returns:
+        ``{"architectures", "rows": {setting: {metric: {"tau", "place_of_the_new_winner"}}}}``.
+
+    Raises:
+        GenasError: the profile has no such supernet, or it is not trained.
+    """
+    own, released = load_params(root), load_params(PROFILES["official"])
+    if dataset not in own.supernet:
+        raise GenasError(f"profile {own.profile}: no supernet of {dataset!r}, defined are {', '.join(own.supernet)}")
+    context = Context("supernet", {"dataset": dataset, "seed": "0"}, own, root)
+    if not (context.out / "metrics.json").exists():
+        raise GenasError(f"supernet@{context.row} is not trained: genas run supernet@{context.row} --profile {root}")
+    genotypes, params = sample(architectures, 0), own.measures
+    before = values(context, params, genotypes, 0, "as the profile says")
+    changed = slips(params, released.measures)
+    rows: dict[str, Any] = {}
+    for name, other in {**changed, "all of these": together(params, changed)}.items():
+        rows[name] = compared(before, values(context, other, genotypes, 0, name), params)
+    theirs = next(iter(released.supernet.values()))
+    for key in TRAINING:
+        value = getattr(theirs, key)
+        with another_supernet(context, "0", trainer=theirs.trainer, **{key: value}) as row:
+            rows[f"supernet.{key}: {value}"] = compared(before, values(row, params, genotypes, 0, key), params)
+    rows["chance: another draw of the noise"] = compared(before, values(context, params, genotypes, 1, "noise"), params)
+    with another_supernet(context, "1") as row:
+        rows["chance: another supernet"] = compared(before, values(row, params, genotypes, 0, "supernet"), params)
+    return {"architectures": architectures, "rows": rows}
+
+
+def markdown(result: dict[str, Any]) -> str:
+    """The rows as a table: tau, and in brackets the place that the new winner had before."""
+    lines = [f"| setting | {' | '.join(METRICS)} |", f"|---|{'---|' * len(METRICS)}"]
+    for name, row in result["rows"].items():
+        cells = [f"{one['tau']:.3f} ({one['place_of_the_new_winner']})" for one in row.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)

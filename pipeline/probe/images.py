@@ -1,0 +1,31 @@
+"""The images that a probe looks at: training images that recalibrate BatchNorm, and held-out ones."""
+
+from __future__ import annotations
+
+import torch
+
+from pipeline.config import MeasureParams, TrainingParams
+from pipeline.context import Context
+from pipeline.data.reading.augmentation import Augmentation
+from pipeline.data.reading.halves import SearchData, load_search_data
+
+
+def load_probe_data(
+    context: Context, training: TrainingParams, params: MeasureParams, all_held: bool = False
+) -> SearchData:
+    """Of the row's data set, the images that recalibrate, and those of the held-out ones that are looked at, or all.
+
+    With ``recalibrate_augmented`` the former are cropped and flipped as the supernet's ``training`` does it, the same
+    way for every architecture: drawn once, by the row's seed.
+
+    Raises:
+        GenasError: as :func:`~pipeline.data.reading.halves.load_search_data`.
+    """
+    data = load_search_data(context, training, params.recalibrate_images, None if all_held else params.images)
+    return augmented(data, training, int(context.axes["seed"])) if params.recalibrate_augmented else data
+
+
+def augmented(data: SearchData, training: TrainingParams, seed: int) -> SearchData:
+    """The same with its training images cropped and flipped, a function of the seed."""
+    generator = torch.Generator().manual_seed(seed)
+    return data._replace(train_images=Augmentation.draw(data.train_images, training, generator)(data.train_images))
