@@ -18,6 +18,7 @@ from pipeline.machine.addresses import masked
 from pipeline.machine.imports import code_digest
 from pipeline.results import records
 from pipeline.stages import STAGES, Key
+from pipeline.tracking import views
 from pipeline.tracking.board import leaderboard
 from pipeline.tracking.mlflow import Experiment, enabled, uri
 
@@ -67,10 +68,12 @@ class Live:
         try:
             record = records.head(params, root, key)
             record.tags.update(_provenance(key[0]))
-            run = Experiment(f"genas-{params.profile}").resume(record)
+            run = Experiment(views.rows_of(params)).resume(record)
+            load = run.watched()
             self._opened.set()
             while not self._closing.wait(FLUSH_SECONDS):
                 run.log(self._waiting())
+            load.finish()
             run.log(self._waiting())
             if self._status == "FINISHED":
                 run.finish(params, root, key)

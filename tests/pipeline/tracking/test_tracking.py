@@ -23,32 +23,13 @@ from pipeline.results import board as results
 from pipeline.results import records
 from pipeline.stages import Key
 from pipeline.stages.graph import graph, settings
-from pipeline.tracking import live, mlflow
+from pipeline.tracking import live, mlflow, views
 from pipeline.tracking.board import leaderboard, rebuild
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*")
 
 SEARCH = {"dataset": "digits", "metric": "flatness", "seed": "0"}
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, which cost a second to make."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(autouse=True)
-def database(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "tracking"
-    folder.mkdir()
-    shutil.copy(empty, folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-    monkeypatch.delenv("GENAS_MLFLOW", raising=False)
-    monkeypatch.setattr(live, "FLUSH_SECONDS", 0.05)
-    return folder
 
 
 def runs(name: str = "genas-demo") -> list[Any]:
@@ -65,6 +46,7 @@ def content(name: str = "genas-demo") -> dict[str, Any]:
         history = {
             key: sorted((metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key))
             for key in run.data.metrics
+            if not key.startswith("system/")
         }
         tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.") and key != "code"}
         sets = sorted((used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs)
@@ -134,8 +116,9 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert history["search_curves/best"] == list(enumerate(best))
     assert history["search/retrained_top1"] == [(0, 81.5)]
     assert board["flatness"][1]["metric"] == "flatness"
-    assert board["flatness"][3]["ap"] == [(0, 37.05)]
-    assert board["flatness"][3]["search_score"] == history["search/score"]
+    assert board["flatness"][3]["detect/ap"] == [(0, 37.05)]
+    assert board["flatness"][3]["search/score_normalised"] == history["search/score_normalised"]
+    assert board["flatness"][4] == live["retrain@flatness"][4] == sets
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database / 'fresh.db'}")
     assert rebuild(finished) == 18
@@ -206,7 +189,7 @@ def test_leaderboard_follows_the_files(finished: Path) -> None:
     assert leaderboard(finished) == 2
     board = content("genas-demo-leaderboard")
     assert set(board) == {"flatness", "darts"}
-    assert board["darts"][3]["top1"] == [(0, 60.0)]
+    assert board["darts"][3]["retrain/top1"] == [(0, 60.0)]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -261,7 +244,9 @@ def test_other_parameters_are_another_run(profile: Path) -> None:
 
 def test_a_killed_process_is_marked_when_its_row_starts_again(profile: Path) -> None:
     params = load_params(profile)
-    stale = mlflow.Experiment("genas-demo").resume(records.head(params, profile, ("search", "digits-flatness-0")))
+    stale = mlflow.Experiment(views.rows_of(params)).resume(
+        records.head(params, profile, ("search", "digits-flatness-0"))
+    )
     assert runs()[0].info.status == "RUNNING"
     with live.follow("search", SEARCH, params, profile):
         (profile / "out/search/digits-flatness-0").mkdir(parents=True)
@@ -395,7 +380,7 @@ def test_every_stage_has_its_parameters(profile: Path) -> None:
 def test_a_row_of_another_gamma_has_its_axes_on_the_leaderboard(finished: Path) -> None:
     path = finished / "params.yaml"
     path.write_text(path.read_text().replace("zoo/darts_v2_c10", "rerank/digits-angle_flatness-0-16"))
-    entry = records.entry(load_params(finished), finished, "darts", {"top1": 79.0})
+    entry = results.entry(load_params(finished), finished, "darts")
     assert (entry.settings["search"], entry.settings["gamma"]) == ("digits-angle_flatness-0", "16")
 
 
