@@ -80,6 +80,7 @@ def rebuild(root: Path) -> int:
             run = experiment.start(record, seconds)
             run.finish(params, root, key)
             run.end("FINISHED")
+            run.marked(root)
         leaderboard(root)
     except GenasError:
         raise

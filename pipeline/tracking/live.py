@@ -69,6 +69,7 @@ class Live:
             record = records.head(params, root, key)
             record.tags.update(_provenance(key[0]))
             run = Experiment(views.rows_of(params)).resume(record)
+            run.marked(root)
             load = run.watched()
             self._opened.set()
             while not self._closing.wait(FLUSH_SECONDS):

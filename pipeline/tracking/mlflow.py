@@ -30,6 +30,7 @@ from pipeline.results import records
 from pipeline.results.records import Record
 from pipeline.stages import Key, folder_of
 from pipeline.tracking import network
+from pipeline.tracking.marks import Mark, mark
 from pipeline.tracking.network import LINK, Link, example
 from pipeline.tracking.pictures import drawn
 from pipeline.tracking.views import Page
@@ -276,6 +277,10 @@ class Run:
         with drawn(params, root, key) as paths:
             for path in paths:
                 self.client.log_artifact(self.id, str(path))
+
+    def marked(self, root: Path) -> None:
+        """Note it as its row's newest run."""
+        mark(root, self.entity.info.run_name, Mark(self.entity.info.experiment_id, self.id))
 
     def end(self, status: str) -> None:
         """Close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""
