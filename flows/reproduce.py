@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from graphlib import TopologicalSorter
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,6 +25,7 @@ from flows.graph import kind, stage_graph
 from flows.machines.coordinator import Pool
 from flows.plan import plan
 from flows.processes.children import Children, StageError, StoppedError
+from flows.processes.tracking import tracking
 from flows.progress import report
 from flows.service.gpus import make_limit, slot
 from flows.service.pages import Progress, show_results, show_row
@@ -172,7 +174,11 @@ def bring_up_to_date(folder: Path, targets: Sequence[str], jobs: int, stages: Se
         graph = plan(folder, targets, children) if stages is None else stage_graph(folder, targets).subgraph(stages)
         if not graph:
             get_run_logger().info("everything is up to date")
-        ended = walk(graph, folder, jobs, children)
+        with tracking(folder) if graph else nullcontext():
+            try:
+                ended = walk(graph, folder, jobs, children)
+            finally:
+                children.stop()  # before the tracker, which is told how they ended
         show_results(folder)
         return ended
     finally:

@@ -38,7 +38,6 @@ from pipeline.tracking.views import Page
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as Entity
-    from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
 BATCH = 1000
 """MLflow's own limit of metrics in one call; that of parameters and of tags is a tenth of it."""
@@ -222,13 +221,17 @@ class Run:
             if path.name == "candidates.parquet" and "mlflow.loggedArtifacts" not in self.entity.data.tags:
                 self.client.log_table(self.id, pd.read_parquet(path), "candidates.json")  # shown by MLflow as a table
 
-    def watched(self) -> SystemMetricsMonitor:
-        """What writes the load of the machine (``system/``) every ten seconds, from now until its ``finish()``."""
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Write the load of the machine (``system/``) every ten seconds while the block runs."""
         from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
 
         monitor = SystemMetricsMonitor(self.id, resume_logging=True, tracking_uri=uri())
         monitor.start()
-        return monitor
+        try:
+            yield
+        finally:
+            monitor.finish()
 
     def log_model(self, record: Record, root: Path, weights: Path) -> None:
         """Log a network: its link to the weights, signature, an example, the row's settings and final metrics."""

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -25,35 +24,12 @@ from pipeline.stages import Key
 from pipeline.stages.graph import graph, settings
 from pipeline.tracking import live, mlflow, views
 from pipeline.tracking.board import leaderboard, rebuild
+from tests.pipeline.tracking.conftest import content, runs
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*")
 
 SEARCH = {"dataset": "digits", "metric": "flatness", "seed": "0"}
-
-
-def runs(name: str = "genas-demo") -> list[Any]:
-    client = MlflowClient(tracking_uri=mlflow.uri())
-    experiment = client.get_experiment_by_name(name)
-    return client.search_runs([experiment.experiment_id]) if experiment else []
-
-
-def content(name: str = "genas-demo") -> dict[str, Any]:
-    """Everything of an experiment that does not depend on when and from which code it was written."""
-    client = MlflowClient(tracking_uri=mlflow.uri())
-    found = {}
-    for run in runs(name):
-        history = {
-            key: sorted((metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key))
-            for key in run.data.metrics
-            if not key.startswith("system/")
-        }
-        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.") and key != "code"}
-        sets = sorted((used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs)
-        files = sorted(file.path for file in client.list_artifacts(run.info.run_id))
-        assert run.info.run_name not in found, "one run a row"
-        found[run.info.run_name] = (run.info.status, dict(run.data.params), tags, history, sets, files)
-    return found
 
 
 def cut_off(root: Path, values: list[dict[str, float]], raised: BaseException) -> None:
