@@ -239,7 +239,7 @@ def track_ui(port: Port = 5000) -> None:
     for name, link in links(f"http://{HOST}:{port}").items():
         typer.echo(f"{name}\n  {link}")
     sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
     # Not among the arguments, which everybody on this machine can read: it may hold a password.
     surroundings = environment.of_children(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_BACKEND_STORE_URI=uri())
     os.execve(sys.executable, command, surroundings)

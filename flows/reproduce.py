@@ -78,6 +78,7 @@ def task_of(stage: str, policy: Policy) -> Task[..., str]:
         run_stage,
         name=kind(stage),
         task_run_name=stage,
+        version=VERSION,
         cache_policy=NO_CACHE,
         retries=policy.retries,
         retry_delay_seconds=policy.delay_seconds,

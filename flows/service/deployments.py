@@ -62,7 +62,7 @@ def named(flow: str, params: Params) -> Shown:
     """How the deployment of a flow for a profile is shown."""
     stages = [STAGES[name] for name in targets_of(flow)] or list(STAGES.values())
     lines = [f"- {stage.title}: {len(rows)} rows" for stage in stages if (rows := stage.rows(params))]
-    about = "With all that they depend on:\n\n" + "\n".join(lines)
+    about = "Brings up to date, with all that they depend on:\n\n" + "\n".join(lines)
     return Shown(f"{flow}-{params.profile}", ["genas", f"profile:{params.profile}", f"phase:{flow}"], about)
 
 
