@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.config import Params
-from pipeline.results.board import COLUMNS, HEADINGS
+from pipeline.results.board import COST, HEADINGS
 from pipeline.stages import STAGES
 
 VIEW = "mlflow.sharedViewState."
@@ -93,8 +93,9 @@ def _title(metric: str) -> str:
     return f"{HEADINGS.get(name, name.replace('_', ' '))} ({stage})"
 
 
-JUDGED = [f"{stage.name}/{name}" for stage in STAGES.values() for name in stage.judges if name in COLUMNS]
-"""What a leaderboard shows, as the runs call it: ``retrain/top1``, ``shift/v2_top1``."""
+_JUDGED = [(stage.name, name) for stage in STAGES.values() for name in stage.judges if "best" not in name]
+JUDGED = [f"{stage}/{name}" for stage, name in sorted(_JUDGED, key=lambda judged: judged[1] in COST)]
+"""What a leaderboard shows, as the runs call it, the costs at the end: ``retrain/top1``, ``shift/v2_top1``."""
 _TOP1, _SCORE, _FOUND = "retrain/top1", "search/score_normalised", "search/retrained_top1"
 
 ROWS = (
@@ -113,7 +114,7 @@ ROWS = (
         "tags.stage = 'retrain'",
         _TOP1,
         ["row.cell", "row.recipe", _TOP1, "retrain/top5", "retrain/params", "retrain/macs", "retrain/seconds"],
-        [_TOP1, "retrain_curves/top1", "retrain_curves/loss", "retrain/params"],
+        [_TOP1, "retrain_curves/top1", "retrain_curves/train_loss", "retrain/params"],
         [("retrain/params", _TOP1)],
     ),
     View(
@@ -122,7 +123,7 @@ ROWS = (
         "tags.stage LIKE 'supernet%'",
         "supernet/top1",
         ["dataset", "seed", "supernet/top1", "supernet/loss", "supernet/seconds"],
-        ["supernet_curves/top1", "supernet_curves/loss", "supernet/top1"],
+        ["supernet_curves/train_loss", "supernet_curves/top1", "supernet/top1"],
     ),
 )
 """Of the experiment of all rows."""
@@ -132,8 +133,8 @@ LEADERBOARD = (
         "Leaderboard",
         "",
         _TOP1,
-        ["cell", "recipe", *(name for name in JUDGED if "best" not in name)],
-        [name for name in JUDGED if "best" not in name],
+        ["cell", "recipe", *JUDGED],
+        JUDGED,
         [("retrain/params", _TOP1), (_SCORE, _TOP1)],
     ),
 )
