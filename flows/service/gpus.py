@@ -6,6 +6,7 @@ the user has set it. Without a GPU there is none, and nobody waits.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -22,6 +23,9 @@ from pipeline.stages import STAGES
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
 """Where the driver has a folder for each GPU: looking there takes no import of torch."""
+
+WAITING = logging.getLogger("ConcurrencySlotAcquisitionWithLeaseService")
+"""Prefect's own, which calls each look in vain a failure."""
 
 LEASE = 60.0
 """Seconds after which the slots of a run that was killed are free again."""
@@ -75,6 +79,7 @@ def slot(stage: str, limit: str | None, pause: Callable[[float], None]) -> Itera
         limit: its name, or None.
         pause: raises when the run is being stopped (:meth:`flows.processes.children.Children.pause`).
     """
+    WAITING.setLevel(logging.CRITICAL)
     with ExitStack() as held:
         while limit is not None and computes(stage):
             try:

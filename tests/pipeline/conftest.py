@@ -40,6 +40,7 @@ PARAMS: dict[str, Any] = {
         "curvature": {"row": ["flatness", "darts"]},
         "detect": {"row": ["flatness", "darts"]},
         "segment": {"row": ["flatness"]},
+        "nasbench301": {"dataset": [], "seed": []},
     },
     "rows": {
         row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32, "recipe": "short"}

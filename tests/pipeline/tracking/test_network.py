@@ -80,7 +80,7 @@ def registered() -> dict[str, tuple[dict[str, str], list[tuple[str, str]]]]:
     return found
 
 
-def test_a_network_is_a_model_that_links_to_its_weights(trained: Path, weights: Path) -> None:
+def test_a_network_is_a_model_that_links_to_its_weights(trained: Path, weights: Path, database: Path) -> None:
     assert rebuild(trained) == 5
     model, md5 = logged("flatness"), digest(weights)
     assert (model.tags["dvc.md5"], model.tags["dvc.path"]) == (md5, "out/retrain/flatness/weights.safetensors")
@@ -105,15 +105,13 @@ def test_a_network_is_a_model_that_links_to_its_weights(trained: Path, weights: 
     assert said["label"][1] == ["zero", "one", "two"][int(wanted.argmax())]
     assert said["probability"][1] == pytest.approx(float(wanted.max()), rel=1e-5)
 
-
-def test_nothing_of_a_model_is_pickled_and_its_weights_stay_with_dvc(trained: Path, database: Path) -> None:
-    rebuild(trained)
     files = [path for path in (database / "mlartifacts/genas-demo/models").rglob("*") if path.is_file()]
-    assert {path.name for path in files if path.parent.name == "data"} == {LINK}
-    assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt"}
+    assert {path.name for path in files if path.parent.name == "data"} == {LINK}, "weights stay with DVC"
+    assert {path.suffix for path in files} <= {"", ".json", ".yaml", ".txt"}, "nothing is pickled"
     assert max(path.stat().st_size for path in files) < 10_000
 
 
+@pytest.mark.slow
 def test_every_cell_has_a_registered_model_and_the_best_of_its_networks_an_alias(trained: Path) -> None:
     rebuild(trained)
     shared, other = "genas-demo-search-digits-flatness-0", "genas-demo-zoo-darts_v2_c10"
@@ -130,6 +128,7 @@ def test_every_cell_has_a_registered_model_and_the_best_of_its_networks_an_alias
     assert registered()[shared] == ({"best": "angle-flatness"}, rows), "made anew, not twice"
 
 
+@pytest.mark.slow
 def test_without_an_address_everything_is_in_the_repositorys_database(
     trained: Path, database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
