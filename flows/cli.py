@@ -232,10 +232,14 @@ def track_ui(port: Port = 5000) -> None:
     """Serve the tracking database of all profiles to the browser."""
     from flows import environment
     from flows.service.ports import HOST, require_free
+    from pipeline.tracking.board import links
     from pipeline.tracking.mlflow import uri
 
     require_free(port)
-    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port)]
+    for name, link in links(f"http://{HOST}:{port}").items():
+        typer.echo(f"{name}\n  {link}")
+    sys.stdout.flush()
+    command = [sys.executable, "-m", "mlflow", "ui", "--host", HOST, "--port", str(port), "--workers", "1"]
     # Not among the arguments, which everybody on this machine can read: it may hold a password.
     surroundings = environment.of_children(MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false", MLFLOW_BACKEND_STORE_URI=uri())
     os.execve(sys.executable, command, surroundings)

@@ -28,6 +28,8 @@ QUIET = {
 PREFECT = {
     "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",  # the default of 20 is too short on a busy machine
     "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
+    # What a killed run has held (flows/service/gpus.py) is then known to the next server, too.
+    "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{STATE / 'prefect.db'}",
 }
 """For :mod:`flows.service.server`, used unless ``PREFECT_API_URL`` or a Prefect profile names a server."""

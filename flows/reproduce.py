@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from graphlib import TopologicalSorter
 from pathlib import Path
 from queue import SimpleQueue
@@ -24,7 +25,10 @@ from flows.graph import kind, stage_graph
 from flows.machines.coordinator import Pool
 from flows.plan import plan
 from flows.processes.children import Children, StageError, StoppedError
+from flows.processes.tracking import tracking
 from flows.progress import report
+from flows.service.gpus import make_limit, slot
+from flows.service.pages import Progress, show_results, show_row
 from flows.stage import Policy, policy_of, reproduce_stage
 from flows.version import VERSION
 from models.errors import GenasError
@@ -34,8 +38,15 @@ JOBS = 2
 """Stages at once, unless said otherwise."""
 
 
-def run_stage(stage: str, folder: Path, children: Children, pool: Pool | None) -> str:
+def run_stage(stage: str, folder: Path, children: Children, pool: Pool | None, gpus: str | None = None) -> str:
     """Bring one row up to date, here or in a work pool; its output goes to Prefect's log and to a file.
+
+    Args:
+        stage: the row, as DVC names it.
+        folder: the profile's folder.
+        children: the processes of this run.
+        pool: where it is sent, if it is.
+        gpus: the limit of this machine's GPUs, if it has some (:mod:`flows.service.gpus`).
 
     Returns:
         ``done``, ``restored`` (from DVC's cache of runs) or ``unchanged``.
@@ -48,8 +59,12 @@ def run_stage(stage: str, folder: Path, children: Children, pool: Pool | None) -
     report(stage, "running", " ".join(word for word in (attempt, f"in pool {pool.name}" if pool else "") if word))
     tell = get_run_logger().info
     if pool is not None:
-        return pool.run_stage(stage, folder, children, tell)
-    return reproduce_stage(stage, folder, children, tell, GENAS_PREFECT_RUN=str(runtime.flow_run.id))
+        word = pool.run_stage(stage, folder, children, tell)
+    else:
+        with slot(stage, gpus, children.pause):
+            word = reproduce_stage(stage, folder, children, tell, GENAS_PREFECT_RUN=str(runtime.flow_run.id))
+    show_row(folder, stage)
+    return word
 
 
 def can_be_retried(task: Task[..., Any], run: TaskRun, state: State[Any]) -> bool:
@@ -63,6 +78,7 @@ def task_of(stage: str, policy: Policy) -> Task[..., str]:
         run_stage,
         name=kind(stage),
         task_run_name=stage,
+        version=VERSION,
         cache_policy=NO_CACHE,
         retries=policy.retries,
         retry_delay_seconds=policy.delay_seconds,
@@ -92,6 +108,7 @@ def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) ->
         StageError: stages failed.
     """
     pool = Pool.chosen(graph, folder, children)
+    gpus, progress = make_limit(), Progress(folder, len(graph))
     order = TopologicalSorter({stage: set(graph.predecessors(stage)) for stage in graph})
     order.prepare()
     chain = urgency(graph)
@@ -107,7 +124,7 @@ def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) ->
             stage = ready.pop(0)
             above = [futures[name] for name in graph.predecessors(stage)]
             where = None if graph.nodes[stage]["scan"] else pool  # the data of this machine are looked at here
-            future = task_of(stage, policy_of(stage)).submit(stage, folder, children, where, wait_for=above)
+            future = task_of(stage, policy_of(stage)).submit(stage, folder, children, where, gpus, wait_for=above)
             futures[stage] = future
             running[future.task_run_id] = stage, time.monotonic()
             future.add_done_callback(finished.put)
@@ -119,10 +136,12 @@ def walk(graph: nx.DiGraph[str], folder: Path, jobs: int, children: Children) ->
         if isinstance(result, BaseException):
             failed[stage] = result
             report(stage, "failed", str(result).removeprefix(f"{stage}: "))
+            progress.step(stage, "failed")
         else:
             ended[stage] = result
             order.done(stage)
             report(stage, result, f"{time.monotonic() - started:.0f} s")
+            progress.step(stage, result)
     if failed:
         raise failure(failed, sorted(set(graph) - set(ended) - set(failed)))
     return ended
@@ -156,7 +175,13 @@ def bring_up_to_date(folder: Path, targets: Sequence[str], jobs: int, stages: Se
         graph = plan(folder, targets, children) if stages is None else stage_graph(folder, targets).subgraph(stages)
         if not graph:
             get_run_logger().info("everything is up to date")
-        return walk(graph, folder, jobs, children)
+        with tracking(folder) if graph else nullcontext():
+            try:
+                ended = walk(graph, folder, jobs, children)
+            finally:
+                children.stop()  # before the tracker, which is told how they ended
+        show_results(folder)
+        return ended
     finally:
         children.stop()
 

@@ -85,9 +85,10 @@ def _execute(folder: Path, known: str, targets: tuple[str, ...], jobs: int) -> N
         from flows.reproduce import reproduce
         from flows.service.history import mark_crashed, tag_of
         from flows.service.server import server
+        from flows.version import VERSION
 
         tag = tag_of(folder)
-        with server(), tags(tag):
+        with server(), tags(tag, f"profile:{name}", f"version:{VERSION}"):
             mark_crashed(tag)
             ended = reproduce(known or str(folder), targets, jobs, tuple(stale))
     words = ", ".join(f"{list(ended.values()).count(word)} {word}" for word in sorted(set(ended.values())))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
+from prefect import Flow
 from prefect import serve as serve_deployments
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
@@ -10,12 +13,13 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from pydantic import ValidationError
 
-from flows.phases import PHASES
+from flows.phases import PHASES, targets_of
 from flows.service.ports import HOST
 from flows.service.refresh import refresh
 from flows.service.server import require_answer, server
 from models.errors import GenasError
-from pipeline.config import load_params, profile_folder
+from pipeline.config import Params, load_params, profile_folder
+from pipeline.stages import STAGES
 
 EVENT = "genas.data.changed"
 
@@ -27,13 +31,39 @@ def resource(profile: str) -> str:
 
 def deployments(profile: str, jobs: int, cron: str | None) -> list[RunnerDeployment]:
     """A deployment of each named flow for ``profile``, and of the refresh with its schedule and its trigger."""
-    parameters = {"profile": profile, "jobs": jobs}
-    name = load_params(profile_folder(profile)).profile
+    params = load_params(profile_folder(profile))
     trigger = DeploymentEventTrigger(
-        name=f"{EVENT} {name}", expect={EVENT}, match={"prefect.resource.id": resource(profile)}
+        name=f"{EVENT} {params.profile}", expect={EVENT}, match={"prefect.resource.id": resource(profile)}
     )
-    ready = [RunnerDeployment.from_flow(phase, name, parameters=parameters) for phase in PHASES]
-    return [*ready, RunnerDeployment.from_flow(refresh, name, parameters=parameters, cron=cron, triggers=[trigger])]
+
+    def ready(flow: Flow[..., Any], **more: Any) -> RunnerDeployment:
+        shown = named(flow.name, params)
+        return RunnerDeployment.from_flow(
+            flow,
+            shown.name,
+            parameters={"profile": profile, "jobs": jobs},
+            tags=shown.tags,
+            description=f"{flow.description}\n\n{shown.about}",
+            **more,
+        )
+
+    return [*map(ready, PHASES), ready(refresh, cron=cron, triggers=[trigger])]
+
+
+class Shown(NamedTuple):
+    """How a deployment is shown: ``search-demo``, with tags to filter by, and what it walks in Markdown."""
+
+    name: str
+    tags: list[str]
+    about: str
+
+
+def named(flow: str, params: Params) -> Shown:
+    """How the deployment of a flow for a profile is shown."""
+    stages = [STAGES[name] for name in targets_of(flow)] or list(STAGES.values())
+    lines = [f"- {stage.title}: {len(rows)} rows" for stage in stages if (rows := stage.rows(params))]
+    about = "Brings up to date, with all that they depend on:\n\n" + "\n".join(lines)
+    return Shown(f"{flow}-{params.profile}", ["genas", f"profile:{params.profile}", f"phase:{flow}"], about)
 
 
 def serve(profile: str, jobs: int, cron: str | None, port: int) -> None:

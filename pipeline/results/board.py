@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import Params, load_params
+from pipeline.config import MEASURES, Params, load_params
 from pipeline.results import records
 from pipeline.stages import STAGES, folder_of
-from pipeline.stages.graph import graph
+from pipeline.stages.graph import flatten, graph
 
 HEADINGS = {
     "params": "params (M)",
@@ -71,6 +71,36 @@ def leaderboard(params: Params, root: Path) -> Board:
             found |= {name: value for name, value in more.items() if name not in found}
         board[row] = found
     return board
+
+
+def standing(params: Params, root: Path, row: str) -> dict[str, float]:
+    """All that judges a retrained row, called as in the runs of rows: ``retrain/top1``, ``search/score_normalised``.
+
+    Left out is what compares nothing: raw scores, which each metric has on a scale of its own, and the cost of the
+    models for other tasks, which hold a whole detector.
+    """
+    found: dict[str, float] = {}
+    stage, _, cell = params.rows[row].cell.partition("/")
+    searched, scale = records.metrics(root, (stage, cell)), records.spread(root, (stage, cell))
+    found |= {f"{stage}/{name}": searched[name] for name in MEASURES if name in searched and name not in COST}
+    if scale:
+        found[f"{stage}/score_normalised"] = scale(searched["score"])
+    for name, judge in STAGES.items():
+        shown = {*judge.judges, *judge.task} - set(COST if judge.task else ())
+        measured = records.metrics(root, (name, row)) if judge.judges else {}
+        found |= {f"{name}/{metric}": value for metric, value in measured.items() if metric in shown}
+    return found
+
+
+def entry(params: Params, root: Path, row: str) -> records.Record:
+    """A retrained row's line of the leaderboard: its architecture, its search's axes, its data, all that judges it."""
+    nodes = graph(params)
+    described = flatten(params.rows[row].model_dump(mode="json"))
+    cell = nodes["retrain", row].inputs[1]
+    described |= {axis: value for axis, value in nodes[cell].axes.items() if axis not in described and axis != "row"}
+    trained = records.head(params, root, ("retrain", row))
+    tags = {**trained.tags, "stage": "leaderboard"}
+    return records.Record(row, described, tags, trained.digests, standing(params, root, row), {}, [])
 
 
 def columns_of(board: Board) -> dict[str, str]:

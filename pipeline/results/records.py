@@ -11,7 +11,7 @@ import json
 import math
 import reprlib
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from models.errors import GenasError
 from pipeline.config import Params
 from pipeline.data.reading.files import json_of, reason, table_in
 from pipeline.stages import STAGES, Key, folder_of
-from pipeline.stages.graph import Node, ancestors, flatten, graph, settings
+from pipeline.stages.graph import Node, ancestors, graph, settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,6 +41,8 @@ FILES = (
     "page.md",
 )
 """What a row may leave beside weights and examples."""
+COLOURS = ("#1f6fb4", "#d1495b", "#3a8c5c", "#8a5fb0", "#d98a2b", "#4a4a4a", "#2a9d9d", "#c25fa3", "#8c6d31", "#7d9f2b")
+"""Of the rows of a stage in MLflow's charts, in their order."""
 
 
 @contextmanager
@@ -134,7 +136,7 @@ class Record:
     Attributes:
         name: ``search@cifar10-flatness-0``.
         settings: the row's parameters as text.
-        tags: lineage: stage, row, axes, profile, fingerprint, digests of the data.
+        tags: lineage (stage, row, axes, profile, fingerprint, digests of the data) and a description.
         digests: data set name to digest, of every data set that the row depends on.
         metrics: final values, ``search/score``.
         curves: values by step, ``{"search_curves/best": {0: 0.1, ...}}``.
@@ -150,6 +152,22 @@ class Record:
     files: list[tuple[Path, str]]
 
 
+def named(key: Key) -> str:
+    """A row as DVC and the command line name it: ``search@cifar10-flatness-0``."""
+    return "@".join(part for part in key if part)
+
+
+def about(params: Params, node: Node) -> str:
+    """What a row is, in Markdown: its stage, what it reads, how it is made."""
+    name = named((node.stage, node.row))
+    reads = ", ".join(f"`{named(read)}`" for read in node.inputs if read[0] != "measures") or "nothing"
+    if not STAGES[node.stage].axes:
+        reads = "every row before it"
+    made = f"`genas run {name} --profile {params.profile}`"
+    what = f"**{STAGES[node.stage].title}**: `{node.row or node.stage}` of the profile `{params.profile}`"
+    return f"{what}\n\n- made by {made}\n- reads {reads}"
+
+
 def head(params: Params, root: Path, key: Key) -> Record:
     """What is known when a row starts: everything but results."""
     nodes = graph(params)
@@ -163,10 +181,11 @@ def head(params: Params, root: Path, key: Key) -> Record:
         "profile": params.profile,
         "mlflow.source.name": STAGES[node.stage].module.replace(".", "/") + ".py",
         "fingerprint": fingerprint(params, root, key, nodes),
+        "mlflow.note.content": about(params, node),
+        "mlflow.runColor": COLOURS[list(STAGES[node.stage].rows(params)).index(node.row) % len(COLOURS)],
         **{f"data.{name}": digest for name, digest in digests.items()},
     }
-    name = f"{node.stage}@{node.row}" if node.row else node.stage
-    return Record(name, settings(params, key), tags, digests, {}, {}, [])
+    return Record(named(key), settings(params, key), tags, digests, {}, {}, [])
 
 
 def full(params: Params, root: Path, key: Key) -> Record:
@@ -188,13 +207,9 @@ def _full(params: Params, root: Path, key: Key) -> Record:
     history = table(root, key, "history.csv")
     if history is not None:
         curves = curves_of(history)
-    candidates = table(root, key, "candidates.parquet")
-    if candidates is not None and history is not None:
-        # In units of the search's own spread, scores of different metrics can stand on one axis.
-        low, middle, high = candidates["score"].quantile([0.25, 0.5, 0.75])
-        spread = (high - low) or 1.0
-        values["score_normalised"] = (values["score"] - middle) / spread
-        curves["best_normalised"] = {step: (best - middle) / spread for step, best in curves["best"].items()}
+    if history is not None and (scale := spread(root, key)):
+        values["score_normalised"] = scale(values["score"])
+        curves["best_normalised"] = {step: scale(best) for step, best in curves["best"].items()}
     files = [(folder / name, "") for name in FILES if (folder / name).exists()]
     if (folder / "page.md").exists():
         files += [(path, "") for path in sorted(folder.glob("*.png"))]  # a page shows the pictures beside it
@@ -209,14 +224,15 @@ def _full(params: Params, root: Path, key: Key) -> Record:
     )
 
 
-def entry(params: Params, root: Path, row: str, metrics: dict[str, float]) -> Record:
-    """A retrained row's line of the leaderboard: its architecture, its search's axes, and ``metrics``."""
-    nodes = graph(params)
-    described = flatten(params.rows[row].model_dump(mode="json"))
-    cell = nodes["retrain", row].inputs[1]
-    described |= {axis: value for axis, value in nodes[cell].axes.items() if axis not in described and axis != "row"}
-    tags = {**head(params, root, ("retrain", row)).tags, "stage": "leaderboard"}
-    return Record(row, described, tags, {}, metrics, {}, [])
+def spread(root: Path, key: Key) -> Callable[[float], float] | None:
+    """What brings a search's scores to units of their own spread, in which those of different metrics can stand on one
+    axis: the distance from the median of all candidates in interquartile ranges; None where there are no candidates."""
+    candidates = table(root, key, "candidates.parquet")
+    if candidates is None:
+        return None
+    with sound(root, key):
+        low, middle, high = candidates["score"].quantile([0.25, 0.5, 0.75])
+    return lambda score: float((score - middle) / ((high - low) or 1.0))
 
 
 def curves_of(history: pd.DataFrame) -> dict[str, dict[int, float]]:

@@ -11,22 +11,25 @@ from pipeline.config import Params, load_params
 from pipeline.machine.addresses import masked
 from pipeline.results import board as results
 from pipeline.results import records
-from pipeline.tracking.mlflow import Experiment, uri
+from pipeline.tracking import views
+from pipeline.tracking.mlflow import Experiment, connected, uri
+from pipeline.tracking.registry import forget, register
 
 
 def leaderboard(root: Path) -> int:
-    """Bring the leaderboard in line with ``out/``, and tell each search how its network did; returns its length."""
+    """Bring the leaderboard and the registry in line with ``out/``, and tell each search how its network did; returns
+    how many networks there are."""
     params = load_params(root)
-    experiment = Experiment(f"genas-{params.profile}-leaderboard")
+    experiment = Experiment(views.leaderboard_of(params))
     board = results.leaderboard(params, root)
-    wanted = {row: records.entry(params, root, row, metrics) for row, metrics in board.items()}
+    wanted = {row: results.entry(params, root, row) for row in board}
     for run in experiment.runs():
         data = run.entity.data
         same = wanted.get(run.entity.info.run_name)
-        if same and (data.metrics, data.params, data.tags.get("fingerprint")) == (
-            same.metrics,
-            same.settings,
-            same.tags["fingerprint"],
+        if (
+            same
+            and (data.metrics, data.params) == (same.metrics, same.settings)
+            and same.tags.items() <= data.tags.items()
         ):
             del wanted[same.name]
         else:
@@ -35,18 +38,20 @@ def leaderboard(root: Path) -> int:
         run = experiment.start(record)
         run.complete(record)
         run.end("FINISHED")
-    _tell_searches(params, board)
+    rows = Experiment(views.rows_of(params))
+    _tell_searches(rows, params, board)
+    register(rows, params, board)
     return len(board)
 
 
-def _tell_searches(params: Params, board: Mapping[str, Mapping[str, float]]) -> None:
+def _tell_searches(rows: Experiment, params: Params, board: Mapping[str, Mapping[str, float]]) -> None:
     """Give each search's newest finished run the best top-1 that its cell reached when retrained."""
     reached: dict[str, float] = {}
     for row, metrics in board.items():
         stage, _, cell = params.rows[row].cell.partition("/")
         if stage == "search" and "top1" in metrics:
             reached[cell] = max(metrics["top1"], reached.get(cell, -math.inf))
-    for run in Experiment(f"genas-{params.profile}").runs("tags.stage = 'search' and attributes.status = 'FINISHED'"):
+    for run in rows.runs("tags.stage = 'search' and attributes.status = 'FINISHED'"):
         name = "search/retrained_top1"
         top1 = reached.pop(run.entity.data.tags["row"], None)
         if top1 is not None and run.entity.data.metrics.get(name) != top1:
@@ -64,7 +69,8 @@ def rebuild(root: Path) -> int:
     params = load_params(root)
     keys = records.finished(params, root)
     try:
-        experiment = Experiment(f"genas-{params.profile}")
+        experiment = Experiment(views.rows_of(params))
+        forget(experiment, params)
         for run in experiment.runs():
             experiment.client.delete_run(run.id)
         for key in keys:
@@ -74,9 +80,32 @@ def rebuild(root: Path) -> int:
             run = experiment.start(record, seconds)
             run.finish(params, root, key)
             run.end("FINISHED")
+            run.marked(root)
         leaderboard(root)
     except GenasError:
         raise
     except Exception as error:
         raise GenasError(f"MLflow at {masked(uri())}: {' '.join(masked(error).split())[:300]}") from error
     return len(keys)
+
+
+def links(address: str) -> dict[str, str]:
+    """Where MLflow's pages at ``address`` show what most look for, by what it is: saved views, reports, the registry.
+
+    Raises:
+        GenasError: MLflow cannot be read.
+    """
+    mode, found = "workflowType=machine_learning", {}
+    try:
+        client = connected()
+        for experiment in client.search_experiments(filter_string="name LIKE 'genas-%'"):
+            place = f"{address}/#/experiments/{experiment.experiment_id}/runs"
+            for key, title in views.titles(experiment.tags).items():
+                view = f"viewStateShareKey={key}&compareRunsMode=CHART&{mode}"
+                found[f"{experiment.name}: {title.lower()}"] = f"{place}?{view}"
+            reports = "tags.stage = 'report' AND attributes.status = 'FINISHED'"
+            for run in client.search_runs([experiment.experiment_id], reports, max_results=1):
+                found[f"{experiment.name}: report"] = f"{place}/{run.info.run_id}/artifacts/report.html?{mode}"
+    except Exception as error:
+        raise GenasError(f"MLflow at {masked(uri())}: {' '.join(masked(error).split())[:300]}") from error
+    return found | {"registered models": f"{address}/#/models"} if found else {}

@@ -18,14 +18,13 @@ from pipeline.machine.addresses import masked
 from pipeline.machine.imports import code_digest
 from pipeline.results import records
 from pipeline.stages import STAGES, Key
+from pipeline.tracking import views
 from pipeline.tracking.board import leaderboard
 from pipeline.tracking.mlflow import Experiment, enabled, uri
+from pipeline.tracking.told import CLOSE_SECONDS, Told, surroundings
 
 FLUSH_SECONDS = 2.0
 """How long a live value waits to be written; the stage itself never waits for it."""
-
-CLOSE_SECONDS = {"FINISHED": 120.0, "FAILED": 20.0, "KILLED": 20.0}
-"""How long a stage that is done waits for the tracking server, by how it ended."""
 
 
 class Live:
@@ -35,8 +34,10 @@ class Live:
     imported could wait for that import for ever, so a fork waits until the run is open.
     """
 
-    def __init__(self, params: Params, root: Path, key: Key) -> None:
+    def __init__(self, params: Params, root: Path, key: Key, tags: Mapping[str, str]) -> None:
         self._row = (params, root, key)
+        self._tags = tags
+        self._warning = ""
         self._values: queue.SimpleQueue[tuple[str, int, float]] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._opened = threading.Event()
@@ -50,13 +51,18 @@ class Live:
             if math.isfinite(value):
                 self._values.put((f"{self._row[2][0]}_curves/{name}", int(step), float(value)))
 
-    def close(self, status: str) -> None:
-        """Say how the stage ended, and wait until that is written or the time is up."""
+    def close(self, status: str) -> str:
+        """Say how the stage ended, and wait until that is written or the time is up; returns what went wrong, if
+        anything did, as one line."""
         self._status = status
         self._closing.set()
         self._thread.join(CLOSE_SECONDS[status])
         if self._thread.is_alive():
-            _warn(f"no answer within {CLOSE_SECONDS[status]:.0f} s")
+            self._warn(f"no answer within {CLOSE_SECONDS[status]:.0f} s")
+        return self._warning
+
+    def _warn(self, reason: str) -> None:
+        self._warning = f"warning: MLflow at {masked(uri())} is left out: {reason}"
 
     def _before_fork(self) -> None:
         if threading.current_thread() is not self._thread:
@@ -66,11 +72,13 @@ class Live:
         params, root, key = self._row
         try:
             record = records.head(params, root, key)
-            record.tags.update(_provenance(key[0]))
-            run = Experiment(f"genas-{params.profile}").resume(record)
-            self._opened.set()
-            while not self._closing.wait(FLUSH_SECONDS):
-                run.log(self._waiting())
+            record.tags.update(provenance(key[0]) | dict(self._tags))
+            run = Experiment(views.rows_of(params)).resume(record)
+            run.marked(root)
+            with run.watched():
+                self._opened.set()
+                while not self._closing.wait(FLUSH_SECONDS):
+                    run.log(self._waiting())
             run.log(self._waiting())
             if self._status == "FINISHED":
                 run.finish(params, root, key)
@@ -78,7 +86,7 @@ class Live:
                     leaderboard(root)
             run.end(self._status)
         except Exception as error:  # whatever is wrong with tracking, the stage goes on
-            _warn(" ".join(masked(error).split())[:300])
+            self._warn(" ".join(masked(error).split())[:300])
         finally:
             self._opened.set()
 
@@ -90,20 +98,11 @@ class Live:
         return curves
 
 
-def _warn(reason: str) -> None:
-    print(f"warning: MLflow at {masked(uri())} is left out: {reason}", file=sys.stderr)
-
-
-def _provenance(stage: str) -> dict[str, str]:
-    """Tags that only a live run has: the code, and who started it."""
+def provenance(stage: str) -> dict[str, str]:
+    """Tags that only a live run has: the code it ran."""
     asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    found = {
-        "code": code_digest(stage)[:16],
-        "mlflow.source.git.commit": asked.stdout.strip() if asked.returncode == 0 else "",
-        "dvc_exp": os.environ.get("DVC_EXP_NAME", ""),
-        "prefect_run": os.environ.get("GENAS_PREFECT_RUN", ""),
-    }
-    return {name: value for name, value in found.items() if value}
+    commit = {"mlflow.source.git.commit": asked.stdout.strip()} if asked.returncode == 0 else {}
+    return {"code": code_digest(stage)[:16], **commit}
 
 
 @contextmanager
@@ -117,10 +116,11 @@ def follow(stage: str, axes: Mapping[str, str], params: Params, root: Path) -> I
     if looks_only or not enabled():
         yield silent
         return
-    live = Live(params, root, (stage, "-".join(axes.values())))
+    key = (stage, "-".join(axes.values()))
+    log = Told.found(root, key) or Live(params, root, key, surroundings())
     status = "FAILED"
     try:
-        yield live
+        yield log
         status = "FINISHED"
     except KeyboardInterrupt:
         status = "KILLED"
@@ -129,4 +129,8 @@ def follow(stage: str, axes: Mapping[str, str], params: Params, root: Path) -> I
         status = "KILLED" if stop.code == 143 else "FAILED"
         raise
     finally:
-        live.close(status)
+        warning = log.close(status)
+        if warning is None:  # the tracker is gone
+            warning = Live(params, root, key, surroundings()).close(status)
+        if warning:
+            print(warning, file=sys.stderr)

@@ -4,7 +4,9 @@ MLflow is a view. No stage reads from it, everything in it can be made again fro
 :func:`rebuild`, and where it fails a stage goes on without it. A profile has two experiments: ``genas-<profile>`` with
 one run a row, and ``genas-<profile>-leaderboard`` with one run a retrained network. Metrics are grouped by stage:
 ``search/score`` is final, ``search_curves/best`` has a value per generation. What a stage logs live are the columns of
-its ``history.csv``, so the curves are the same when they are rebuilt.
+its ``history.csv``, so the curves are the same when they are rebuilt. A retrained network is a logged model besides,
+which links to its weights (:mod:`pipeline.tracking.network`). Only what the machine did meanwhile (``system/``) is seen
+live and not rebuilt.
 
 ``GENAS_MLFLOW=off`` switches it off; ``MLFLOW_TRACKING_URI`` says where it writes, by default ``mlflow.db`` and
 ``mlartifacts/`` in the repository.
@@ -18,16 +20,23 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 from pipeline.config import REPOSITORY, Params
 from pipeline.results import records
 from pipeline.results.records import Record
-from pipeline.stages import Key
+from pipeline.stages import Key, folder_of
+from pipeline.tracking import network
+from pipeline.tracking.marks import Mark, mark
+from pipeline.tracking.network import LINK, Link, example
 from pipeline.tracking.pictures import drawn
+from pipeline.tracking.views import Page
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run as Entity
 
 BATCH = 1000
@@ -71,31 +80,36 @@ def _patiently(write: Callable[..., object], *args: object, **named: object) -> 
     write(*args, **named)
 
 
+def connected() -> MlflowClient:
+    """A client of the database; whatever MLflow raises is let through."""
+    # Before the import: no notes on the terminal, no usage statistics, no minutes of waiting for a dead server.
+    for variable, value in {
+        "MLFLOW_LOGGING_LEVEL": "CRITICAL",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    }.items():
+        os.environ.setdefault(variable, value)
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri())
+
+
 class Experiment:
-    """One experiment, made where it does not exist. Whatever MLflow raises is let through."""
+    """One experiment with the tags of its page, made where it does not exist. Whatever MLflow raises is let through."""
 
-    def __init__(self, name: str) -> None:
-        # Before the import: no notes on the terminal, no usage statistics, no minutes of waiting for a dead server.
-        for variable, value in {
-            "MLFLOW_LOGGING_LEVEL": "CRITICAL",
-            "MLFLOW_DISABLE_TELEMETRY": "true",
-            "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
-            "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-        }.items():
-            os.environ.setdefault(variable, value)
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-
+    def __init__(self, page: Page) -> None:
+        name = page.name
         with _alone():
-            self.client = MlflowClient(tracking_uri=uri())
+            self.client = connected()
+            from mlflow.exceptions import MlflowException
+
             found = self.client.get_experiment_by_name(name)
             if found is None:
                 local = Path(uri().removeprefix(SQLITE)).absolute().parent / "mlartifacts" / name
                 try:
                     artifacts = local.as_uri() if uri().startswith(SQLITE) else None
-                    self.client.create_experiment(
-                        name, artifacts, {"mlflow.experimentKind": "custom_model_development"}
-                    )
+                    self.client.create_experiment(name, artifacts, page.tags)
                 except MlflowException as error:  # on a server, where another process was quicker
                     if error.error_code != "RESOURCE_ALREADY_EXISTS":
                         raise
@@ -104,6 +118,9 @@ class Experiment:
             if found.lifecycle_stage == "deleted":
                 self.client.restore_experiment(found.experiment_id)
             self.id: str = found.experiment_id
+            for tag, value in page.tags.items():
+                if found.tags.get(tag) != value:
+                    self.client.set_experiment_tag(self.id, tag, value)
 
     def runs(self, query: str = "") -> list[Run]:
         """The runs that match an MLflow filter, newest first."""
@@ -113,6 +130,15 @@ class Experiment:
             page = self.client.search_runs([self.id], query, page_token=page.token)
             found += page
         return [Run(self, entity) for entity in found]
+
+    def models(self) -> list[Any]:
+        """The logged models that are ready, newest first."""
+        page = self.client.search_logged_models([self.id])
+        found = list(page)
+        while page.token:
+            page = self.client.search_logged_models([self.id], page_token=page.token)
+            found += page
+        return found
 
     def start(self, record: Record, seconds: float = 0.0) -> Run:
         """A new and empty run with the record's name, which began ``seconds`` ago."""
@@ -195,12 +221,69 @@ class Run:
             if path.name == "candidates.parquet" and "mlflow.loggedArtifacts" not in self.entity.data.tags:
                 self.client.log_table(self.id, pd.read_parquet(path), "candidates.json")  # shown by MLflow as a table
 
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Write the load of the machine (``system/``) every ten seconds while the block runs."""
+        from mlflow.system_metrics.system_metrics_monitor import SystemMetricsMonitor
+
+        monitor = SystemMetricsMonitor(self.id, resume_logging=True, tracking_uri=uri())
+        monitor.start()
+        try:
+            yield
+        finally:
+            monitor.finish()
+
+    def log_model(self, record: Record, root: Path, weights: Path) -> None:
+        """Log a network: its link to the weights, signature, an example, the row's settings and final metrics."""
+        import pandas as pd
+        from mlflow.entities import LoggedModelOutput, Metric
+        from mlflow.models import Model, ModelSignature
+        from mlflow.pyfunc import save_model
+        from mlflow.types import ColSpec, Schema
+
+        link, size = Link.to(root, weights), int(record.settings["row.image_size"])
+        tags = {**record.tags, "dvc.md5": link.md5, "dvc.path": link.path}
+        takes, gives = [ColSpec("binary", "image")], [ColSpec("string", "label"), ColSpec("double", "probability")]
+        experiment = self.entity.info.experiment_id
+        model = self.client.create_logged_model(
+            experiment, record.tags["row"], self.id, tags, record.settings, "image classifier"
+        )
+        with TemporaryDirectory() as name:
+            data, folder = Path(name) / "data", Path(name) / "model"
+            data.mkdir()
+            (data / LINK).write_text(json.dumps(asdict(link), indent=1) + "\n")
+            save_model(
+                folder,
+                loader_module=network.__name__,
+                data_path=data,
+                mlflow_model=Model(model_id=model.model_id, run_id=self.id),
+                signature=ModelSignature(Schema(takes), Schema(gives)),
+                input_example=pd.DataFrame({"image": [example(size)]}),
+                pip_requirements=["genas-pipeline"],
+            )
+            self.client.log_model_artifacts(model.model_id, str(folder))
+        self.client.finalize_logged_model(model.model_id, "READY")
+        self.client.log_outputs(self.id, [LoggedModelOutput(model.model_id, 0)])
+        now, seen = int(time.time() * 1000), record.settings["retrain.dataset"]
+        of = {"model_id": model.model_id, "dataset_name": seen, "dataset_digest": record.digests.get(seen, "")[:36]}
+        metrics = [Metric(name, value, now, 0, **of) for name, value in record.metrics.items()]
+        _patiently(self.client.log_batch, self.id, metrics=metrics)
+
     def finish(self, params: Params, root: Path, key: Key) -> None:
-        """:meth:`complete` a row from its files, and attach the pictures that are drawn from them."""
-        self.complete(records.full(params, root, key))
+        """:meth:`complete` a row from its files, and attach the pictures that are drawn from them; a retrained network
+        is logged as a model."""
+        record = records.full(params, root, key)
+        self.complete(record)
+        weights = root / folder_of(key) / "weights.safetensors"
+        if key[0] == "retrain" and weights.exists():
+            self.log_model(record, root, weights)
         with drawn(params, root, key) as paths:
             for path in paths:
                 self.client.log_artifact(self.id, str(path))
+
+    def marked(self, root: Path) -> None:
+        """Note it as its row's newest run."""
+        mark(root, self.entity.info.run_name, Mark(self.entity.info.experiment_id, self.id))
 
     def end(self, status: str) -> None:
         """Close the run as ``FINISHED``, ``FAILED`` or ``KILLED``."""

@@ -40,6 +40,7 @@ PARAMS: dict[str, Any] = {
         "curvature": {"row": ["flatness", "darts"]},
         "detect": {"row": ["flatness", "darts"]},
         "segment": {"row": ["flatness"]},
+        "nasbench301": {"dataset": [], "seed": []},
     },
     "rows": {
         row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32, "recipe": "short"}
@@ -145,7 +146,8 @@ def leave_all(profile: Path) -> Path:
         (folder / "manifest.json").write_text(json.dumps(content))
         (folder / "files").mkdir()
         Image.new("RGB", (8, 8)).save(folder / "files" / "0.png")
-    epochs = pd.DataFrame({"epoch": [0, 1, 2], "loss": [2.25, 1.1, 0.1 + 0.2], "top1": [20.0, float("nan"), 71.7]})
+    top1 = [20.0, float("nan"), 71.7]
+    epochs = pd.DataFrame({"epoch": [0, 1, 2], "train_loss": [2.25, 1.1, 0.1 + 0.2], "top1": top1})
     leave(profile, "supernet", "digits-0", {"top1": 70.5, "loss": 0.31}, epochs)
     leave_search(profile, "digits-flatness-0", seed=1)
     leave_search(profile, "digits-angle_flatness-0", seed=2)

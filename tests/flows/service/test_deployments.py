@@ -37,6 +37,10 @@ def test_every_named_flow_is_deployed_and_only_the_refresh_by_itself(toy: Toy) -
     ready = deployments(str(toy.folder), 1, "0 3 * * *")
     names = ["supernet", "search", "laboratory", "retrain", "shift", "detect", "segment", "paper", "refresh"]
     assert [one.flow_name for one in ready] == names
+    assert [one.name for one in ready] == [f"{name}-demo" for name in names], "told apart wherever they are listed"
+    assert [one.tags for one in ready] == [["genas", "profile:demo", f"phase:{name}"] for name in names]
+    assert ready[3].description.startswith("Train every found and every published cell on its own.\n")
+    assert "- Retraining: " in ready[3].description
     assert {one.version for one in ready} == {VERSION}
     assert [bool(one.schedules) for one in ready] == [name == "refresh" for name in names]
     assert [trigger.expect for trigger in ready[-1].triggers] == [{EVENT}]  # type: ignore[union-attr]
@@ -53,6 +57,9 @@ def test_the_deployment_file_names_the_same_flows() -> None:
     for deployment in written:
         path, name = deployment["entrypoint"].split(":")
         found.append(getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name))
+        assert deployment["name"] == f"{name}-paper"
+        assert deployment["tags"] == ["genas", "profile:paper", f"phase:{name}"]
+        assert (deployment["work_pool"], deployment["parameters"]["profile"]) == ({"name": "genas"}, "paper")
     assert found == [*PHASES, refresh]
 
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -23,55 +22,14 @@ from pipeline.results import board as results
 from pipeline.results import records
 from pipeline.stages import Key
 from pipeline.stages.graph import graph, settings
-from pipeline.tracking import live, mlflow
+from pipeline.tracking import live, mlflow, views
 from pipeline.tracking.board import leaderboard, rebuild
+from tests.pipeline.tracking.conftest import content, runs
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*")
 
 SEARCH = {"dataset": "digits", "metric": "flatness", "seed": "0"}
-
-
-@pytest.fixture(scope="session")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with its tables, which cost a second to make."""
-    path = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}")
-    return path
-
-
-@pytest.fixture(autouse=True)
-def database(empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "tracking"
-    folder.mkdir()
-    shutil.copy(empty, folder)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder / 'mlflow.db'}")
-    monkeypatch.delenv("GENAS_MLFLOW", raising=False)
-    monkeypatch.setattr(live, "FLUSH_SECONDS", 0.05)
-    return folder
-
-
-def runs(name: str = "genas-demo") -> list[Any]:
-    client = MlflowClient(tracking_uri=mlflow.uri())
-    experiment = client.get_experiment_by_name(name)
-    return client.search_runs([experiment.experiment_id]) if experiment else []
-
-
-def content(name: str = "genas-demo") -> dict[str, Any]:
-    """Everything of an experiment that does not depend on when and from which code it was written."""
-    client = MlflowClient(tracking_uri=mlflow.uri())
-    found = {}
-    for run in runs(name):
-        history = {
-            key: sorted((metric.step, metric.value) for metric in client.get_metric_history(run.info.run_id, key))
-            for key in run.data.metrics
-        }
-        tags = {key: value for key, value in run.data.tags.items() if not key.startswith("mlflow.") and key != "code"}
-        sets = sorted((used.dataset.name, used.dataset.digest) for used in run.inputs.dataset_inputs)
-        files = sorted(file.path for file in client.list_artifacts(run.info.run_id))
-        assert run.info.run_name not in found, "one run a row"
-        found[run.info.run_name] = (run.info.status, dict(run.data.params), tags, history, sets, files)
-    return found
 
 
 def cut_off(root: Path, values: list[dict[str, float]], raised: BaseException) -> None:
@@ -134,8 +92,9 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert history["search_curves/best"] == list(enumerate(best))
     assert history["search/retrained_top1"] == [(0, 81.5)]
     assert board["flatness"][1]["metric"] == "flatness"
-    assert board["flatness"][3]["ap"] == [(0, 37.05)]
-    assert board["flatness"][3]["search_score"] == history["search/score"]
+    assert board["flatness"][3]["detect/ap"] == [(0, 37.05)]
+    assert board["flatness"][3]["search/score_normalised"] == history["search/score_normalised"]
+    assert board["flatness"][4] == live["retrain@flatness"][4] == sets
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{database / 'fresh.db'}")
     assert rebuild(finished) == 18
@@ -206,7 +165,7 @@ def test_leaderboard_follows_the_files(finished: Path) -> None:
     assert leaderboard(finished) == 2
     board = content("genas-demo-leaderboard")
     assert set(board) == {"flatness", "darts"}
-    assert board["darts"][3]["top1"] == [(0, 60.0)]
+    assert board["darts"][3]["retrain/top1"] == [(0, 60.0)]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -261,7 +220,9 @@ def test_other_parameters_are_another_run(profile: Path) -> None:
 
 def test_a_killed_process_is_marked_when_its_row_starts_again(profile: Path) -> None:
     params = load_params(profile)
-    stale = mlflow.Experiment("genas-demo").resume(records.head(params, profile, ("search", "digits-flatness-0")))
+    stale = mlflow.Experiment(views.rows_of(params)).resume(
+        records.head(params, profile, ("search", "digits-flatness-0"))
+    )
     assert runs()[0].info.status == "RUNNING"
     with live.follow("search", SEARCH, params, profile):
         (profile / "out/search/digits-flatness-0").mkdir(parents=True)
@@ -395,7 +356,7 @@ def test_every_stage_has_its_parameters(profile: Path) -> None:
 def test_a_row_of_another_gamma_has_its_axes_on_the_leaderboard(finished: Path) -> None:
     path = finished / "params.yaml"
     path.write_text(path.read_text().replace("zoo/darts_v2_c10", "rerank/digits-angle_flatness-0-16"))
-    entry = records.entry(load_params(finished), finished, "darts", {"top1": 79.0})
+    entry = results.entry(load_params(finished), finished, "darts")
     assert (entry.settings["search"], entry.settings["gamma"]) == ("digits-angle_flatness-0", "16")
 
 
