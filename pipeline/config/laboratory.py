@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, Name, NotNegative, Positive, Section, Seed, Several
+from pipeline.config.base import Below, Count, Fraction, Name, NotNegative, Positive, Section, Seed, Several
 from pipeline.config.search import FlatnessParams, MeasureParams, require_measures
 from pipeline.config.supernets import Supernet201Params
 
@@ -36,6 +36,28 @@ class Truth201(Group201):
     truths: Annotated[Several[Literal["cifar10", "cifar100", "imagenet16_120"]], Field(min_length=1)]
 
 
+class WalkParams(Section):
+    """Searches on tabulated scores: ``walks`` of each kind. Evolution has the sizes of ``search``; the regularised one
+    (Real et al., 2019) as many evaluations, and a ``tournament`` of so many among the ``population`` youngest."""
+
+    walks: Count
+    population: Count
+    generations: Count
+    parents: Count
+    mutated: NotNegative
+    crossed: NotNegative
+    mutation_probability: Fraction
+    tournament: Count
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mutated + self.crossed > self.population:
+            raise ValueError("mutated + crossed exceeds population")
+        if self.tournament > self.population:
+            raise ValueError("tournament exceeds population")
+        return self
+
+
 class Settings201(Section):
     """The laboratory's settings.
 
@@ -46,9 +68,15 @@ class Settings201(Section):
     ``noises``: ways to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7.
     ``hessian``: of how many architectures the Hessian's eigenvectors are found. ``gamma``: weight of flatness in a sum
     (Eq. 5). ``top``: K of Figure 2 and of the precision. ``bootstrap``: resamples of an interval.
+    ``robustness`` and ``zero_cost``: tables below the data root of accuracies under attack and of other people's
+    zero-cost measures; null where there are none. ``stratified``: architectures of the set whose accuracies are spread
+    evenly. ``permutations``: of the truth, for what the best of many scores reaches by chance. ``labels``: trained
+    networks that a random forest learns from, ``forests``: draws of them. ``search``: see :class:`WalkParams`.
     """
 
     table: Below
+    robustness: Below | None
+    zero_cost: Below | None
     recipes: dict[Name, Supernet201Params]
     measures: MeasureParams
     measured: Annotated[Several[str], Field(min_length=1)]
@@ -58,6 +86,11 @@ class Settings201(Section):
     gamma: Positive
     top: Count
     bootstrap: Count
+    permutations: Count
+    stratified: Count
+    labels: Annotated[Several[Annotated[int, Field(ge=2, lt=15625)]], Field(min_length=1)]
+    forests: Count
+    search: WalkParams
 
     @model_validator(mode="after")
     def _known(self) -> Self:

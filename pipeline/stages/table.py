@@ -215,7 +215,7 @@ _STAGES = (
         reads=lambda params, axes: [("nasbench201", row) for row in params.nasbench201.runs],
         keys=_keys("nasbench201"),
         forecast="pipeline.forecast.light:LABORATORY",
-        measures=lambda params, axes: ["flatness"],
+        measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
         flow="laboratory", reported=False, pictures=("judgement",),
     ),
     Stage(
