@@ -14,8 +14,8 @@ RANKING, TOP = ("tau", "tau of the best tenth", "spearman"), ("precision", "nDCG
 """Statistics of the measures: over all architectures, and of what a search would pick."""
 SECTIONS = {
     "tried": "How many scores were tried, and what the best of as many reaches by chance",
-    "conditional": "Does a measure add to validation loss, parameters and multiply-adds? Partial tau given all three, "
-    "and tau over pairs of architectures with equal multiply-adds",
+    "conditional": "Does a measure add to validation loss, parameters and multiply-adds? Partial tau given all three "
+    "(of a Gaussian copula), and tau over pairs of architectures with equal multiply-adds",
     "fitted": "Does a measure add to validation loss and parameters with fitted weights? Tau of regressions on ranks, "
     "each architecture ranked by weights fitted without its fold",
     "differences": "Difference in tau between a measure and the number of parameters, and the validation loss",
@@ -68,7 +68,7 @@ def markdown(table: pd.DataFrame) -> str:
 def by_statistic(table: pd.DataFrame, statistics: Sequence[str], name: str = "measure") -> pd.DataFrame:
     """A row for each measure, best first by the first statistic, and a column for each statistic."""
     wide = _merged(table).pivot(index=name, columns="statistic", values="estimate")
-    wide = wide.reindex(columns=list(statistics)).fillna("")
+    wide = wide.reindex(columns=list(statistics)).astype(object).fillna("")
     order = table[table["statistic"] == statistics[0]].sort_values("value", ascending=False, kind="stable")[name]
     return wide.loc[order].reset_index()
 
@@ -88,7 +88,8 @@ def _measures(table: pd.DataFrame) -> list[str]:
 def _by_truth(table: pd.DataFrame, statistics: Sequence[str], name: str = "measure") -> list[str]:
     parts = []
     for truth, own in table.groupby("truth", sort=False):
-        parts += [f"### Accuracy on {truth}", markdown(by_statistic(own.fillna({name: "(none)"}), statistics, name))]
+        own = own.assign(**{name: own[name].astype(object).fillna("(none)")})
+        parts += [f"### Accuracy on {truth}", markdown(by_statistic(own, statistics, name))]
     return parts
 
 
@@ -115,7 +116,7 @@ def _protocols(table: pd.DataFrame) -> list[str]:
         text = [f"{tau:.3f}" + (f" ± {spread:.3f}" if spread > 5e-4 else "") for tau, spread in varied]
         columns = [f"{row.protocol} ({row.architectures})" for row in own.itertuples()]
         own = own.assign(text=text, column=columns)
-        wide = own.pivot(index="score", columns="column", values="text").fillna("")
+        wide = own.pivot(index="score", columns="column", values="text").astype(object).fillna("")
         wide = wide.loc[list(own["score"].unique()), list(dict.fromkeys(columns))].reset_index()
         parts += [f"### Architectures: {group}; accuracy on {truth}", markdown(wide)]
     return parts

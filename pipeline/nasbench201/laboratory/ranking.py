@@ -17,20 +17,25 @@ def tau(scores: Array, truth: Array) -> float:
 
 
 def partial(taus: Array) -> Array:
-    """Partial tau of the first two variables, the others held fixed (Kendall, 1942): as for correlations, but of taus.
+    """Partial tau of the first two variables, the others held fixed.
 
-    With the vectors a and b of the taus of the two with the others, and the matrix G of the others among themselves, it
-    is (tau - a' G+ b) / sqrt((1 - a' G+ a) (1 - b' G+ b)), G+ the pseudo-inverse, so that controls which order alike
-    count as one. 0 where one of the two orders as the controls do.
+    Kendall's own (1942), the formula for correlations with taus in it, is not zero where the two have nothing in common
+    but the others (Korn, 1984). So taus are first turned into the correlations of a Gaussian copula, sin(pi tau / 2)
+    (Greiner, 1909; Liu et al., 2012), which the formula is right for, and the result into a tau again. With the vectors
+    a and b of the correlations of the two with the others, and the matrix G of the others among themselves, it is
+    (r - a' G+ b) / sqrt((1 - a' G+ a) (1 - b' G+ b)), G+ the pseudo-inverse, so that controls which order alike count
+    as one. 0 where one of the two orders as the controls do.
 
     Args:
         taus: matrices (..., k, k) of tau-b between k variables.
     """
-    inverse = np.linalg.pinv(taus[..., 2:, 2:], rcond=1e-6, hermitian=True)
-    inside = taus[..., :2, :2] - taus[..., :2, 2:] @ inverse @ taus[..., 2:, :2]
+    linear = np.sin(np.pi / 2 * taus)
+    inverse = np.linalg.pinv(linear[..., 2:, 2:], rcond=1e-6, hermitian=True)
+    inside = linear[..., :2, :2] - linear[..., :2, 2:] @ inverse @ linear[..., 2:, :2]
     norm = inside[..., 0, 0] * inside[..., 1, 1]
     known = (inside[..., 0, 0] > 1e-6) & (inside[..., 1, 1] > 1e-6)
-    return np.divide(inside[..., 0, 1], np.sqrt(np.where(known, norm, 1)), out=np.zeros_like(norm), where=known)
+    left = np.divide(inside[..., 0, 1], np.sqrt(np.where(known, norm, 1)), out=np.zeros_like(norm), where=known)
+    return np.asarray(2 / np.pi * np.arcsin(np.clip(left, -1, 1)))
 
 
 def rank_sum(*scores: Array) -> Array:

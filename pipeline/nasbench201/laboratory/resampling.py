@@ -120,9 +120,9 @@ class Resamples:
     def _centred(self, values: Array) -> Array:
         """Ranks in each sample less their mean, (n, samples), the highest value's the lowest."""
         groups = self.groups(values)
-        return groups.spread(groups.above.astype(np.float64) + groups.sizes / 2 - self.size / 2)
+        return np.asarray(groups.spread(groups.above.astype(np.float64) + groups.sizes / 2 - self.size / 2))
 
-    def highest(self, scores: Array, gains: Array, discounts: Array) -> Array:
+    def highest(self, scores: Array, gains: NDArray[np.floating[Any]], discounts: Array) -> Array:
         """The discounted sum of the gains of the K highest by score, in each sample. Of tied ones each has the same
         chance of each of their places.
 

@@ -12,6 +12,8 @@ from matplotlib.figure import Figure
 from pipeline.drawing import laboratory
 from tests.pipeline.drawing.made import TABLES
 
+PICTURES = ["measures.png", "scatter.png", "figure_2.png", "table_6.png", "generalisation.png", "walks.png"]
+
 
 def test_every_picture_is_drawn_from_the_files(tmp_path: Path) -> None:
     (tmp_path / "tables").mkdir()
@@ -21,7 +23,7 @@ def test_every_picture_is_drawn_from_the_files(tmp_path: Path) -> None:
     for name, table in TABLES.items():
         pd.testing.assert_frame_equal(tables[name], table, check_dtype=False)
     paths = laboratory.draw_laboratory(tables, "cifar10", tmp_path / "drawn")
-    assert [path.name for path in paths] == ["measures.png", "scatter.png", "figure_2.png", "table_6.png"]
+    assert [path.name for path in paths] == PICTURES
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 

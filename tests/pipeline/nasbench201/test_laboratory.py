@@ -337,30 +337,70 @@ def test_the_official_folder_is_read_by_its_own_package(tmp_path: Path) -> None:
             assert table.loc[cell, name] == pytest.approx(np.mean(both)), name
 
 
-def test_the_tables_beside_the_benchmark_are_read_as_strictly(tmp_path: Path) -> None:
-    path = tmp_path / "table.parquet"
-    attacked, theirs = write_robustness(path), write_zero_cost(tmp_path / "zero_cost.parquet")
-    assert load_robustness(path).loc[attacked["arch_str"][7], "square_0.5"] == attacked["square_0.5"][7]
-    assert len(load_zero_cost(tmp_path / "zero_cost.parquet")) == 9445
-    wrong: list[tuple[Callable[[Path], pd.DataFrame], pd.DataFrame, str]] = [
-        (load_robustness, attacked[["arch_str"]], "no column is an attack such as fgsm_1"),
-        (load_robustness, attacked[1:], f"{SIZE - 1} architectures, expected {SIZE}; none is {FIRST}"),
-        (load_robustness, attacked.assign(fgsm_1=-1.0), f"fgsm_1 of {FIRST} is -1.0, expected 0 to 100 (percent)"),
-        (load_robustness, attacked.assign(**{"fgsm_1": 0.5, "square_0.5": 0.5}), "expected percent, not shares of one"),
-        (load_zero_cost, theirs.drop(columns="jacov_cifar10"), "column jacov_cifar10 is missing"),
-        (load_zero_cost, theirs.assign(jacov_cifar10=np.inf), "is no number"),
-        (load_zero_cost, theirs.assign(jacov_cifar10="a"), "column jacov_cifar10 is of type "),
-        (load_zero_cost, theirs.assign(arch_str="nothing"), "row 0: "),
-        (load_zero_cost, pd.concat([theirs, theirs[:1]]), "9446 rows, expected 9445; two are of "),
-        (load_zero_cost, theirs[:0], "no architecture is in it"),
-    ]
-    for load, table, message in wrong:
-        table.to_parquet(path)
-        with pytest.raises(GenasError, match=re.escape(message)) as caught:
-            load(path)
-        assert str(caught.value).startswith(str(path))
-    for load, what in ((load_robustness, "accuracies under attack"), (load_zero_cost, "zero-cost measures")):
-        with pytest.raises(GenasError, match=f"the table of {what} is missing"):
+@pytest.fixture(scope="module")
+def robustness(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """A right table of accuracies under attack."""
+    return write_robustness(tmp_path_factory.mktemp("robustness") / "robustness.parquet")
+
+
+@pytest.fixture(scope="module")
+def zero_cost(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
+    """A right table of other people's measures."""
+    return write_zero_cost(tmp_path_factory.mktemp("zero_cost") / "zero_cost.parquet")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t[["arch_str"]], "no column is an attack such as fgsm_1, attacks are fgsm, pgd, apgd, square"),
+        (lambda t: t.drop(columns="arch_str"), "column arch_str is missing"),
+        (lambda t: t[1:], f"{SIZE - 1} architectures, expected {SIZE}; none is {FIRST}"),
+        (lambda t: pd.concat([t, t[:1]]), f"{SIZE + 1} rows, expected {SIZE}; two are of {FIRST}"),
+        (changed("fgsm_1", -1.0), f"fgsm_1 of {FIRST} is -1.0, expected 0 to 100 (percent)"),
+        (changed("fgsm_1", np.nan), f"fgsm_1 of {FIRST} is nan, expected 0 to 100 (percent)"),
+        (lambda t: t.assign(fgsm_1="a"), "column fgsm_1 is of type "),
+        (lambda t: t.assign(**{"fgsm_1": 0.5, "square_0.5": 0.5}), "no accuracy exceeds 0.5, expected percent, not "),
+    ],
+)
+def test_a_wrong_table_of_attacks_is_one_line(
+    tmp_path: Path, robustness: pd.DataFrame, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    path = tmp_path / "robustness.parquet"
+    change(robustness).to_parquet(path)
+    with pytest.raises(GenasError, match=re.escape(message)) as caught:
+        load_robustness(path)
+    assert str(caught.value).startswith(str(path))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="jacov_cifar10"), "column jacov_cifar10 is missing"),
+        (changed("jacov_cifar10", np.inf), "jacov_cifar10 of |none~0|+|none~0|none~1|+|none~0|none~1|none~2| is no"),
+        (lambda t: t.assign(jacov_cifar10="a"), "column jacov_cifar10 is of type "),
+        (changed("arch_str", "nothing"), "row 0: a NAS-Bench-201 cell has 6 operations, got 1"),
+        (lambda t: pd.concat([t, t[:1]]), "9446 rows, expected 9445; two are of "),
+        (lambda t: t[:0], "no architecture is in it"),
+    ],
+)
+def test_a_wrong_table_of_zero_cost_measures_is_one_line(
+    tmp_path: Path, zero_cost: pd.DataFrame, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
+) -> None:
+    path = tmp_path / "zero_cost.parquet"
+    change(zero_cost).to_parquet(path)
+    with pytest.raises(GenasError, match=re.escape(message)) as caught:
+        load_zero_cost(path)
+    assert str(caught.value).startswith(str(path))
+
+
+def test_right_tables_beside_the_benchmark_are_read_by_architecture(
+    tmp_path: Path, robustness: pd.DataFrame, zero_cost: pd.DataFrame
+) -> None:
+    for table in (robustness, zero_cost):
+        table.iloc[::-1].to_parquet(tmp_path / "table.parquet")
+        load = load_robustness if table is robustness else load_zero_cost
+        assert load(tmp_path / "table.parquet").loc[table["arch_str"][7]].tolist() == table.iloc[7, 1:].tolist()
+        with pytest.raises(GenasError, match=r"none\.parquet: the table of .* is missing"):
             load(tmp_path / "none.parquet")
 
 

@@ -83,16 +83,28 @@ def test_logarithmic_ranks_by_hand() -> None:
 
 
 def test_partial_tau_by_hand() -> None:
-    """(0.5 - 0.6 * 0.4) / sqrt((1 - 0.36) (1 - 0.16)); a control that orders as another one changes nothing, and what
-    orders as a control has nothing left."""
-    taus = np.array([[1, 0.5, 0.6], [0.5, 1, 0.4], [0.6, 0.4, 1]])
-    expected = (0.5 - 0.24) / np.sqrt(0.64 * 0.84)
+    """Taus of 1/3, 2/3 and 1/3 are correlations of 0.5, sqrt(3) / 2 and 0.5; what is left of the first is
+    (0.5 - sqrt(3) / 4) / sqrt(1/4 * 3/4). A control that orders as another one changes nothing, and what orders as a
+    control has nothing left."""
+    taus = np.array([[1, 1 / 3, 2 / 3], [1 / 3, 1, 1 / 3], [2 / 3, 1 / 3, 1]])
+    expected = 2 / np.pi * np.arcsin((0.5 - np.sqrt(3) / 4) / np.sqrt(3 / 16))
     assert partial(taus) == pytest.approx(expected)
     twice = taus[np.ix_([0, 1, 2, 2], [0, 1, 2, 2])]
     assert partial(np.stack([twice, twice])) == pytest.approx([expected, expected])
     assert partial(taus[np.ix_([2, 1, 2], [2, 1, 2])]) == 0
-    uncontrolled = np.array([[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])
-    assert partial(uncontrolled) == pytest.approx(0.5)
+    assert partial(np.array([[1, 0.5, 0], [0.5, 1, 0], [0, 0, 1]])) == pytest.approx(0.5)
+
+
+def test_what_two_have_in_common_with_a_third_alone_leaves_no_partial_tau() -> None:
+    """Correlations of 0.981, 0.707 and their product; Kendall's own formula would leave (0.488 - 0.874 * 0.5) /
+    sqrt((1 - 0.874^2) * 0.75) = 0.12."""
+    rng = np.random.default_rng(0)
+    third = rng.normal(size=4000)
+    columns = [third + 0.2 * rng.normal(size=4000), third + rng.normal(size=4000), third]
+    taus = np.array([[tau(a, b) for a in columns] for b in columns])
+    assert abs(partial(taus)) < 0.03
+    kendall = (taus[0, 1] - taus[0, 2] * taus[1, 2]) / np.sqrt((1 - taus[0, 2] ** 2) * (1 - taus[1, 2] ** 2))
+    assert kendall == pytest.approx(0.12, abs=0.02)
 
 
 def test_tau_inside_strata_counts_their_pairs_alone() -> None:
