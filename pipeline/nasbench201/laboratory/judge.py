@@ -16,16 +16,20 @@ from pipeline.nasbench201.laboratory.scores import Score, Stored
 
 Part = slice | NDArray[np.intp]
 """Which architectures."""
+SIGNED, SHARE = (-1.0, 1.0), (0.0, 1.0)
+"""What correlations and shares lie between."""
 TENTH = 10
 """The best architectures in truth, among which tau is taken once more, are one of so many."""
 
 
 class Estimate(NamedTuple):
-    """A statistic of each supernet seed in each sample of architectures, (seeds, samples), and how often each seed is
-    drawn in each sample, (samples, seeds). The first sample is the set itself, with every seed once."""
+    """A statistic of each supernet seed in each sample of architectures, (seeds, samples); how often each seed is drawn
+    in each sample, (samples, seeds); and the lowest and highest value that the statistic can have. The first sample is
+    the set itself, with every seed once."""
 
     of_seeds: Array
     drawn: Array
+    bounds: tuple[float, float]
 
     @property
     def value(self) -> float:
@@ -38,30 +42,33 @@ class Estimate(NamedTuple):
         return float(self.of_seeds[:, 0].std(ddof=1)) if len(self.of_seeds) > 1 else 0.0
 
     def interval(self, confidence: float = 0.95) -> tuple[float, float]:
-        """The nested percentile interval: of samples in which first seeds, then architectures are drawn, both with
-        replacement; of one seed it is over architectures only.
+        """The nested percentile interval: seeds are drawn with replacement, then architectures; of one seed it is over
+        architectures only.
 
-        A sample of S seeds varies too little by the factor (S - 1) / S, and a percentile knows nothing of how roughly a
-        few seeds tell their variance (Hesterberg, 2015). So the part of the seeds is scaled by the root of S / (S - 1),
-        and the whole by Student's t over the normal quantile, its degrees of freedom those of the two variances
-        together (Satterthwaite, 1946): many where architectures are what is uncertain, S - 1 where seeds are.
+        What a draw of S seeds changes is taken of the set itself and added to what a draw of architectures changes of
+        the mean over seeds: both drawn together would count noise of single readings thrice (Owen, 2007). A draw of S
+        seeds varies too little by the factor (S - 1) / S, and a percentile knows nothing of how roughly a few seeds
+        tell their variance (Hesterberg, 2015). So the part of the seeds is scaled by the root of S / (S - 1), and the
+        whole by Student's t over the normal quantile, its degrees of freedom those of the two variances together
+        (Satterthwaite, 1946): many where architectures are what is uncertain, S - 1 where seeds are.
         """
         seeds, samples = len(self.of_seeds), self.of_seeds.mean(0)[1:]
         tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-        if seeds == 1:
-            low, high = np.quantile(samples, tails)
-            return float(low), float(high)
-        part = np.mean((self.drawn.T - 1) * self.of_seeds, axis=0)[1:] * np.sqrt(seeds / (seeds - 1))
-        both, variance = samples + part, part.var()
-        if variance > 0:
-            freedom = (samples.var() + variance) ** 2 * (seeds - 1) / variance**2
-            both = both.mean() + (both - both.mean()) * t.ppf(tails[1], freedom) / norm.ppf(tails[1])
-        low, high = np.quantile(both, tails)
+        if seeds > 1:
+            values = self.of_seeds[:, 0]
+            part = (self.drawn[1:] - 1) @ values / seeds * np.sqrt(seeds / (seeds - 1))
+            variance = values.var(ddof=1) / seeds
+            if variance > 0:
+                freedom = (samples.var() + variance) ** 2 * (seeds - 1) / variance**2
+                both = samples + part
+                samples = both.mean() + (both - both.mean()) * t.ppf(tails[1], freedom) / norm.ppf(tails[1])
+        low, high = np.clip(np.quantile(samples, tails), *self.bounds)
         return float(low), float(high)
 
     def less(self, other: Estimate) -> Estimate:
         """The difference, seed by seed and sample by sample."""
-        return Estimate(self.of_seeds - other.of_seeds, self.drawn)
+        (low, high), (lowest, highest) = self.bounds, other.bounds
+        return Estimate(self.of_seeds - other.of_seeds, self.drawn, (low - highest, high - lowest))
 
     def row(self) -> dict[str, float]:
         """As columns of a table."""
@@ -107,15 +114,15 @@ class Judge:
         """Of the architectures that count, for each run."""
         return [score(run)[self.part] for run in self.runs]
 
-    def estimate(self, score: Score, samples: Callable[[Array], Array]) -> Estimate:
-        """A statistic of a score, which ``samples`` gives in each sample."""
-        return Estimate(np.stack([samples(scores) for scores in self.scores(score)]), self.seeds)
+    def estimate(self, score: Score, samples: Callable[[Array], Array], bounds: tuple[float, float]) -> Estimate:
+        """A statistic of a score between two bounds, which ``samples`` gives in each sample."""
+        return Estimate(np.stack([samples(scores) for scores in self.scores(score)]), self.seeds, bounds)
 
     def agreement(self, first: Score, second: Score) -> Estimate:
         """Kendall's tau-b between two scores of the same runs."""
         if (first, second) not in self.known:
             pairs = zip(self.scores(first), self.scores(second), strict=True)
-            made = Estimate(np.stack([self.drawn.tau(*pair) for pair in pairs]), self.seeds)
+            made = Estimate(np.stack([self.drawn.tau(*pair) for pair in pairs]), self.seeds, SIGNED)
             self.known[first, second] = self.known[second, first] = made
         return self.known[first, second]
 
@@ -130,33 +137,35 @@ class Judge:
         for i, first in enumerate(names):
             for j, second in enumerate(names[:i]):
                 taus[..., i, j] = taus[..., j, i] = self.agreement(first, second).of_seeds
-        return Estimate(partial(taus), self.seeds)
+        return Estimate(partial(taus), self.seeds, SIGNED)
 
     def within(self, score: Score, strata: NDArray[np.intp]) -> Estimate:
         """Kendall's tau-b with the truth over pairs of the same stratum, labels of all architectures (n,)."""
         labels = strata[self.part]
-        return self.estimate(score, lambda scores: self.drawn.tau(scores, self.truth, labels))
+        return self.estimate(score, lambda scores: self.drawn.tau(scores, self.truth, labels), SIGNED)
 
     def spearman(self, score: Score) -> Estimate:
         """Spearman's rho with the truth."""
-        return self.estimate(score, lambda scores: self.drawn.spearman(scores, self.truth))
+        return self.estimate(score, lambda scores: self.drawn.spearman(scores, self.truth), SIGNED)
 
     def precision(self, score: Score) -> Estimate:
         """The share of the K best by score that are among the K best in truth."""
-        return self.estimate(score, lambda scores: self.drawn.precision(scores, self.truth, self.top))
+        return self.estimate(score, lambda scores: self.drawn.precision(scores, self.truth, self.top), SHARE)
 
     def ndcg(self, score: Score) -> Estimate:
         """Normalised discounted cumulative gain of the K best by score."""
-        return self.estimate(score, lambda scores: self.drawn.ndcg(scores, self.truth, self.top))
+        return self.estimate(score, lambda scores: self.drawn.ndcg(scores, self.truth, self.top), SHARE)
 
     def pick(self, score: Score) -> Estimate:
         """The truth of the one with the highest score."""
-        return self.estimate(score, lambda scores: self.drawn.pick(scores, self.truth))
+        bounds = (float(self.truth.min()), float(self.truth.max()))
+        return self.estimate(score, lambda scores: self.drawn.pick(scores, self.truth), bounds)
 
     def regret(self, score: Score) -> Estimate:
         """By how much the best truth there is exceeds that of the one with the highest score."""
-        best = np.broadcast_to(self.drawn.best(self.truth), (len(self.runs), len(self.seeds)))
-        return Estimate(best, self.seeds).less(self.pick(score))
+        best = self.drawn.best(self.truth)
+        bounds = (0.0, float(np.ptp(self.truth)))
+        return self.estimate(score, lambda scores: best - self.drawn.pick(scores, self.truth), bounds)
 
     def best(self) -> Judge:
         """The same on the best tenth in truth."""
