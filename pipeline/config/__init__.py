@@ -4,7 +4,13 @@ A profile is a folder with its own ``params.yaml``: the repository's root is the
 ``profiles/mini`` lie beside it. Unknown keys and wrong types are errors that name the key.
 """
 
-from pipeline.config.laboratory import LaboratoryParams, NasBench201Params, NasBench301Params, Settings201
+from pipeline.config.laboratory import (
+    LaboratoryParams,
+    NasBench201Params,
+    NasBench301Params,
+    Settings201,
+    WalkParams,
+)
 from pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
 from pipeline.config.params import DIGITS, Params, load_params
 from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder
@@ -48,6 +54,7 @@ __all__ = [
     "Supernet201Params",
     "SupernetParams",
     "TrainingParams",
+    "WalkParams",
     "data_root",
     "load_params",
     "profile_folder",

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, Name, NotNegative, Positive, Section, Seed, Several
+from pipeline.config.base import Below, Count, Fraction, Name, NotNegative, Positive, Section, Seed, Several
 from pipeline.config.search import FlatnessParams, MeasureParams, require_measures
 from pipeline.config.supernets import Supernet201Params
 
@@ -68,14 +68,47 @@ class LaboratoryParams(Section):
         return self
 
 
+class WalkParams(Section):
+    """Searches on tabulated scores: ``walks`` of each kind. Evolution has the sizes of ``search``; the regularised one
+    (Real et al., 2019) as many evaluations, and a ``tournament`` of so many among the ``population`` youngest."""
+
+    walks: Count
+    population: Count
+    generations: Count
+    parents: Count
+    mutated: NotNegative
+    crossed: NotNegative
+    mutation_probability: Fraction
+    tournament: Count
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mutated + self.crossed > self.population:
+            raise ValueError("mutated + crossed exceeds population")
+        if self.tournament > self.population:
+            raise ValueError("tournament exceeds population")
+        return self
+
+
 class Settings201(LaboratoryParams):
     """The laboratory of NAS-Bench-201, whose ``table`` is a parquet table or the official folder of NATS-Bench, and
     whose ``architectures`` are drawn evenly along the number of parameters.
 
-    ``recipes``: ways to train a supernet, by name, of which each run names one.
+    ``recipes``: ways to train a supernet, by name, of which each run names one. ``robustness`` and ``zero_cost``:
+    tables below the data root of accuracies under attack and of other people's zero-cost measures; null where there are
+    none. ``stratified``: architectures of the set whose accuracies are spread evenly. ``permutations``: of the truth,
+    for what the best of many scores reaches by chance. ``labels``: trained networks that a random forest learns from,
+    ``forests``: draws of them. ``search``: see :class:`WalkParams`.
     """
 
+    robustness: Below | None
+    zero_cost: Below | None
     recipes: dict[Name, Supernet201Params]
+    permutations: Count
+    stratified: Count
+    labels: Annotated[Several[Annotated[int, Field(ge=2, lt=15625)]], Field(min_length=1)]
+    forests: Count
+    search: WalkParams
 
 
 class NasBench201Params(Section):

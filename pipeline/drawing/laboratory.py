@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from pipeline.drawing.questions import draw_generalisation, draw_walks
 from pipeline.drawing.style import LINES, plain, save
 
 READINGS = {"params": "parameters (M)", "loss": "validation loss (nats)", "flatness": "flatness (1e-3)"}
@@ -25,15 +26,18 @@ def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
 
 
 def draw_laboratory(tables: Mapping[str, pd.DataFrame], supernets: str, folder: Path) -> list[Path]:
-    """``measures.png``, ``scatter.png``, ``figure_2.png`` and ``table_6.png`` of supernets, named by what they were
-    trained on and how; of those with snapshots also ``training_length.png``."""
+    """``measures.png``, ``scatter.png``, ``figure_2.png``, ``table_6.png``, ``generalisation.png`` and ``walks.png`` of
+    supernets, named by what they were trained on and how; of those with snapshots also ``training_length.png``."""
     title, first = f"supernets on {supernets}", tables["measures"]["truth"].iloc[0]
-    paths = [folder / f"{name}.png" for name in ("measures", "scatter", "figure_2", "table_6")]
-    draw_measures(tables["measures"], paths[0], title)
-    draw_architectures(tables["architectures"], paths[1], f"{title}, the first seed, {first}")
-    draw_losses(tables["figure_2"], paths[2], f"{title}, by the accuracy on {first}")
-    draw_alpha(tables["table_6"], paths[3], title)
-    if len(tables["training_length"]):
+    names = ("measures", "scatter", "figure_2", "table_6", "generalisation", "walks")
+    paths = [folder / f"{name}.png" for name in names]
+    draw_measures(tables["measures"], paths[0], f"How well measures rank true accuracy, {title}")
+    draw_architectures(tables["architectures"], paths[1], f"Architectures of {title}, the first seed, {first}")
+    draw_losses(tables["figure_2"], paths[2], f"Loss of the K best, middle and worst by {first}\n{title}")
+    draw_alpha(tables["table_6"], paths[3], f"How well flatness ranks by alpha\n{title}")
+    draw_generalisation(tables["generalisation"], paths[4], title)
+    draw_walks(tables["walks"], paths[5], f"{title}, accuracy on {first}")
+    if "training_length" in tables:
         paths.append(folder / "training_length.png")
         draw_training_length(tables["training_length"], paths[-1], title)
     return paths
@@ -79,7 +83,7 @@ def draw_training_length(table: pd.DataFrame, path: Path, title: str) -> None:
         axes.axhline(0, color="black", linewidth=0.5)
     figure.axes[0].set_ylabel("Kendall's tau")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right", frameon=False)
-    figure.suptitle(title)
+    figure.suptitle(f"How well measures rank, by training length\n{title}")
     save(figure, path)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
@@ -10,19 +10,35 @@ from pipeline.context import Context
 from pipeline.drawing.laboratory import draw_laboratory, read_tables
 from pipeline.report.page import table as as_table
 
-TITLES = {
+RANKING, TOP = ("tau", "tau of the best tenth", "spearman"), ("precision", "nDCG", "pick", "regret")
+"""Statistics of the measures: over all architectures, and of what a search would pick."""
+SECTIONS = {
+    "tried": "How many scores were tried, and what the best of as many reaches by chance",
+    "conditional": "Does a measure add to validation loss, parameters and multiply-adds? Partial tau given all three "
+    "(of a Gaussian copula), and tau over pairs of architectures with equal multiply-adds",
+    "fitted": "Does a measure add to validation loss and parameters with fitted weights? Tau of regressions on ranks, "
+    "each architecture ranked by weights fitted without its fold",
+    "differences": "Difference in tau between a measure and the number of parameters, and the validation loss",
+    "generalisation": "Does flatness foretell generalisation beyond clean accuracy? Tau with accuracy under attack, "
+    "with the gap from validation to test, and with how ranks change between data sets",
+    "protocols": "The same scores on different sets of architectures: tau, mean ± standard deviation over supernets",
+    "forests": "Random forests on graph features, fitted to the accuracies of so many trained networks: tau and pick "
+    "on architectures that compute nothing that a labelled one does",
+    "zero_cost": "Our values of zero-cost measures beside those of NAS-Bench-Suite-Zero: tau between the two",
+    "walks": "Searches on tabulated scores: mean true accuracy (%) of the architecture with the highest score, by how "
+    "it was searched for",
+    "training_length": "How well measures rank by the epochs that the supernets were trained for: tau",
     "table_1": "Table 1: tau between angle and flatness",
-    "table_5": "Table 5: tau of flatness by sigma",
-    "table_6": "Table 6: tau of flatness by alpha",
-    "table_7": "Table 7: tau of flatness by position and direction",
-    "training_length": "Tau by the epochs that the supernets were trained for",
-    "differences": "What a measure adds to the number of parameters and to the validation loss: difference in tau",
-    "searched": "Rank sums, the best on the search half",
-    "judged": "Tau on the judging half",
-    "margins": "By how much the chosen score is above the others on the judging half",
+    "table_5": "Table 5: tau between flatness and accuracy, by the set of sigmas",
+    "table_6": "Table 6: tau between flatness and accuracy, by alpha",
+    "table_7": "Table 7: tau between flatness and accuracy, by where noise acts and where it points",
+    "searched": "Sums of the ranks by up to three readings: the best thirty, tau on the search half",
+    "judged": "The best of these sums and every measure: tau on the judging half, of other architectures and supernets",
+    "margins": "By how much the best of these sums is above every measure in tau, on the judging half",
 }
-"""In the order of the page."""
-PICTURES = {"table_6": "table_6.png", "training_length": "training_length.png"}
+"""Tables by name and what they are called, in the order of the page; one that was not left is passed over."""
+DRAWN = ("table_6", "generalisation", "walks", "training_length")
+"""Those with a picture of their name."""
 
 
 def _number(value: object) -> str:
@@ -51,21 +67,106 @@ def markdown(table: pd.DataFrame) -> str:
     return as_table([str(name) for name in shown.columns], rows)
 
 
-def by_statistic(table: pd.DataFrame, truth: str) -> pd.DataFrame:
-    """The measures against one truth, best first, a column for each statistic."""
-    estimates = _merged(table[table["truth"] == truth])
-    wide = estimates.pivot(index="measure", columns="statistic", values="estimate")[["tau", "spearman", "precision"]]
-    taus = table[(table["truth"] == truth) & (table["statistic"] == "tau")].set_index("measure")
-    wide["reported tau"] = taus["reported"]
-    return wide.loc[taus["value"].sort_values(ascending=False).index].reset_index()
+def by_statistic(table: pd.DataFrame, statistics: Sequence[str], name: str = "measure") -> pd.DataFrame:
+    """A row for each measure, best first by the first statistic, and a column for each statistic."""
+    wide = _merged(table).pivot(index=name, columns="statistic", values="estimate")
+    wide = wide.reindex(columns=list(statistics)).astype(object).fillna("")
+    order = table[table["statistic"] == statistics[0]].sort_values("value", ascending=False, kind="stable")[name]
+    return wide.loc[order].reset_index()
 
 
-def by_length(table: pd.DataFrame) -> pd.DataFrame:
-    """Tau of each measure against each truth, a column for each number of epochs, best after the last first."""
-    wide = _merged(table).pivot(index=["truth", "measure"], columns="epochs", values="estimate")
-    order = table[table["epochs"] == table["epochs"].max()].sort_values("value", ascending=False)
-    places = [pair for truth in table["truth"].unique() for pair in order[order["truth"] == truth].index]
-    return wide.loc[[(row.truth, row.measure) for row in table.loc[places].itertuples()]].reset_index()
+def _measures(table: pd.DataFrame) -> list[str]:
+    parts = []
+    for truth, own in table.groupby("truth", sort=False):
+        ranking = by_statistic(own, RANKING)
+        reported = own[own["statistic"] == "tau"].set_index("measure")["reported"]
+        ranking["reported tau"] = reported.loc[ranking["measure"]].to_numpy()
+        parts += [f"## How well measures rank the accuracy on {truth}", markdown(ranking)]
+        top = by_statistic(own, ("tau", *TOP)).drop(columns="tau")
+        parts += [f"## What is at the top by each measure, accuracy on {truth}", markdown(top)]
+    return parts
+
+
+def _by_truth(table: pd.DataFrame, statistics: Sequence[str], name: str = "measure") -> list[str]:
+    parts = []
+    for truth, own in table.groupby("truth", sort=False):
+        own = own.assign(**{name: own[name].astype(object).fillna("(none)")})
+        parts += [f"### Accuracy on {truth}", markdown(by_statistic(own, statistics, name))]
+    return parts
+
+
+def _generalisation(table: pd.DataFrame) -> list[str]:
+    asked = table[table["statistic"] == "partial tau"]
+    clear = int(((asked["low"] > 0) | (asked["high"] < 0)).sum())
+    parts = [
+        "Partial tau is that at equal clean accuracy, parameters and validation loss. By chance one interval in twenty "
+        f"excludes zero, here that is {len(asked) / 20:.0f} of {len(asked)}; {clear} do."
+    ]
+    for statistic in ("partial tau", "tau"):
+        own = _merged(table[table["statistic"] == statistic])
+        wide = own.pivot(index=["kind", "truth"], columns="measure", values="estimate")
+        rows = pd.MultiIndex.from_frame(own[["kind", "truth"]].drop_duplicates())
+        wide = wide.loc[rows, list(own["measure"].unique())].reset_index()
+        parts += [f"### {statistic.capitalize()}", markdown(wide)]
+    return parts
+
+
+def _protocols(table: pd.DataFrame) -> list[str]:
+    parts = []
+    for (group, truth), own in table.groupby(["architectures of", "truth"], sort=False):
+        varied = zip(own["tau"], own["spread"], strict=True)
+        text = [f"{tau:.3f}" + (f" ± {spread:.3f}" if spread > 5e-4 else "") for tau, spread in varied]
+        columns = [f"{row.protocol} ({row.architectures})" for row in own.itertuples()]
+        own = own.assign(text=text, column=columns)
+        wide = own.pivot(index="score", columns="column", values="text").astype(object).fillna("")
+        wide = wide.loc[list(own["score"].unique()), list(dict.fromkeys(columns))].reset_index()
+        parts += [f"### Architectures: {group}; accuracy on {truth}", markdown(wide)]
+    return parts
+
+
+def _walks(table: pd.DataFrame) -> list[str]:
+    parts = []
+    for group, own in table.groupby("architectures of", sort=False):
+        last = own[own["evaluations"] == own["evaluations"].max()]
+        text = [f"{row.accuracy:.2f} ± {row.spread:.2f}" for row in last.itertuples()]
+        wide = last.assign(text=text).pivot(index="score", columns="strategy", values="text")
+        wide = wide.loc[list(last["score"].unique()), list(last["strategy"].unique())].reset_index()
+        end, best = last["evaluations"].iloc[0], last["best"].iloc[0]
+        parts += [f"### Architectures: {group}; after {end} evaluations, the best there is {best:.2f}", markdown(wide)]
+    return parts
+
+
+def _by_length(table: pd.DataFrame) -> list[str]:
+    parts = []
+    for truth, own in table.groupby("truth", sort=False):
+        wide = _merged(own).pivot(index="measure", columns="epochs", values="estimate")
+        last = own[own["epochs"] == own["epochs"].max()].sort_values("value", ascending=False, kind="stable")
+        parts += [f"### Accuracy on {truth}", markdown(wide.loc[last["measure"]].reset_index())]
+    return parts
+
+
+LAID: dict[str, Callable[[pd.DataFrame], list[str]]] = {
+    "conditional": lambda table: _by_truth(table, ("tau", "partial tau", "tau at equal MACs")),
+    "fitted": lambda table: _by_truth(table, ("tau", "gain"), "added"),
+    "generalisation": _generalisation,
+    "protocols": _protocols,
+    "training_length": _by_length,
+    "walks": _walks,
+}
+"""How tables are laid out that are not shown row by row."""
+
+
+def intervals(about: pd.DataFrame) -> str:
+    """What the intervals on the page hold."""
+    count = about.set_index("what")["count"]
+    text = f"{count['architectures']} architectures, {count['distinct architectures']} of them distinct. "
+    if count["supernets"] == 1:
+        return text + "One supernet: intervals of 95 % are over architectures only, and say nothing of another seed."
+    return text + (
+        f"Estimates are means over {count['supernets']} supernets [95 % interval over supernet seeds and "
+        "architectures] ± standard deviation over supernets. What needs no supernet has an interval over architectures "
+        "alone."
+    )
 
 
 def page(supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
@@ -77,17 +178,16 @@ def page(supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
     """
     parts = [
         f"# NAS-Bench-201, supernets on {supernets}",
-        "Estimates are means over seeds [95 % interval over architectures] ± standard deviation over seeds.",
+        intervals(tables["about"]),
         "![](measures.png)",
         "![](scatter.png)",
         "![](figure_2.png)",
+        *_measures(tables["measures"]),
     ]
-    for truth in tables["measures"]["truth"].unique():
-        parts += [f"## Measures against the accuracy on {truth}", markdown(by_statistic(tables["measures"], truth))]
-    shown = {**tables, "training_length": by_length(tables["training_length"])}
-    for name, title in TITLES.items():
-        if len(shown[name]):
-            parts += [f"## {title}", *([f"![]({PICTURES[name]})"] if name in PICTURES else []), markdown(shown[name])]
+    for name, title in SECTIONS.items():
+        if name in tables:
+            laid = LAID[name](tables[name]) if name in LAID else [markdown(tables[name])]
+            parts += [f"## {title}", *([f"![]({name}.png)"] if name in DRAWN else []), *laid]
     return "\n\n".join(parts) + "\n"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,10 +12,9 @@ from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
 from models.spaces.darts.genotype import Genotype, cross, mutate, random_genotype
 from pipeline import measures
 from pipeline.config import MeasureParams, MetricParams, SearchParams
+from pipeline.search import proposing
 from pipeline.search.candidates import Candidate
-
-PATIENCE = 100
-"""Proposals tried for each one that is wanted."""
+from pipeline.search.proposing import Moves
 
 
 def budget(params: SearchParams, metric: MetricParams) -> SearchParams:
@@ -46,25 +45,13 @@ def propose(
     Raises:
         GenasError: the limits leave too few architectures.
     """
-    population: list[Genotype] = []
-
-    def add(make: Callable[[], Genotype], wanted: int) -> None:
-        for _ in range(PATIENCE * max(0, wanted - len(population))):
-            if len(population) >= wanted:
-                return
-            child = make()
-            if child not in seen and allowed(child, params):
-                seen.add(child)
-                population.append(child)
-
-    def pick() -> Genotype:
-        return parents[int(rng.integers(len(parents)))]
-
-    if parents:
-        p = params.mutation_probability
-        add(lambda: mutate(pick(), rng, p, params.mutate_cells), params.mutated)
-        add(lambda: cross(pick(), pick(), rng), len(population) + params.crossed)
-    add(lambda: random_genotype(rng), params.population)
+    moves = Moves(
+        draw=random_genotype,
+        mutate=lambda parent, rng: mutate(parent, rng, params.mutation_probability, params.mutate_cells),
+        cross=cross,
+        allowed=lambda genotype: allowed(genotype, params),
+    )
+    population = proposing.propose(parents, seen, params, moves, rng)
     if len(population) < params.population:
         limits = f"max_params {params.max_params}, max_macs {params.max_macs}"
         raise GenasError(f"search: hardly any architecture keeps to {limits}; found {len(population)}")

@@ -129,7 +129,7 @@ _STAGES = (
         reads=_readings,
         keys=keys("nasbench201"),
         forecast="pipeline.forecast.light:LABORATORY",
-        measures=lambda params, axes: ["flatness"],
+        measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
         flow="laboratory", reported=False, pictures=("judgement",),
     ),
     Stage(

@@ -17,12 +17,14 @@ from tests.faults.running import Forked, run
 from tests.flows.conftest import repository
 from tests.networks import write_network
 from tests.pipeline.conftest import leave_all, write_params
-from tests.pipeline.nasbench201.test_laboratory import write_benchmark
+from tests.pipeline.nasbench201.test_laboratory import write_benchmark, write_robustness, write_zero_cost
 from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
 from tests.pipeline.transfer import test_detect, test_segment
 
 SUPERNET = "pipeline supernet dataset=small seed=1"
 LINES = "pipeline nasbench201 dataset=small recipe=darts seed=1"
+TABLES = {"table": write_benchmark, "robustness": write_robustness, "zero_cost": write_zero_cost}
+"""What the laboratory reads below the data root, by the key of its settings and the name of the file."""
 LABORATORY = tuple(
     f"pipeline {stage} dataset=small recipe=darts seed={seed}"
     for seed in (0, 1)
@@ -109,11 +111,12 @@ def half(templates: Templates, place: Place) -> None:
 
 
 def laboratory(templates: Templates, place: Place) -> None:
-    """The tiny profile with both runs of NAS-Bench-201 and a right table of the benchmark."""
+    """The tiny profile with both runs of NAS-Bench-201 and right tables of the benchmark and beside it."""
     plain(templates, place)
     with_laboratory(place.tiny)
-    place.tiny.change("nasbench201", settings__table="table.parquet")
-    write_benchmark(place.data / "table.parquet")
+    for name, write in TABLES.items():
+        place.tiny.change("nasbench201", **{f"settings__{name}": f"{name}.parquet"})
+        write(place.data / f"{name}.parquet")
     templates.run(place, *LABORATORY)
 
 

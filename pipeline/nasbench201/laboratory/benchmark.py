@@ -43,18 +43,45 @@ def load_benchmark(path: Path) -> pd.DataFrame:
     """
     if not path.exists():
         raise GenasError(f"{path}: the benchmark's table is missing")
-    table = _official(path) if path.is_dir() else _parquet(path)
-    _check_architectures(path, table["arch_str"])
+    table = _official(path) if path.is_dir() else parquet(path, COLUMNS)[["arch_str", *COLUMNS]]
+    check_architectures(path, table["arch_str"])
     for name in COLUMNS:
-        _check_accuracies(path, table, name)
+        check_accuracies(path, table, name)
+        check_percent(path, name, table[name])
     return table.set_index("arch_str")
 
 
-def _check_architectures(path: Path, architectures: pd.Series[Any]) -> None:
+def check_architectures(path: Path, architectures: pd.Series[Any]) -> None:
     """Refuse a table that has not every architecture of the space once.
 
     Raises:
         GenasError: naming the architecture.
+    """
+    check_known(path, architectures)
+    present = set(architectures)
+    if len(present) != SIZE:
+        missing = next(text for cell in all_cells() if (text := str(cell)) not in present)
+        raise GenasError(f"{path}: {len(present)} architectures, expected {SIZE}; none is {missing}")
+    check_once(path, architectures)
+
+
+def check_once(path: Path, architectures: pd.Series[Any]) -> None:
+    """Refuse a table that has an architecture twice.
+
+    Raises:
+        GenasError: naming the architecture.
+    """
+    if architectures.duplicated().any():
+        doubled = architectures[architectures.duplicated()].iloc[0]
+        expected = architectures.nunique()
+        raise GenasError(f"{path}: {len(architectures)} rows, expected {expected}; two are of {doubled}")
+
+
+def check_known(path: Path, architectures: pd.Series[Any]) -> None:
+    """Refuse what is no architecture of the space.
+
+    Raises:
+        GenasError: naming the row.
     """
     for row, text in enumerate(architectures):
         if not isinstance(text, str):
@@ -63,42 +90,58 @@ def _check_architectures(path: Path, architectures: pd.Series[Any]) -> None:
             Cell201.parse(text)
         except GenasError as error:
             raise GenasError(f"{path} row {row}: {error}") from None
-    present = set(architectures)
-    if len(present) != SIZE:
-        missing = next(text for cell in all_cells() if (text := str(cell)) not in present)
-        raise GenasError(f"{path}: {len(present)} architectures, expected {SIZE}; none is {missing}")
-    if len(architectures) != SIZE:
-        doubled = architectures[architectures.duplicated()].iloc[0]
-        raise GenasError(f"{path}: {len(architectures)} rows, expected {SIZE}; two are of {doubled}")
 
 
-def _check_accuracies(path: Path, table: pd.DataFrame, name: str) -> None:
-    """Refuse a column of anything but numbers from 0 to 100, or of shares of one.
+def check_accuracies(path: Path, table: pd.DataFrame, name: str) -> None:
+    """Refuse a column of anything but numbers from 0 to 100.
 
     Raises:
         GenasError: naming the column and, where it is one of them, the architecture.
     """
-    column = table[name]
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        raise GenasError(f"{path}: column {name} is of type {column.dtype}, expected accuracies in percent")
-    values = column.to_numpy(np.float64, na_value=np.nan)
+    values = numbers(path, table, name, "accuracies in percent")
     wrong = np.flatnonzero(~((values >= 0) & (values <= 100)))
     if len(wrong):
         architecture = table["arch_str"].iloc[wrong[0]]
         raise GenasError(f"{path}: {name} of {architecture} is {values[wrong[0]]}, expected 0 to 100 (percent)")
-    if values.max() <= 1:
-        raise GenasError(f"{path}: no {name} exceeds {values.max():g}, expected percent, not shares of one")
 
 
-def _parquet(path: Path) -> pd.DataFrame:
+def check_percent(path: Path, name: str, values: pd.DataFrame | pd.Series[Any]) -> None:
+    """Refuse shares of one.
+
+    Raises:
+        GenasError: no value is above 1.
+    """
+    highest = float(values.to_numpy(np.float64).max())
+    if highest <= 1:
+        raise GenasError(f"{path}: no {name} exceeds {highest:g}, expected percent, not shares of one")
+
+
+def numbers(path: Path, table: pd.DataFrame, name: str, expected: str) -> Array:
+    """A column of numbers, (n,).
+
+    Raises:
+        GenasError: it has none; ``expected`` says what it should have.
+    """
+    column = table[name]
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        raise GenasError(f"{path}: column {name} is of type {column.dtype}, expected {expected}")
+    return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
+
+
+def parquet(path: Path, columns: Iterable[str]) -> pd.DataFrame:
+    """A table of architectures, ``arch_str`` and at least these columns.
+
+    Raises:
+        GenasError: it is no parquet file, or one of them is missing.
+    """
     try:
         table = pd.read_parquet(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise GenasError(f"{path}: no parquet file ({' '.join(str(error).split())})") from None
-    for name in ("arch_str", *COLUMNS):
+    for name in ("arch_str", *columns):
         if name not in table:
             raise GenasError(f"{path}: column {name} is missing")
-    return table[["arch_str", *COLUMNS]]
+    return table
 
 
 def _official(folder: Path) -> pd.DataFrame:

@@ -1,18 +1,13 @@
-"""How well scores rank architectures, and how sure that is: pure functions of scores and truths.
-
-Intervals come from the bootstrap over architectures (Efron, 1979), with the same resamples for every score, so that
-differences of two have intervals too.
-"""
+"""How well scores rank architectures: pure functions of scores and truths. How sure that is says
+:mod:`pipeline.nasbench201.laboratory.resampling`."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import kendalltau, rankdata, spearmanr
+from scipy.stats import kendalltau, rankdata
 
 Array = NDArray[np.float64]
-BLOCK = 1024
-"""Architectures whose pairs are in memory at a time."""
 
 
 def tau(scores: Array, truth: Array) -> float:
@@ -21,24 +16,26 @@ def tau(scores: Array, truth: Array) -> float:
     return 0.0 if np.isnan(value) else value
 
 
-def spearman(scores: Array, truth: Array) -> float:
-    """Spearman's rho; 0 where all scores are equal."""
-    if np.ptp(scores) == 0:
-        return 0.0
-    return float(spearmanr(scores, truth).statistic)
+def partial(taus: Array) -> Array:
+    """Partial tau of the first two variables, the others held fixed.
 
+    Kendall's own (1942), the formula for correlations with taus in it, is not zero where the two have nothing in common
+    but the others (Korn, 1984). So taus are first turned into the correlations of a Gaussian copula, sin(pi tau / 2)
+    (Greiner, 1909; Liu et al., 2012), which the formula is right for, and the result into a tau again. With the vectors
+    a and b of the correlations of the two with the others, and the matrix G of the others among themselves, it is
+    (r - a' G+ b) / sqrt((1 - a' G+ a) (1 - b' G+ b)), G+ the pseudo-inverse, so that controls which order alike count
+    as one. 0 where one of the two orders as the controls do.
 
-def precision(scores: Array, truth: Array, top: int) -> float:
-    """How many of the ``top`` highest scores are among the ``top`` highest truths, as a share. Ties count in part: each
-    of the tied has the same chance to be among the highest."""
-    return float(_share(scores, top) @ _share(truth, top) / top)
-
-
-def _share(values: Array, top: int) -> Array:
-    """The chance of each value to be among the ``top`` highest, ties broken at random; (n,)."""
-    last = np.partition(values, len(values) - top)[len(values) - top]
-    above, tied = values > last, values == last
-    return above + tied * (top - above.sum()) / tied.sum()
+    Args:
+        taus: matrices (..., k, k) of tau-b between k variables.
+    """
+    linear = np.sin(np.pi / 2 * taus)
+    inverse = np.linalg.pinv(linear[..., 2:, 2:], rcond=1e-6, hermitian=True)
+    inside = linear[..., :2, :2] - linear[..., :2, 2:] @ inverse @ linear[..., 2:, :2]
+    norm = inside[..., 0, 0] * inside[..., 1, 1]
+    known = (inside[..., 0, 0] > 1e-6) & (inside[..., 1, 1] > 1e-6)
+    left = np.divide(inside[..., 0, 1], np.sqrt(np.where(known, norm, 1)), out=np.zeros_like(norm), where=known)
+    return np.asarray(2 / np.pi * np.arcsin(np.clip(left, -1, 1)))
 
 
 def rank_sum(*scores: Array) -> Array:
@@ -46,44 +43,28 @@ def rank_sum(*scores: Array) -> Array:
     return np.sum([rankdata(score) / len(score) for score in scores], axis=0)
 
 
-class Resamples:
-    """Bootstrap samples of architectures, the same for every score.
+def log_rank_sum(*scores: Array) -> Array:
+    """Sum of ln(rank / n) by each score, ties on their average (AZ-NAS, VKDNW): an architecture that one score finds
+    bad is bad, however good it is by the others."""
+    return np.sum([np.log(rankdata(score) / len(score)) for score in scores], axis=0)
+
+
+def pick(scores: Array, truth: Array) -> float:
+    """The truth of the architecture with the highest score; the mean where several have it."""
+    return float(truth[scores == scores.max()].mean())
+
+
+def signs(values: Array) -> tuple[NDArray[np.float32], Array]:
+    """The order of each pair of architectures. With those of scores and of truths, ``a @ b.T`` counts concordant less
+    discordant pairs, exactly, and over the product of the norms it is tau-b.
 
     Args:
-        count: how many samples.
-        size: architectures in each.
-        seed: of the draws.
+        values: (m, n), a row of ranks for each score.
+
+    Returns:
+        -1, 0 or 1, (m, n (n - 1) / 2), and roots of the numbers of pairs that are not tied, (m,); 1 where all are.
     """
-
-    def __init__(self, count: int, size: int, seed: int) -> None:
-        self.index = np.random.default_rng(seed).integers(size, size=(count, size))
-        self.counts = np.stack([np.bincount(row, minlength=size) for row in self.index]).astype(np.float32)
-
-    def tau(self, scores: Array, truth: Array) -> Array:
-        """:func:`tau` in each sample: over pairs, each as often as it is drawn."""
-        both, by_score, by_truth = (np.zeros(len(self.counts)) for _ in range(3))
-        for start in range(0, len(scores), BLOCK):
-            part = slice(start, start + BLOCK)
-            first = np.sign(scores[part, None] - scores).astype(np.float32)
-            second = np.sign(truth[part, None] - truth).astype(np.float32)
-            for total, pairs in ((both, first * second), (by_score, np.abs(first)), (by_truth, np.abs(second))):
-                total += np.einsum("bi,bi->b", self.counts[:, part], self.counts @ pairs.T, dtype=np.float64)
-        norm = np.sqrt(by_score * by_truth)
-        return np.divide(both, norm, out=np.zeros_like(both), where=norm > 0)
-
-    def spearman(self, scores: Array, truth: Array) -> Array:
-        """:func:`spearman` in each sample."""
-        first, second = (rankdata(values[self.index], axis=1) for values in (scores, truth))
-        first, second = (ranks - ranks.mean(1, keepdims=True) for ranks in (first, second))
-        norm = np.sqrt((first**2).sum(1) * (second**2).sum(1))
-        return np.divide((first * second).sum(1), norm, out=np.zeros(len(norm)), where=norm > 0)
-
-    def precision(self, scores: Array, truth: Array, top: int) -> Array:
-        """:func:`precision` in each sample."""
-        return np.array([precision(scores[row], truth[row], top) for row in self.index])
-
-
-def interval(samples: Array, confidence: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of bootstrap samples."""
-    low, high = np.quantile(samples, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(low), float(high)
+    first, second = np.triu_indices(values.shape[1], 1)
+    values = values.astype(np.float32)
+    order = np.sign(values[:, first] - values[:, second])
+    return order, np.sqrt(np.maximum(np.count_nonzero(order, axis=1), 1))

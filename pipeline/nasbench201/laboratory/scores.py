@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
 from models.errors import GenasError
+from pipeline import measures
 from pipeline.config import Settings201
-from pipeline.measures import ZERO_COST
 from pipeline.measures.flatness import flatness
 from pipeline.nasbench201.laboratory.ranking import Array, rank_sum
 
@@ -73,10 +74,6 @@ def _added(stored: Stored, name: str) -> Array:
     return stored.column(name) / (math.pi if name == "angle" else 1.0)
 
 
-def _column(name: str) -> Score:
-    return lambda run: run.column(name)
-
-
 def _with_flatness(stored: Stored, name: str) -> Array:
     """A measure and flatness, the latter weighted by gamma (Eq. 5)."""
     return _added(stored, name) + stored.settings.gamma * _added(stored, "flatness")
@@ -96,10 +93,9 @@ SCORES: dict[str, Score] = {
     "angle + accuracy": lambda s: _added(s, "angle") + _added(s, "accuracy"),
     "params": lambda s: s.column("params"),
     "macs": lambda s: s.column("macs"),
-    **{name: _column(name) for name in ZERO_COST},
 }
-"""The scores that are compared: the paper's measures, their parts, and controls. "As trained" has the supernet's own
-BatchNorm statistics instead of recalibrated ones."""
+"""The scores that are always compared: the paper's measures, their parts, and controls. "As trained" has the supernet's
+own BatchNorm statistics instead of recalibrated ones."""
 JOINED: dict[str, Score] = {
     "loss & flatness": lambda s: rank_sum(-s.column("loss"), s.flatness()),
     "loss & flat term": lambda s: rank_sum(-s.column("loss"), s.flatness(alpha=0.0)),
@@ -107,6 +103,25 @@ JOINED: dict[str, Score] = {
     "params & flatness": lambda s: rank_sum(s.column("params"), s.flatness()),
 }
 """Rank sums that show whether flatness adds to a control."""
+
+
+@cache
+def _measure(name: str, column: str) -> Score:
+    """A measure as stored in a column, so that larger is better."""
+    return lambda run: measures.scaled({name: run.column(column)}, name, run.settings.measures)
+
+
+def further(run: Stored) -> dict[str, Score]:
+    """The measures that a run has stored beside those of :data:`SCORES`: whatever it was asked for."""
+    names = [name for name in run.settings.measured if name in run.table and name not in SCORES]
+    return {name: _measure(name, name) for name in names}
+
+
+def scores_of(run: Stored) -> dict[str, Score]:
+    """Every measure of a run that is compared."""
+    return {**SCORES, **further(run)}
+
+
 PAPERS = ("flatness", "accuracy", "angle", "angle + flatness", "accuracy + flatness")
 """Those of the paper."""
 
@@ -139,14 +154,16 @@ def _mean_flatness(noise: str) -> Score:
     return lambda run: mean_flatness(run, noise)
 
 
-def terms(settings: Settings201) -> dict[str, Score]:
+def terms(run: Stored) -> dict[str, Score]:
     """What new scores are built from, by name: every measure, and further readings of what was stored."""
-    made: dict[str, Score] = dict(SCORES)
+    made = scores_of(run)
     for name in ("flatness, depth term", "angle + flatness", "accuracy + flatness", "angle + accuracy"):
         del made[name]
     del made["macs"]  # in this space it orders architectures as params does
-    made |= {f"trained {name}": _column(f"trained_{name}") for name in ZERO_COST}
-    for noise, about in settings.noises.items():
+    for name in further(run):
+        if f"trained_{name}" in run.table:
+            made[f"trained {name}"] = _measure(name, f"trained_{name}")
+    for noise, about in run.settings.noises.items():
         low, high = about.sigma[0], about.sigma[-1]
         made[f"loss at {high:g} ({noise})"] = _loss_at(noise, high)
         made[f"rise to {high:g} ({noise})"] = _rise_to(noise, low, high)

@@ -6,24 +6,37 @@ It reads what the runs of a data set stored, passes nothing through a network, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from models.errors import GenasError
-from pipeline.config import data_root
+from models.spaces.nasbench201.cell import all_cells
+from pipeline.config import Settings201, data_root
 from pipeline.context import Context
 from pipeline.data.reading.files import table_in
 from pipeline.nasbench201.laboratory import combine, tables
 from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
+from pipeline.nasbench201.laboratory.companions import load_robustness, load_zero_cost
 from pipeline.nasbench201.laboratory.judge import Judge, Part
-from pipeline.nasbench201.laboratory.lengths import training_length
+from pipeline.nasbench201.laboratory.opponents.forest import forests
+from pipeline.nasbench201.laboratory.opponents.graphs import describe, halves
+from pipeline.nasbench201.laboratory.opponents.tabulated import EVERYWHERE, compared, opponents, whole_space
+from pipeline.nasbench201.laboratory.questions.adds import conditional, fitted
+from pipeline.nasbench201.laboratory.questions.chance import measures_tried
+from pipeline.nasbench201.laboratory.questions.generalisation import generalisation
+from pipeline.nasbench201.laboratory.questions.generalisation import truths as other_truths
+from pipeline.nasbench201.laboratory.questions.lengths import training_length
+from pipeline.nasbench201.laboratory.questions.protocols import SPACE, SUPERNETS, protocols
+from pipeline.nasbench201.laboratory.questions.walks import walks
 from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import PAPERS, SCORES, Score, Stored, terms
+from pipeline.nasbench201.laboratory.scores import PAPERS, Score, Stored, scores_of, terms
 from pipeline.stages import Key
 
 
-def read(context: Context, rows: Iterable[Key]) -> list[Stored]:
+def stored(context: Context, rows: Iterable[Key]) -> list[Stored]:
     """What rows measured.
 
     Raises:
@@ -60,56 +73,179 @@ def curved(runs: Sequence[Stored]) -> Part:
     return np.flatnonzero(np.all([run.table["hessian_0_0"].notna() for run in runs], axis=0))
 
 
-def chosen(context: Context, benchmark: pd.DataFrame) -> tuple[pd.DataFrame, str, Score]:
-    """The best rank sum on the search half of the first data set, judged by its first truth: the best thirty sums, the
-    first one's name, and itself."""
+class Chosen(NamedTuple):
+    """What the search for a better score found: the best thirty sums, how many were tried, the best one and its name,
+    and the runs and places of the judging half."""
+
+    found: pd.DataFrame
+    tried: dict[str, object]
+    name: str
+    score: Score
+    runs: list[Stored]
+
+
+def chosen(context: Context, benchmark: pd.DataFrame, half: NDArray[np.intp]) -> Chosen:
+    """The best rank sum on the search half of the first data set, judged by its first truth. The supernets of another
+    data set had no part in the choice, so that all of them judge."""
     laboratory = context.params.nasbench201
     home = next(iter(laboratory.laboratory))
-    runs, readings = read(context, rows_of(context, home)), terms(laboratory.required)
-    truth = accuracy_of(benchmark, runs[0].table["architecture"], laboratory.laboratory[home].truths[0])
-    found = combine.search(runs, truth, readings).head(30)
+    runs, first = stored(context, rows_of(context, home)), laboratory.laboratory[home].truths[0]
+    searching, judging = combine.supernets(runs)
+    readings = terms(runs[0])
+    truth = accuracy_of(benchmark, runs[0].table["architecture"], first)
+    found, tried = combine.search(searching, truth, readings, half, laboratory.required.permutations, first)
     name = str(found["score"][0])
-    return found, name, combine.summed(name.split(combine.JOIN), readings)
+    score = combine.summed(name.split(combine.JOIN), readings)
+    if home != context.row:
+        judging = stored(context, rows_of(context, context.row))
+    return Chosen(found.head(30), tried, name, score, judging)
+
+
+class Tables(NamedTuple):
+    """What the stage reads beside readings: the benchmark, its companions or none, and the graphs of the space."""
+
+    benchmark: pd.DataFrame
+    robustness: pd.DataFrame | None
+    zero_cost: pd.DataFrame | None
+    graphs: pd.DataFrame
+
+
+def read(settings: Settings201) -> Tables:
+    """The tables below the data root.
+
+    Raises:
+        GenasError: one is missing or wrong.
+    """
+    root = data_root()
+    return Tables(
+        load_benchmark(root / settings.table),
+        load_robustness(root / settings.robustness) if settings.robustness else None,
+        load_zero_cost(root / settings.zero_cost) if settings.zero_cost else None,
+        describe([str(cell) for cell in all_cells()]),
+    )
+
+
+class Laboratory:
+    """A row's readings and truths, and the tables that are made of them.
+
+    Args:
+        context: the row's.
+    """
+
+    def __init__(self, context: Context) -> None:
+        laboratory = context.params.nasbench201
+        self.context, self.dataset, self.settings = context, context.axes["dataset"], laboratory.required
+        self.known, self.runs = read(self.settings), stored(context, rows_of(context, context.row))
+        self.cells, self.scores = self.runs[0].table["architecture"], scores_of(self.runs[0])
+        self.truths = self.accuracies(self.cells, laboratory.laboratory[context.row].truths)
+        self.first = next(iter(self.truths))
+        self.graphs = describe(list(self.cells))
+        self.tabulated = {
+            name: opponents(self.known.benchmark, self.known.graphs, self.known.zero_cost, name) for name in self.truths
+        }
+        self.all = {
+            truth: {**self.scores, **{name: made[name] for name in EVERYWHERE}}
+            for truth, made in self.tabulated.items()
+        }
+
+    def accuracies(self, cells: pd.Series[str], truths: Sequence[str]) -> dict[str, Array]:
+        """True accuracies in percent, (n,), by name."""
+        return {name: accuracy_of(self.known.benchmark, cells, name) for name in truths}
+
+    def judges(self, part: Part | None = None, runs: Sequence[Stored] | None = None) -> dict[str, Judge]:
+        """A judge for each truth, which share what they can."""
+        chosen = self.runs if runs is None else runs
+        one = Judge(chosen, self.truths[self.first], self.settings.top, self.settings.bootstrap, part)
+        return {name: one if name == self.first else one.against(truth) for name, truth in self.truths.items()}
+
+    def of_lengths(self) -> dict[str, pd.DataFrame]:
+        """How tau depends on training length, if there are snapshots."""
+        rows = on_the_way(self.context, self.context.row)
+        judges = {epochs: self.judges(runs=stored(self.context, of_epoch)) for epochs, of_epoch in rows.items()}
+        return {"training_length": training_length(judges, self.scores)} if judges else {}
+
+    def of_measures(self) -> dict[str, pd.DataFrame]:
+        """How well measures rank, what they add, and what else they foretell."""
+        whole, classes = self.judges(), self.graphs["graph"].to_numpy()
+        macs = np.unique(self.graphs["macs"], return_inverse=True)[1]
+        others = other_truths(self.known.benchmark, self.known.robustness, self.cells)
+        return {
+            "measures": tables.measures(whole, self.all, self.dataset),
+            "differences": tables.differences(whole, self.all),
+            "conditional": conditional(whole, self.scores, macs),
+            "fitted": fitted(whole, self.scores, classes),
+            "generalisation": generalisation(whole[self.first], others),
+            "table_1": tables.table_1(whole[self.first], self.dataset),
+            "table_5": tables.table_5(whole, self.dataset),
+            "table_6": tables.table_6(whole, self.dataset),
+            "table_7": tables.table_7(
+                whole, self.judges(curved(self.runs)) if self.settings.hessian else {}, self.dataset
+            ),
+            "figure_2": tables.figure_2(self.runs, self.truths[self.first], self.settings.top),
+            "architectures": tables.architectures(self.runs[0], self.truths[self.first]),
+        }
+
+    def of_the_best(self) -> dict[str, pd.DataFrame]:
+        """The search for a better score, and what was chosen on the judging half."""
+        searching, judging = halves(self.graphs["graph"].to_numpy())
+        best = chosen(self.context, self.known.benchmark, searching)
+        of_measures = measures_tried(self.runs, self.all, self.truths, self.settings.permutations)
+        return {
+            "about": tables.about(self.runs, self.graphs, judging, best.runs),
+            "searched": best.found,
+            "tried": pd.concat([of_measures, pd.DataFrame([best.tried])]),
+            **tables.verdict(self.judges(judging, best.runs), best.name, best.score, self.all),
+        }
+
+    def of_opponents(self) -> dict[str, pd.DataFrame]:
+        """Opponents, protocols and searches, of the measured architectures and of the whole space."""
+        settings, space = self.settings, [whole_space(self.settings)]
+        of_space = self.accuracies(space[0].table["architecture"], list(self.truths))
+        both = {truth: {**made, **self.scores} for truth, made in self.tabulated.items()}
+        easy = {name: self.tabulated[self.first][name] for name in EVERYWHERE}
+        truth, here, there = self.first, {"architectures of": SUPERNETS}, {"architectures of": SPACE}
+        made = {
+            "protocols": protocols(
+                {SUPERNETS: (self.runs, self.graphs, both), SPACE: (space, self.known.graphs, self.tabulated)},
+                {SUPERNETS: self.truths, SPACE: of_space},
+                settings.stratified,
+            ),
+            "forests": forests(
+                of_space, self.known.graphs, self.known.graphs.index.get_indexer(pd.Index(self.cells)), settings
+            ),
+            "walks": pd.concat(
+                [
+                    walks(self.runs, self.all[truth], self.truths[truth], settings.search, here),
+                    walks(space, easy, of_space[truth], settings.search, there),
+                ]
+            ),
+        }
+        if self.known.zero_cost is not None:
+            training = settings.recipes[self.context.axes["recipe"]]
+            size = f"{training.channels} channels and {training.cells} cells a stage"
+            made["zero_cost"] = compared(self.runs, self.known.zero_cost, self.dataset, size)
+        return made
 
 
 def run(context: Context) -> dict[str, float]:
     """Judge the measures in the supernets of one data set and recipe; leaves tables.
 
     Raises:
-        GenasError: the benchmark's table is missing or wrong.
+        GenasError: the benchmark's table, or one beside it, is missing or wrong.
     """
-    dataset, settings = context.axes["dataset"], context.params.nasbench201.required
-    benchmark, runs = load_benchmark(data_root() / settings.table), read(context, rows_of(context, context.row))
-    cells = runs[0].table["architecture"]
-    names = context.params.nasbench201.laboratory[context.row].truths
-    truths: dict[str, Array] = {name: accuracy_of(benchmark, cells, name) for name in names}
-    first = names[0]
-
-    def judges(part: Part = slice(None), of: Sequence[Stored] = runs) -> tables.Judges:
-        return {name: Judge(of, truth, settings.top, settings.bootstrap, part) for name, truth in truths.items()}
-
-    whole = judges()
-    searched, best, score = chosen(context, benchmark)
+    laboratory = Laboratory(context)
     made = {
-        "measures": tables.measures(whole, dataset),
-        "differences": tables.differences(whole),
-        "table_1": tables.table_1(whole[first], dataset),
-        "table_5": tables.table_5(whole, dataset),
-        "table_6": tables.table_6(whole, dataset),
-        "table_7": tables.table_7(whole, judges(curved(runs)) if settings.hessian else {}, dataset),
-        "training_length": training_length(
-            {epochs: judges(of=read(context, rows)) for epochs, rows in on_the_way(context, context.row).items()}
-        ),
-        "figure_2": tables.figure_2(runs, truths[first], settings.top),
-        "searched": searched,
-        "architectures": tables.architectures(runs[0], truths[first]),
-        **tables.verdict(judges(combine.JUDGING), best, {best: score, **SCORES}),
+        **laboratory.of_measures(),
+        **laboratory.of_lengths(),
+        **laboratory.of_the_best(),
+        **laboratory.of_opponents(),
     }
     folder = context.out / "tables"
     folder.mkdir(exist_ok=True)
     for name, table in made.items():
         table.to_csv(folder / f"{name}.csv", index=False)
-    taus = whole[first]
-    metrics = {name: taus.tau(SCORES[name]).value for name in (*PAPERS, *tables.CONTROLS)}
-    found = made["judged"].query("truth == @first and score == @best")["value"].iloc[0]
-    return {f"tau_{name.replace(' + ', '_')}": value for name, value in (metrics | {"found": float(found)}).items()}
+    taus = made["measures"].set_index(["truth", "statistic", "measure"])["value"]
+    metrics = {name: taus[laboratory.first, "tau", name] for name in (*PAPERS, *tables.CONTROLS)}
+    judged = made["judged"].set_index(["truth", "score"])["value"]
+    metrics["found"] = judged[laboratory.first, made["searched"]["score"].iloc[0]]
+    return {f"tau_{name.replace(' + ', '_')}": float(value) for name, value in metrics.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,8 @@ CONTROLS = ("params", "loss")
 """What a measure should beat to be worth its forward passes."""
 Judges = Mapping[str, Judge]
 """By the name of the truth."""
+Scores = Mapping[str, Mapping[str, Score]]
+"""By the name of the truth, as some opponents are other columns for another truth, and by their own."""
 
 
 def own(values: Mapping[str, float], truth: str, dataset: str) -> float:
@@ -24,47 +26,73 @@ def own(values: Mapping[str, float], truth: str, dataset: str) -> float:
     return values.get(truth, np.nan) if truth == dataset else np.nan
 
 
-def measures(judges: Judges, dataset: str) -> pd.DataFrame:
-    """Every measure against every truth: tau-b, Spearman, precision of the top K, and what RLNAS reports of tau for
-    supernets on ``dataset``."""
+def measures(judges: Judges, scores: Scores, dataset: str) -> pd.DataFrame:
+    """Every measure against every truth: tau-b, of all and of the best tenth in truth, Spearman, precision and nDCG of
+    the top K, the accuracy of the pick and its regret in percent; and what RLNAS reports of tau for supernets on
+    ``dataset``."""
     reports = {**RLNAS, "flatness": TABLE_5[2e-3, 1e-2, 2e-2]}
     rows = []
     for truth, judge in judges.items():
-        for name, score in SCORES.items():
+        best = judge.best()
+        for name, score in scores[truth].items():
+            reported = own(reports.get(name, {}), truth, dataset)
             rows += [
-                {"truth": truth, "measure": name, "statistic": statistic, **estimate.row(), "reported": reported}
-                for statistic, estimate, reported in (
-                    ("tau", judge.tau(score), own(reports.get(name, {}), truth, dataset)),
-                    ("spearman", judge.spearman(score), np.nan),
-                    ("precision", judge.precision(score), np.nan),
+                {
+                    "truth": truth,
+                    "measure": name,
+                    "statistic": statistic,
+                    **estimate.row(),
+                    "reported": reported if statistic == "tau" else np.nan,
+                }
+                for statistic, estimate in (
+                    ("tau", judge.tau(score)),
+                    ("tau of the best tenth", best.tau(score)),
+                    ("spearman", judge.spearman(score)),
+                    ("precision", judge.precision(score)),
+                    ("nDCG", judge.ndcg(score)),
+                    ("pick", judge.pick(score)),
+                    ("regret", judge.regret(score)),
                 )
             ]
     return pd.DataFrame(rows)
 
 
-def differences(judges: Judges) -> pd.DataFrame:
+def differences(judges: Judges, scores: Scores) -> pd.DataFrame:
     """By how much tau of each measure, and of rank sums with the controls, exceeds that of the controls."""
     rows = []
     for truth, judge in judges.items():
-        known = {name: judge.tau(score) for name, score in {**SCORES, **JOINED}.items()}
+        known = {name: judge.tau(score) for name, score in {**scores[truth], **JOINED}.items()}
         for control in CONTROLS:
             for name, estimate in known.items():
                 if name != control:
                     about = {"truth": truth, "measure": name, "control": control}
                     rows.append({**about, **estimate.less(known[control]).row()})
-    return pd.DataFrame(rows).drop(columns="spread")
+    return pd.DataFrame(rows)
 
 
-def verdict(judges: Judges, best: str, scores: Mapping[str, Score]) -> dict[str, pd.DataFrame]:
-    """What a score and the others are worth, and by how much it exceeds each of them, with the interval of that."""
+def about(runs: Sequence[Stored], graphs: pd.DataFrame, judging: Sized, judges: Sequence[Stored]) -> pd.DataFrame:
+    """How many supernets and architectures there are, and on the judging half."""
+    counts = {
+        "supernets": len(runs),
+        "architectures": len(graphs),
+        "distinct architectures": graphs["graph"].nunique(),
+        "supernets of the judging half": len(judges),
+        "architectures of the judging half": len(judging),
+    }
+    return pd.DataFrame(counts.items(), columns=["what", "count"])
+
+
+def verdict(judges: Judges, best: str, score: Score, scores: Scores) -> dict[str, pd.DataFrame]:
+    """What the best score and the others are worth, and by how much it exceeds each of them, with the interval of
+    that."""
     judged, margins = [], []
     for truth, judge in judges.items():
-        known = {name: judge.tau(score) for name, score in scores.items()}
+        known = {name: judge.tau(other) for name, other in {best: score, **scores[truth]}.items()}
         judged += [{"truth": truth, "score": name, **estimate.row()} for name, estimate in known.items()]
         for name, estimate in known.items():
             if name != best:
                 margins.append({"truth": truth, "score": best, "other": name, **known[best].less(estimate).row()})
-    return {"judged": pd.DataFrame(judged), "margins": pd.DataFrame(margins).drop(columns="spread")}
+    return {"judged": pd.DataFrame(judged), "margins": pd.DataFrame(margins)}
 
 
 def table_1(judge: Judge, dataset: str) -> pd.DataFrame:

@@ -147,18 +147,21 @@ def odd() -> list[Case]:
 
 
 def benchmark() -> list[Case]:
-    """The benchmark's table, through the laboratory."""
+    """The benchmark's table and those beside it, through the laboratory."""
     call = "pipeline laboratory dataset=small recipe=darts"
 
-    def rewritten(make: Callable[[pd.DataFrame], pd.DataFrame]) -> Spoil:
+    def rewritten(make: Callable[[pd.DataFrame], pd.DataFrame], name: str = "table") -> Spoil:
         def spoil(place: Place) -> None:
-            path = place.data / "table.parquet"
+            path = place.data / f"{name}.parquet"
             make(pd.read_parquet(path)).to_parquet(path)
 
         return spoil
 
     def laid(content: bytes) -> Spoil:
         return lambda place: (place.data / "table.parquet").write_bytes(content)
+
+    def lost(name: str) -> Spoil:
+        return lambda place: (place.data / f"{name}.parquet").unlink()
 
     def emptied(place: Place) -> None:
         (place.data / "table.parquet").unlink()
@@ -178,6 +181,18 @@ def benchmark() -> list[Case]:
         Case("table: rows in another order", "laboratory", call, None, rewritten(lambda t: t.iloc[::-1])),
         Case("table: more columns", "laboratory", call, None, rewritten(lambda t: t.assign(more=1))),
     ]
+    beside = {
+        "robustness": test_laboratory.test_a_wrong_table_of_attacks_is_one_line,
+        "zero_cost": test_laboratory.test_a_wrong_table_of_zero_cost_measures_is_one_line,
+    }
+    for name, wrong in beside.items():
+        cases += [
+            Case(f"{name}: {short(line)}", "laboratory", call, escape(line), rewritten(make, name))
+            for make, line in table_of(wrong)
+        ]
+        gone = change("nasbench201", **{f"settings__{name}": None})
+        cases.append(Case(f"{name}: null", "laboratory", call, None, gone))
+        cases.append(Case(f"{name}: missing", "laboratory", call, r"the table of .* is missing", lost(name)))
     scores = "out/nasbench201/small-darts-1/scores.parquet"
     for what, content in (("cut", b"PAR1"), ("empty", b""), ("text", b"a,b\n1,2\n")):
         cases.append(Case(f"scores: {what}", "laboratory", call, r"scores\.parquet", write(scores, content)))

@@ -66,6 +66,30 @@ TABLES = {
             for epochs in (5, 20)
         ]
     ),
+    "generalisation": pd.DataFrame(
+        [
+            estimates(kind=kind, truth=truth, measure=measure, statistic=statistic)
+            for kind, truth in (("under attack", "FGSM, 1/255"), ("validation less test, 12 epochs", "cifar10"))
+            for measure in ("flatness", "flatness, flat term")
+            for statistic in ("tau", "partial tau")
+        ]
+    ),
+    "walks": pd.DataFrame(
+        [
+            {
+                "architectures of": "measured in supernets",
+                "score": score,
+                "strategy": strategy,
+                "evaluations": end,
+                "accuracy": 90 + end / 20,
+                "spread": 0.5,
+                "best": 94.37,
+            }
+            for score in ("flatness", "params")
+            for strategy in ("evolution", "random search")
+            for end in (10, 20)
+        ]
+    ),
 }
 """Those tables of the laboratory that are drawn."""
 

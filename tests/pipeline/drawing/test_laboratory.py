@@ -12,6 +12,9 @@ from matplotlib.figure import Figure
 from pipeline.drawing import laboratory
 from tests.pipeline.drawing.made import TABLES
 
+NAMES = ("measures", "scatter", "figure_2", "table_6", "generalisation", "walks", "training_length")
+PICTURES = [f"{name}.png" for name in NAMES]
+
 
 def test_every_picture_is_drawn_from_the_files(tmp_path: Path) -> None:
     (tmp_path / "tables").mkdir()
@@ -21,7 +24,7 @@ def test_every_picture_is_drawn_from_the_files(tmp_path: Path) -> None:
     for name, table in TABLES.items():
         pd.testing.assert_frame_equal(tables[name], table, check_dtype=False)
     paths = laboratory.draw_laboratory(tables, "cifar10", tmp_path / "drawn")
-    assert [path.stem for path in paths] == ["measures", "scatter", "figure_2", "table_6", "training_length"]
+    assert [path.name for path in paths] == PICTURES
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in paths)
 
 

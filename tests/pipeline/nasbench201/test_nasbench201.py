@@ -53,6 +53,8 @@ def with_laboratory(tiny: Tiny, **settings: Any) -> Tiny:
     }
     small["measures"]["flatness"] |= {"hessian_iterations": 5}
     small |= {"architectures": COUNT, "hessian": 2, "top": 3, "bootstrap": 20}
+    small |= {"permutations": 5, "labels": [8, 16], "forests": 2}
+    small["search"] |= {"walks": 2, "population": 3, "generations": 2, "mutated": 1, "crossed": 1, "tournament": 2}
     tiny.change(
         "nasbench201",
         runs={f"small-darts-{seed}": {"dataset": "small", "recipe": "darts", "seed": seed} for seed in (0, 1)},

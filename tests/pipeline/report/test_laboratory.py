@@ -14,7 +14,32 @@ from pipeline.context import Context
 from pipeline.report import laboratory
 from tests.pipeline.drawing.made import TABLES, estimates
 
-ALL = (*laboratory.TITLES, "measures")
+PICTURES = {f"{name}.png" for name in ("measures", "scatter", "figure_2", *laboratory.DRAWN)}
+COUNTS = {"supernets": 2, "architectures": 10, "distinct architectures": 9}
+MADE = {
+    "about": pd.DataFrame(COUNTS.items(), columns=["what", "count"]),
+    "conditional": pd.DataFrame(
+        [estimates(truth="cifar10", measure="flatness", statistic=name) for name in ("tau", "partial tau")]
+    ),
+    "fitted": pd.DataFrame(
+        [
+            estimates(truth="cifar10", added=np.nan, statistic="tau"),
+            estimates(truth="cifar10", added="angle", statistic="tau"),
+            estimates(truth="cifar10", added="angle", statistic="gain"),
+        ]
+    ),
+    "protocols": pd.DataFrame(
+        {
+            "truth": "cifar10",
+            "architectures of": "measured in supernets",
+            "score": ["loss", "loss", "angle"],
+            "protocol": ["all", "distinct", "all"],
+            "architectures": [10, 9, 10],
+            "tau": [0.5, 0.4, 0.3],
+            "spread": [0.1, 0.0, 0.02],
+        }
+    ),
+}
 
 
 @pytest.fixture
@@ -22,14 +47,15 @@ def shown(profile: Path) -> Path:
     """The folder of a page that was made of small tables."""
     folder = profile / "out/laboratory/digits-darts/tables"
     folder.mkdir(parents=True)
-    statistics = [TABLES["measures"].assign(statistic=name) for name in ("tau", "spearman", "precision")]
+    statistics = [TABLES["measures"].assign(statistic=name) for name in (*laboratory.RANKING, *laboratory.TOP)]
     measures = pd.concat(statistics, ignore_index=True)
     measures.loc[(measures["measure"] == "params") & (measures["statistic"] == "tau"), "value"] = 0.59
     other = {
         name: pd.DataFrame([estimates(truth="cifar10", paper=np.nan)])
-        for name in laboratory.TITLES
+        for name in laboratory.SECTIONS
         if name not in TABLES
     }
+    other |= MADE
     for name, table in {**TABLES, **other, "measures": measures}.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     context = Context("laboratory_report", {"dataset": "digits", "recipe": "darts"}, load_params(profile), profile)
@@ -41,41 +67,73 @@ def shown(profile: Path) -> Path:
 def test_the_page_shows_every_table_and_picture(shown: Path) -> None:
     text = (shown / "page.md").read_text()
     assert text.startswith("# NAS-Bench-201, supernets on digits (recipe darts)\n")
-    for title in laboratory.TITLES.values():
+    for title in laboratory.SECTIONS.values():
         assert f"## {title}" in text
     pictures = {path.name for path in shown.glob("*.png")}
-    assert pictures == {"measures.png", "scatter.png", "figure_2.png", "table_6.png", "training_length.png"}
+    assert pictures == PICTURES
     assert set(re.findall(r"!\[\]\(([^)]+)\)", text)) == pictures
     assert {path.name for path in shown.iterdir()} == pictures | {"page.md"}
 
 
 def test_measures_stand_best_first_by_their_tau(shown: Path) -> None:
     lines = (shown / "page.md").read_text().splitlines()
-    start = lines.index("## Measures against the accuracy on cifar10") + 2
-    assert lines[start] == "| measure | tau | spearman | precision | reported tau |"
+    start = lines.index("## How well measures rank the accuracy on cifar10") + 2
+    assert lines[start] == "| measure | tau | tau of the best tenth | spearman | reported tau |"
     usual = "0.500 [0.400, 0.600] ± 0.010"
     assert lines[start + 2] == f"| params | 0.590 [0.400, 0.600] ± 0.010 | {usual} | {usual} |  |"
     assert lines[start + 3] == f"| flatness | {usual} | {usual} | {usual} | 0.600 |"
+    start = lines.index("## What is at the top by each measure, accuracy on cifar10") + 2
+    assert lines[start] == "| measure | precision | nDCG | pick | regret |"
+    assert lines[start + 2].startswith("| params |")
 
 
-def test_training_lengths_stand_side_by_side_and_the_best_at_the_end_first() -> None:
+def test_tables_that_are_laid_out_have_a_row_for_each_score(shown: Path) -> None:
+    text = (shown / "page.md").read_text()
+    usual = "0.500 [0.400, 0.600] ± 0.010"
+    for line in (
+        "| score | all (10) | distinct (9) |",
+        "| loss | 0.500 ± 0.100 | 0.400 |",
+        "| angle | 0.300 ± 0.020 |  |",
+        f"| (none) | {usual} |  |",
+        f"| angle | {usual} | {usual} |",
+        f"| flatness | {usual} | {usual} |  |",
+        "| kind | truth | flatness | flatness, flat term |",
+        "### Architectures: measured in supernets; after 20 evaluations, the best there is 94.37",
+        "| flatness | 91.00 ± 0.50 | 91.00 ± 0.50 |",
+    ):
+        assert line in text.splitlines(), line
+    assert "here that is 0 of 4; 4 do." in text
+
+
+def test_the_page_says_what_its_intervals_hold() -> None:
+    def said(supernets: int) -> str:
+        counts = COUNTS | {"supernets": supernets}
+        return laboratory.intervals(pd.DataFrame(counts.items(), columns=["what", "count"]))
+
+    assert "interval over supernet seeds and architectures" in said(5)
+    assert "One supernet: intervals of 95 % are over architectures only" in said(1)
+
+
+def test_a_table_that_was_not_left_is_passed_over(shown: Path) -> None:
+    tables = {name: table for name, table in {**TABLES, **MADE}.items() if name not in ("measures", "table_6")}
+    statistics = [TABLES["measures"].assign(statistic=name) for name in (*laboratory.RANKING, *laboratory.TOP)]
+    text = laboratory.page("digits", {**tables, "measures": pd.concat(statistics)})
+    assert laboratory.SECTIONS["zero_cost"] not in text
+    assert laboratory.SECTIONS["fitted"] in text
+
+
+def test_training_lengths_stand_side_by_side_and_the_best_at_the_end_first(shown: Path) -> None:
     values = {("a", 5): 0.3, ("a", 20): 0.1, ("b", 5): 0.2, ("b", 20): 0.4}
     rows = [
-        {**estimates(truth=truth, measure=name, epochs=epochs), "value": value}
-        for truth in ("x", "w")
+        {**estimates(truth="x", measure=name, epochs=epochs), "value": value}
         for (name, epochs), value in values.items()
     ]
-    table = laboratory.by_length(pd.DataFrame(rows))
-    assert table[["truth", "measure"]].to_numpy().tolist() == [["x", "b"], ["x", "a"], ["w", "b"], ["w", "a"]]
-    assert table[5][0].startswith("0.200 [")
-    assert table[20][0].startswith("0.400 [")
-
-
-def test_what_was_not_measured_has_no_heading(shown: Path) -> None:
-    tables = {name: pd.read_csv(shown.parents[1] / f"laboratory/digits-darts/tables/{name}.csv") for name in ALL}
-    text = laboratory.page("digits", {**tables, "training_length": tables["training_length"].iloc[:0]})
-    assert laboratory.TITLES["training_length"] not in text
-    assert laboratory.TITLES["table_6"] in text
+    heading, table = laboratory.LAID["training_length"](pd.DataFrame(rows))
+    assert heading == "### Accuracy on x"
+    lines = table.splitlines()
+    assert lines[0] == "| measure | 5 | 20 |"
+    assert [line.split(" ")[1] for line in lines[2:]] == ["b", "a"]
+    assert lines[2].startswith("| b | 0.200 [0.400, 0.600]")
 
 
 def test_a_page_shows_estimates_in_one_column() -> None:

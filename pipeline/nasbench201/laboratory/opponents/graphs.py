@@ -1,0 +1,70 @@
+"""What an architecture's graph alone tells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from models.spaces.base.edge import Edge
+from models.spaces.nasbench201.cell import NODES, OPERATIONS, Cell201
+from models.spaces.nasbench201.cost import nasbench201_cost
+from pipeline.nasbench201.laboratory.ranking import Array
+
+
+def describe(cells: Sequence[str]) -> pd.DataFrame:
+    """Architectures by their strings, in their order: ``graph``, a number for each class of those that compute the
+    same, in the order of first appearance; ``reachable``, whether no branch is unreachable; ``live``, its live
+    convolutions; ``params`` and ``macs`` of the benchmark's network for CIFAR-10."""
+    parsed = [Cell201.parse(text) for text in cells]
+    costs, live = np.array([nasbench201_cost(cell) for cell in parsed]), [cell.live for cell in parsed]
+    return pd.DataFrame(
+        {
+            "graph": pd.factorize(pd.Series([cell.graph for cell in parsed]))[0],
+            "reachable": [len(edges) == len(cell.edges) for edges, cell in zip(live, parsed, strict=True)],
+            "live": [sum("conv" in edge.operation for edge in edges) for edges in live],
+            "params": costs[:, 0],
+            "macs": costs[:, 1],
+        },
+        index=pd.Index(cells, name="architecture"),
+    )
+
+
+def paths(live: Sequence[Edge]) -> tuple[int, int]:
+    """How many ways lead from the cell's input to its output, and how many convolutions are on that which has most; 0
+    and 0 where none does.
+
+    Args:
+        live: a cell's live edges.
+    """
+    ways, most = {0: 1}, {0: 0}
+    for edge in live:
+        ways[edge.target] = ways.get(edge.target, 0) + ways[edge.source]
+        most[edge.target] = max(most.get(edge.target, 0), most[edge.source] + ("conv" in edge.operation))
+    return ways.get(NODES[-1], 0), most.get(NODES[-1], 0)
+
+
+def features(cells: Sequence[str]) -> Array:
+    """What a model is fitted to, (n, 42): the operation of each edge as five indicators, how often each operation
+    stands in the cell and how often on a live edge, ways through the cell, and convolutions on that with most."""
+    rows = []
+    for text in cells:
+        cell = Cell201.parse(text)
+        live = cell.live
+        names = [edge.operation for edge in live]
+        indicators = [operation == other for operation in cell.operations for other in OPERATIONS]
+        counts = [of.count(operation) for of in (cell.operations, names) for operation in OPERATIONS]
+        rows.append([*indicators, *counts, *paths(live)])
+    return np.array(rows, dtype=np.float64)
+
+
+def halves(graphs: NDArray[np.intp]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The places of the search half and of the judging half: every second class of equal graphs in the order of
+    appearance, so that what computes the same is never in both.
+
+    Args:
+        graphs: the class of each architecture, (n,), numbered in the order of appearance.
+    """
+    return np.flatnonzero(graphs % 2 == 0), np.flatnonzero(graphs % 2 == 1)
