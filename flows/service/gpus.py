@@ -6,7 +6,6 @@ the user has set it. Without a GPU there is none, and nobody waits.
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -24,14 +23,14 @@ from pipeline.stages import STAGES
 DRIVER = Path("/proc/driver/nvidia/gpus")
 """Where the driver has a folder for each GPU: looking there takes no import of torch."""
 
-WAITING = logging.getLogger("ConcurrencySlotAcquisitionWithLeaseService")
-"""Prefect's own, which calls each look in vain a failure."""
-
 LEASE = 60.0
 """Seconds after which the slots of a run that was killed are free again."""
 
+POLL = 1.0
+"""Seconds between two looks whether one is free, and whether the run is being stopped."""
+
 PATIENCE = 5.0
-"""Seconds between two looks whether the run is being stopped."""
+"""Seconds that it may take to get one that is free."""
 
 
 def count() -> int:
@@ -79,9 +78,11 @@ def slot(stage: str, limit: str | None, pause: Callable[[float], None]) -> Itera
         limit: its name, or None.
         pause: raises when the run is being stopped (:meth:`flows.processes.children.Children.pause`).
     """
-    WAITING.setLevel(logging.CRITICAL)
     with ExitStack() as held:
         while limit is not None and computes(stage):
+            if taken(limit):  # Prefect calls each vain attempt a failure in its log, so there are few
+                pause(POLL)
+                continue
             try:
                 lease = concurrency(
                     limit,
@@ -92,6 +93,13 @@ def slot(stage: str, limit: str | None, pause: Callable[[float], None]) -> Itera
                 )
                 held.enter_context(lease)
                 break
-            except TimeoutError:
-                pause(0)
+            except TimeoutError:  # another was quicker
+                pause(POLL)
         yield
+
+
+def taken(limit: str) -> bool:
+    """Whether every slot of a limit is held."""
+    with get_client(sync_client=True) as client:
+        found = client.read_global_concurrency_limit_by_name(limit)
+    return bool(found.active) and found.active_slots >= found.limit
