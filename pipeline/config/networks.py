@@ -28,7 +28,8 @@ class RecipeParams(Section):
     takes it. BatchNorm sees one part; of all processes with ``sync_batchnorm``, else of its own.
 
     ``optimizer``: a name of timm's (``momentum`` is SGD without Nesterov's). ``decay``: weight decay on ``all``
-    parameters, or on the ``weights`` of convolutions and of the classifier only. ``preprocessing``: ``timm``, or
+    parameters, or on the ``weights`` of convolutions and of the classifier only. ``warmup_to``: the ``full`` rate, or
+    what a linear ``schedule`` has ``decayed`` it to, as in the official code. ``preprocessing``: ``timm``, or
     ``official`` (square crop, PCA lighting, OpenCV), which knows none of ``color_jitter``, ``auto_augment`` and
     ``random_erasing``, or ``released``, the same with the slips of the released code. ``ema_decay``: of the moving
     average of the weights, which is then what is validated and kept; 0 for none. ``keep``: the weights of the last
@@ -44,6 +45,7 @@ class RecipeParams(Section):
     learning_rate: Positive
     schedule: Literal["linear", "cosine"]
     warmup_epochs: NotNegative
+    warmup_to: Literal["full", "decayed"]
     momentum: Fraction
     weight_decay: Annotated[float, Field(ge=0)]
     decay: Literal["all", "weights"]
@@ -69,6 +71,8 @@ class RecipeParams(Section):
     def _agrees(self) -> Self:
         if self.schedule == "linear" and self.epochs <= 5:
             raise ValueError("the linear schedule has a slope of its own in the last 5 epochs; epochs must exceed 5")
+        if self.warmup_to == "decayed" and self.schedule != "linear":
+            raise ValueError("warmup_to decayed needs schedule linear: the cosine begins behind the warm-up")
         if self.batch_size < 2 * self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} in {self.accumulate} parts: a part has at least 2 images")
         if self.preprocessing != "timm":

@@ -60,10 +60,13 @@ def seed_everything(state: int) -> None:
 
 
 def learning_rate(epoch: int, recipe: RecipeParams) -> float:
-    """The rate of an epoch (from 0): a linear warm-up, then the recipe's schedule."""
-    if epoch < recipe.warmup_epochs:
-        return recipe.learning_rate * (epoch + 1) / recipe.warmup_epochs
-    return {"linear": linear_decay, "cosine": cosine_decay}[recipe.schedule](epoch, recipe)
+    """The rate of an epoch (from 0): a linear warm-up to the full rate, or to what the schedule has decayed it to
+    meanwhile (official retrain.py); then the recipe's schedule."""
+    decay = {"linear": linear_decay, "cosine": cosine_decay}[recipe.schedule]
+    if epoch >= recipe.warmup_epochs:
+        return decay(epoch, recipe)
+    reached = recipe.learning_rate if recipe.warmup_to == "full" else decay(epoch, recipe)
+    return reached * (epoch + 1) / recipe.warmup_epochs
 
 
 def linear_decay(epoch: int, recipe: RecipeParams) -> float:

@@ -2,7 +2,7 @@
 
 ``timm`` resizes with Pillow. ``official`` is what the released ImageNet weights were trained with: a square crop
 without aspect jitter, PCA lighting noise, and every resize by OpenCV. ``released`` is the same with two slips of the
-code: lighting is clipped and rounded to bytes, and a crop that fails is black where it leaves the picture.
+code: lighting is clipped and cut down to bytes, and a crop that fails is black where it leaves the picture.
 """
 
 from __future__ import annotations
@@ -46,17 +46,19 @@ def square_crop(image: Image.Image, size: int, scale_min: float) -> Image.Image:
     return opencv_resize(image.crop((left, top, left + width, top + height)), size, size)
 
 
+def place(side: int, room: int) -> int:
+    """Where a random crop of a side begins: anywhere inside, or, of one that is larger, anywhere around the image."""
+    return int(torch.randint(min(room - side, 0), max(room - side, 0) + 1, ()))
+
+
 def padded_crop(image: Image.Image, size: int, scale_min: float) -> Image.Image:
-    """The same, but where ten draws do not fit the smallest square that holds the whole image, black beside it."""
+    """The same, but where ten draws do not fit the tenth of them, black where it leaves the image."""
     width, height = image.size
     for _ in range(DRAWS):
-        side = round(math.sqrt(width * height * float(torch.empty(1).uniform_(scale_min, 1.0))))
+        side = round(math.sqrt(width * height * float(torch.empty(()).uniform_(scale_min, 1.0))))
+        left, top = place(side, width), place(side, height)
         if side <= min(width, height):
-            left, top = (int(torch.randint(0, room - side + 1, ())) for room in (width, height))
             break
-    else:
-        side = max(width, height)
-        left, top = (width - side) // 2, (height - side) // 2
     return opencv_resize(image.crop((left, top, left + side, top + side)), size, size)
 
 
@@ -67,8 +69,8 @@ def lighting(pixels: Tensor) -> Tensor:
 
 
 def byte_lighting(pixels: Tensor) -> Tensor:
-    """The same, clipped to [0, 1] and rounded to 255ths, as an image of bytes holds it."""
-    return lighting(pixels).clamp(0, 1).mul(255).round().div(255)
+    """The same, clipped to [0, 1] and cut down to whole 255ths, as numpy makes bytes of floats."""
+    return lighting(pixels).mul(255).clamp(0, 255).floor().div(255)
 
 
 def shorter_side(image: Image.Image, size: int) -> Image.Image:

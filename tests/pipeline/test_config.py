@@ -208,6 +208,7 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("recipes.short.drop_path", 1.5, "recipes.short.drop_path: .*less than 1, got 1.5"),
         ("recipes.short.accumulate", 9, "recipes.short: batch_size 16 in 9 parts: a part has at least 2 images"),
         ("recipes.short.preprocessing", "official", "recipes.short: the official preprocessing has no color_jitter"),
+        ("recipes.short.warmup_to", "decayed", "recipes.short: warmup_to decayed needs schedule linear"),
         ("rows.found.recipe", "long", "rows.found.recipe: unknown recipe 'long', defined are short"),
         ("rows.found.macs", 6e8, "rows.found: exactly one of width and macs is given"),
         ("rows.found.stem", "resnet", "rows.found.stem: .*'imagenet' or 'cifar', got 'resnet'"),

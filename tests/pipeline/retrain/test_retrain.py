@@ -162,6 +162,14 @@ def test_the_papers_schedule_never_rises_after_its_warm_up() -> None:
     assert all(a >= b > 0 for a, b in itertools.pairwise(rates[5:]))
 
 
+def test_the_released_warm_up_ends_at_a_rate_that_has_decayed() -> None:
+    params = settings(epochs=250, warmup_epochs=5, learning_rate=0.5, schedule="linear", warmup_to="decayed")
+    rates = [learning_rate(epoch, params) for epoch in range(6)]
+    expected = [0.5 * (245 - t) / 245 * (t + 1) / 5 for t in range(5)] + [0.5 * 240 / 245]
+    assert rates == pytest.approx(expected)
+    assert rates[4] == pytest.approx(0.4918, abs=5e-5)
+
+
 def test_the_loss_by_hand() -> None:
     logits, auxiliary = torch.tensor([[2.0, 0.0, 1.0]]), torch.tensor([[0.0, 0.0, 0.0]])
     labels = torch.tensor([0])
@@ -356,14 +364,24 @@ def test_the_lighting_shifts_colours_along_the_principal_components() -> None:
 
 
 def test_a_released_crop_that_fails_is_black_where_it_leaves_the_picture() -> None:
-    """A tenth as high as wide: no square of half of its area fits."""
-    picture = Image.new("RGB", (100, 10), "white")
-    padded, square = (np.asarray(crop(picture, 20, 0.5)) for crop in (padded_crop, square_crop))
-    assert square.min() == 255
-    assert padded[9:11].min() == 255
-    assert padded[:8].max() == padded[12:].max() == 0
-    tall = np.asarray(padded_crop(picture.rotate(90, expand=True), 20, 0.5))
-    assert (tall == padded.transpose(1, 0, 2)).all()
+    """100 by 4: a square of all of its area has 20 pixels a side, 4 rows of which are the picture's."""
+    picture = Image.new("RGB", (100, 4), "white")
+    firsts = set()
+    for seed in range(40):
+        torch.manual_seed(seed)
+        rows = np.asarray(padded_crop(picture, 20, 1.0))[:, :, 0]
+        (white,) = np.nonzero(rows[:, 0])
+        assert set(rows.ravel().tolist()) == {0, 255}
+        assert (rows == rows[:, :1]).all(), "it is inside from left to right"
+        assert white.tolist() == list(range(white[0], white[0] + 4))
+        firsts.add(int(white[0]))
+        torch.manual_seed(seed)
+        tall = np.asarray(padded_crop(picture.rotate(90, expand=True), 20, 1.0))[:, :, 0]
+        assert (tall.sum(0) > 0).sum() == 4
+    assert min(firsts) < 4
+    assert max(firsts) > 12
+    assert max(firsts) <= 16
+    assert np.asarray(square_crop(picture, 20, 1.0)).min() == 255
 
 
 def test_a_released_crop_that_fits_is_a_square_of_the_image() -> None:
@@ -375,16 +393,13 @@ def test_a_released_crop_that_fits_is_a_square_of_the_image() -> None:
         assert 0.08**0.5 * (40 * 60) ** 0.5 * 7 / 8 - 1 <= across <= 40
 
 
-def test_released_lighting_is_that_of_bytes() -> None:
-    pixels = torch.tensor([0.0, 0.5, 1.0]).expand(3, 4, 3).clone()
-    torch.manual_seed(1)
-    exact = lighting(pixels)
-    torch.manual_seed(1)
-    found = byte_lighting(pixels)
-    assert exact.min() < 0 or exact.max() > 1
-    torch.testing.assert_close(found, exact.clamp(0, 1), rtol=0, atol=0.5 / 255 + 1e-6)
-    assert (found * 255).frac().abs().min() < 1e-4
-    torch.testing.assert_close((found * 255).round(), found * 255, rtol=0, atol=1e-4)
+def test_released_lighting_is_that_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of a 255th and more is cut off, not rounded: a shift of 0.9 bytes leaves 100 where it is."""
+    monkeypatch.setattr("pipeline.retrain.preprocessing.lighting", lambda pixels: pixels + 0.9 / 255)
+    pixels = torch.tensor([0.0, 100.0, 255.0]).expand(3, 1, 3) / 255
+    assert (byte_lighting(pixels) * 255)[0, 0].tolist() == pytest.approx([0, 100, 255])
+    monkeypatch.setattr("pipeline.retrain.preprocessing.lighting", lambda pixels: pixels - 0.9 / 255)
+    assert (byte_lighting(pixels) * 255)[0, 0].tolist() == pytest.approx([0, 99, 254])
 
 
 def test_the_official_preprocessing_travels_with_the_weights(published: Tiny) -> None:
