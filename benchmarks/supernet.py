@@ -16,7 +16,7 @@ from models.fast.gradients import quicken
 from models.spaces.base.oneshot import Architecture, OneShot
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import TrainingParams
-from pipeline.data.reading.augmentation import Augmentation
+from pipeline.data.reading.halves import Augmentation
 from pipeline.supernet.training import make_optimizer, train_step
 
 

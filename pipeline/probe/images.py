@@ -6,8 +6,7 @@ import torch
 
 from pipeline.config import MeasureParams, TrainingParams
 from pipeline.context import Context
-from pipeline.data.reading.augmentation import Augmentation
-from pipeline.data.reading.halves import SearchData, load_search_data
+from pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
 
 
 def load_probe_data(

@@ -26,8 +26,7 @@ from models.spaces.base.oneshot import Architecture, OneShot
 from models.spaces.base.weights import save_weights
 from pipeline.config import MeasureParams, TrainingParams
 from pipeline.context import Context
-from pipeline.data.reading.augmentation import Augmentation
-from pipeline.data.reading.halves import SearchData, load_search_data
+from pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
 from pipeline.machine.data_parallel import average, parallel, share, weight
 from pipeline.machine.distributed import leader, size
 from pipeline.machine.resume import Scratch

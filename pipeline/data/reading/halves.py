@@ -1,4 +1,5 @@
-"""What supernet training and search share: images to train on and others held out, normalised and resident.
+"""What supernet training and search share: images to train on and others held out, normalised and resident, and how
+whole batches of them are cropped and flipped where they are.
 
 The paper trains the supernet on one half of CIFAR's training images and searches on the other; test images are never
 seen by either. Which images these are is said by ``split`` (:mod:`pipeline.data.reading.splits`).
@@ -10,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from pipeline.config import TrainingParams
@@ -79,3 +81,36 @@ def load_search_data(
     train_images, train_labels, held_images, held_labels = (half.to(context.device) for half in halves)
     classes = len(manifest["classes"]) or number_of_classes(root, spec.layout)
     return SearchData(train_images, train_labels, held_images, held_labels, classes)
+
+
+class Augmentation(NamedTuple):
+    """Random crops after zero padding, and flips: for each of n images its top and left (n,) and whether (n,)."""
+
+    padding: int
+    top: Tensor
+    left: Tensor
+    mirrored: Tensor
+
+    @classmethod
+    def draw(cls, images: Tensor, params: TrainingParams, generator: torch.Generator) -> Augmentation:
+        """For images (N, C, H, W) at once, on their device."""
+        count, device, padding = len(images), images.device, round(params.crop_padding * images.shape[2])
+        top, left = torch.randint(0, 2 * padding + 1, (2, count), generator=generator).to(device)
+        mirrored = torch.rand(count, generator=generator).to(device) < (0.5 if params.flip else 0.0)
+        return cls(padding, top, left, mirrored)
+
+    def of(self, part: slice) -> Augmentation:
+        """For some of the images."""
+        return Augmentation(self.padding, self.top[part], self.left[part], self.mirrored[part])
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """The batch (n, C, H, W), each image cropped and flipped its own way; its layout in memory stays."""
+        n, _, height, width = images.shape
+        dense = images.is_contiguous()
+        rows = self.top[:, None] + torch.arange(height, device=images.device)
+        columns = torch.arange(width, device=images.device).expand(n, width)
+        columns = self.left[:, None] + torch.where(self.mirrored[:, None], columns.flip(1), columns)
+        index = torch.arange(n, device=images.device)[:, None, None]
+        padded = F.pad(images, [self.padding] * 4).permute(0, 2, 3, 1)
+        images = padded[index, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
+        return images.contiguous() if dense else images.contiguous(memory_format=torch.channels_last)

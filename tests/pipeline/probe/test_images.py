@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from pipeline.config import load_params
-from pipeline.data.reading.augmentation import Augmentation
+from pipeline.data.reading.halves import Augmentation
 from pipeline.probe.images import augmented, load_probe_data
 from tests.conftest import Tiny
 from tests.pipeline.measures.test_measures import search_data

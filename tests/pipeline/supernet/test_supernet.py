@@ -18,8 +18,7 @@ from models.errors import GenasError
 from models.spaces.darts.genotype import random_genotype
 from pipeline.config import SupernetParams
 from pipeline.context import Context
-from pipeline.data.reading.augmentation import Augmentation
-from pipeline.data.reading.halves import SearchData, load_search_data
+from pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
 from pipeline.supernet import stage as supernet
 from pipeline.supernet import training
 from pipeline.supernet.network import build_supernet, load_supernets
