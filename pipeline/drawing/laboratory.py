@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +20,33 @@ STYLES = ("-", "--", ":", "-.")
 UNITS = {"params": 1e6, "flatness": 1e-3}
 
 
+Draw = Callable[[pd.DataFrame, Path, str], None]
+"""Draws a table to a file under a title."""
+
+
 def read_tables(folder: Path) -> dict[str, pd.DataFrame]:
     """What the stage ``laboratory`` left in its folder ``tables``, by name."""
     return {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))}
 
 
 def draw_laboratory(tables: Mapping[str, pd.DataFrame], supernets: str, folder: Path) -> list[Path]:
-    """``measures.png``, ``scatter.png``, ``figure_2.png``, ``table_6.png``, ``generalisation.png`` and ``walks.png`` of
-    supernets, named by what they were trained on and how; of those with snapshots also ``training_length.png``."""
+    """The pictures of those tables that there are, each a PNG of its table's name (that of ``architectures`` is
+    ``scatter.png``), of supernets named by what they were trained on and how."""
     title, first = f"supernets on {supernets}", tables["measures"]["truth"].iloc[0]
-    names = ("measures", "scatter", "figure_2", "table_6", "generalisation", "walks")
-    paths = [folder / f"{name}.png" for name in names]
-    draw_measures(tables["measures"], paths[0], f"How well measures rank true accuracy, {title}")
-    draw_architectures(tables["architectures"], paths[1], f"Architectures of {title}, the first seed, {first}")
-    draw_losses(tables["figure_2"], paths[2], f"Loss of the K best, middle and worst by {first}\n{title}")
-    draw_alpha(tables["table_6"], paths[3], f"How well flatness ranks by alpha\n{title}")
-    draw_generalisation(tables["generalisation"], paths[4], title)
-    draw_walks(tables["walks"], paths[5], f"{title}, accuracy on {first}")
-    if "training_length" in tables:
-        paths.append(folder / "training_length.png")
-        draw_training_length(tables["training_length"], paths[-1], title)
+    titles: dict[str, tuple[Draw, str]] = {
+        "measures": (draw_measures, f"How well measures rank true accuracy, {title}"),
+        "architectures": (draw_architectures, f"Architectures of {title}, the first seed, {first}"),
+        "figure_2": (draw_losses, f"Loss of the K best, middle and worst by {first}\n{title}"),
+        "table_6": (draw_alpha, f"How well flatness ranks by alpha\n{title}"),
+        "generalisation": (draw_generalisation, title),
+        "walks": (draw_walks, f"{title}, accuracy on {first}"),
+        "training_length": (draw_training_length, f"How well measures rank, by training length\n{title}"),
+    }
+    paths = []
+    for name, (draw, text) in titles.items():
+        if name in tables:
+            paths.append(folder / f"{'scatter' if name == 'architectures' else name}.png")
+            draw(tables[name], paths[-1], text)
     return paths
 
 
@@ -83,7 +90,7 @@ def draw_training_length(table: pd.DataFrame, path: Path, title: str) -> None:
         axes.axhline(0, color="black", linewidth=0.5)
     figure.axes[0].set_ylabel("Kendall's tau")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right", frameon=False)
-    figure.suptitle(f"How well measures rank, by training length\n{title}")
+    figure.suptitle(title)
     save(figure, path)
 
 
@@ -95,7 +102,7 @@ def draw_architectures(table: pd.DataFrame, path: Path, title: str) -> None:
         axes.set_xlabel(label)
         axes.xaxis.set_major_locator(MaxNLocator(6))
         plain(axes)
-    figure.axes[0].set_ylabel("test accuracy after 200 epochs (%)")
+    figure.axes[0].set_ylabel("true accuracy (%)")
     figure.suptitle(title)
     save(figure, path)
 

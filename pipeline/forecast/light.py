@@ -40,5 +40,15 @@ def laboratory(profile: Profile, key: Key) -> Work:
     return Work(seconds=TABLE + SPACE + RESAMPLES * count, disk=1e6)
 
 
+def laboratory301(profile: Profile, key: Key) -> Work:
+    """Scores x resamples of the runs' architectures."""
+    from pipeline.nasbench201.laboratory.scores import SCORES
+
+    settings, runs = profile.params.nasbench301.required, rows_of(profile.params, "nasbench301")
+    scores = len({*SCORES, *settings.measured})
+    count = len(runs) * scores * settings.bootstrap * (settings.architectures or 800) / 1000
+    return Work(seconds=TABLE + RESAMPLES * count, disk=1e6)
+
+
 SCANS, TABLES = _constant(SCAN), _constant(TABLE)
-PICTURES, LABORATORY = Forecast(pictures), Forecast(laboratory)
+PICTURES, LABORATORY, LABORATORY301 = (Forecast(work) for work in (pictures, laboratory, laboratory301))

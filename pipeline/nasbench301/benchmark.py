@@ -16,11 +16,17 @@ import pyarrow
 
 from models.errors import GenasError
 from models.spaces.darts.genotype import INPUTS_PER_NODE, NODES, Genotype
+from pipeline.config import Params, data_root
 
 ACCURACY = "accuracy"
 """Column of the surrogate's validation accuracy on CIFAR-10, in percent."""
 LONGEST = 10_000
 """Characters of an architecture's text, which takes some 500."""
+
+
+def table_of(params: Params) -> Path:
+    """Where the benchmark's table is."""
+    return data_root() / params.nasbench301.required.table
 
 
 def genotype_of(text: Any) -> Genotype:

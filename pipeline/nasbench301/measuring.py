@@ -4,25 +4,19 @@ space (:mod:`pipeline.scoring.readings`)."""
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 
 from models.errors import GenasError
 from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.supernet import Supernet
-from pipeline.config import Params, data_root
+from pipeline.config import Params
 from pipeline.context import Context
-from pipeline.nasbench301.benchmark import load_benchmark
+from pipeline.nasbench301.benchmark import load_benchmark, table_of
 from pipeline.probe.fast import settled
 from pipeline.probe.images import load_probe_data
 from pipeline.scoring.measuring import Request, Score
 from pipeline.scoring.readings import evenly, read_all, reader
 from pipeline.supernet.network import load_supernets, training_of
 from pipeline.supernet.weights import weights_of
-
-
-def table_of(params: Params) -> Path:
-    """Where the benchmark's table is."""
-    return data_root() / params.nasbench301.required.table
 
 
 def sample(params: Params) -> list[Genotype]:

@@ -1,4 +1,5 @@
-"""The ``laboratory_report`` stage: the tables of the NAS-Bench-201 laboratory, and their pictures, on one page."""
+"""The stages ``laboratory_report`` and ``laboratory301_report``: the tables of a laboratory, and their pictures, on one
+page."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ SECTIONS = {
     "forests": "Random forests on graph features, fitted to the accuracies of so many trained networks: tau and pick "
     "on architectures that compute nothing that a labelled one does",
     "zero_cost": "Our values of zero-cost measures beside those of NAS-Bench-Suite-Zero: tau between the two",
+    "opponents": "Measures that other people took of the same architectures, from the benchmark's table: tau",
     "walks": "Searches on tabulated scores: mean true accuracy (%) of the architecture with the highest score, by how "
     "it was searched for",
     "training_length": "How well measures rank by the epochs that the supernets were trained for: tau",
@@ -169,15 +171,16 @@ def intervals(about: pd.DataFrame) -> str:
     )
 
 
-def page(supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
-    """The page of a data set and a recipe; its pictures lie beside it.
+def page(benchmark: str, supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
+    """The page of supernets that were judged together; its pictures lie beside it.
 
     Args:
+        benchmark: what they are judged by.
         supernets: what they were trained on and how.
         tables: the laboratory's.
     """
     parts = [
-        f"# NAS-Bench-201, supernets on {supernets}",
+        f"# {benchmark}, supernets on {supernets}",
         intervals(tables["about"]),
         "![](measures.png)",
         "![](scatter.png)",
@@ -192,8 +195,11 @@ def page(supernets: str, tables: Mapping[str, pd.DataFrame]) -> str:
 
 
 def run(context: Context) -> None:
-    """Show what ``laboratory`` found on a data set with a recipe; leaves ``page.md`` and its pictures."""
-    supernets = f"{context.axes['dataset']} (recipe {context.axes['recipe']})"
-    tables = read_tables(context.output_of("laboratory", context.row) / "tables")
+    """Show what ``laboratory`` or ``laboratory301`` found in a row of the same name; leaves ``page.md`` and its
+    pictures."""
+    judged, recipe = context.stage.removesuffix("_report"), context.axes.get("recipe")
+    supernets = context.axes["dataset"] + (f" (recipe {recipe})" if recipe else "")
+    tables = read_tables(context.output_of(judged, context.row) / "tables")
     draw_laboratory(tables, supernets, context.out)
-    (context.out / "page.md").write_text(page(supernets, tables))
+    benchmark = "NAS-Bench-201" if recipe else "NAS-Bench-301 (the truth is a surrogate's)"
+    (context.out / "page.md").write_text(page(benchmark, supernets, tables))

@@ -6,7 +6,7 @@ together for every profile. A new stage is an entry here, a block in ``dvc.yaml`
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from pipeline.config import Params
 from pipeline.stages.rows import cell, keys, laboratory, looked_into, matrix, origin, recipe, rerated, retrained, single
@@ -19,6 +19,10 @@ RECIPE201 = "nasbench201.settings.recipes.{recipe}"
 def _readings(params: Params, axes: Axes) -> Iterable[Key]:
     stages = ("nasbench201", "snapshots201")
     return [(stage, row) for stage in stages for row in STAGES[stage].rows(params)]
+
+
+def _judged301(params: Params) -> Mapping[str, Axes]:
+    return {axes["dataset"]: {"dataset": axes["dataset"]} for axes in params.matrix.nasbench301.rows().values()}
 
 
 def _everything_reported(params: Params, axes: Axes) -> Iterable[Key]:
@@ -136,6 +140,26 @@ _STAGES = (
         "laboratory_report", "pipeline.report.laboratory", "Pages of the laboratory", ("dataset", "recipe"),
         rows=laboratory("laboratory", "dataset", "recipe"),
         reads=lambda params, axes: [("laboratory", f"{axes['dataset']}-{axes['recipe']}")],
+        forecast="pipeline.forecast.light:PICTURES",
+        flow="laboratory", reported=False,
+    ),
+    Stage(
+        "laboratory301", "pipeline.nasbench301.judging", "Laboratory of the DARTS space", ("dataset",),
+        rows=_judged301,
+        reads=lambda params, axes: [
+            ("nasbench301", row)
+            for row, own in matrix("nasbench301")(params).items()
+            if own["dataset"] == axes["dataset"]
+        ],
+        keys=keys("matrix.nasbench301", "nasbench301"),
+        forecast="pipeline.forecast.light:LABORATORY301",
+        measures=lambda params, axes: ["flatness"],
+        flow="laboratory", reported=False, pictures=("judgement",),
+    ),
+    Stage(
+        "laboratory301_report", "pipeline.report.laboratory", "Pages of the DARTS space", ("dataset",),
+        rows=_judged301,
+        reads=lambda params, axes: [("laboratory301", axes["dataset"])],
         forecast="pipeline.forecast.light:PICTURES",
         flow="laboratory", reported=False,
     ),

@@ -7,7 +7,7 @@ by sigma and by alpha need no forward pass.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 
 import numpy as np
@@ -15,9 +15,12 @@ import pandas as pd
 
 from models.errors import GenasError
 from pipeline import measures
-from pipeline.config import Settings201
+from pipeline.config import LaboratoryParams
+from pipeline.context import Context
+from pipeline.data.reading.files import table_in
 from pipeline.measures.flatness import flatness
 from pipeline.nasbench201.laboratory.ranking import Array, rank_sum
+from pipeline.stages import Key
 
 CURVE = "curve"
 """The noise that has every sigma of Table 5."""
@@ -26,7 +29,7 @@ CURVE = "curve"
 class Stored:
     """One run's table, and the settings that it was made with."""
 
-    def __init__(self, table: pd.DataFrame, settings: Settings201) -> None:
+    def __init__(self, table: pd.DataFrame, settings: LaboratoryParams) -> None:
         self.table, self.settings = table, settings
 
     def column(self, name: str) -> Array:
@@ -65,6 +68,21 @@ class Stored:
 
 Score = Callable[[Stored], Array]
 """A score of all architectures of a run, (n,)."""
+
+
+def read_runs(context: Context, rows: Iterable[Key], settings: LaboratoryParams) -> list[Stored]:
+    """What rows measured.
+
+    Raises:
+        GenasError: what a row has left cannot be read, or has other architectures than the first.
+    """
+    runs: list[Stored] = []
+    for stage, row in rows:
+        table = table_in(context.output_of(stage, row) / "scores.parquet")
+        runs.append(Stored(table, settings))
+        if list(runs[0].table["architecture"]) != list(table["architecture"]):
+            raise GenasError(f"{stage} {row}: other architectures than the runs before it")
+    return runs
 
 
 def _added(stored: Stored, name: str) -> Array:

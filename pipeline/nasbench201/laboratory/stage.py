@@ -5,18 +5,16 @@ It reads what the runs of a data set stored, passes nothing through a network, a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.errors import GenasError
 from models.spaces.nasbench201.cell import all_cells
 from pipeline.config import Settings201, data_root
 from pipeline.context import Context
-from pipeline.data.reading.files import table_in
 from pipeline.nasbench201.laboratory import combine, tables
 from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
 from pipeline.nasbench201.laboratory.companions import load_robustness, load_zero_cost
@@ -32,23 +30,8 @@ from pipeline.nasbench201.laboratory.questions.lengths import training_length
 from pipeline.nasbench201.laboratory.questions.protocols import SPACE, SUPERNETS, protocols
 from pipeline.nasbench201.laboratory.questions.walks import walks
 from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import PAPERS, Score, Stored, scores_of, terms
+from pipeline.nasbench201.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_of, terms
 from pipeline.stages import Key
-
-
-def stored(context: Context, rows: Iterable[Key]) -> list[Stored]:
-    """What rows measured.
-
-    Raises:
-        GenasError: what a row has left cannot be read, or has other architectures than the first.
-    """
-    runs: list[Stored] = []
-    for stage, row in rows:
-        table = table_in(context.output_of(stage, row) / "scores.parquet")
-        runs.append(Stored(table, context.params.nasbench201.required))
-        if list(runs[0].table["architecture"]) != list(table["architecture"]):
-            raise GenasError(f"{stage} {row}: other architectures than the runs before it")
-    return runs
 
 
 def rows_of(context: Context, group: str) -> list[Key]:
@@ -89,7 +72,7 @@ def chosen(context: Context, benchmark: pd.DataFrame, half: NDArray[np.intp]) ->
     data set had no part in the choice, so that all of them judge."""
     laboratory = context.params.nasbench201
     home = next(iter(laboratory.laboratory))
-    runs, first = stored(context, rows_of(context, home)), laboratory.laboratory[home].truths[0]
+    runs, first = read_runs(context, rows_of(context, home), laboratory.required), laboratory.laboratory[home].truths[0]
     searching, judging = combine.supernets(runs)
     readings = terms(runs[0])
     truth = accuracy_of(benchmark, runs[0].table["architecture"], first)
@@ -97,7 +80,7 @@ def chosen(context: Context, benchmark: pd.DataFrame, half: NDArray[np.intp]) ->
     name = str(found["score"][0])
     score = combine.summed(name.split(combine.JOIN), readings)
     if home != context.row:
-        judging = stored(context, rows_of(context, context.row))
+        judging = read_runs(context, rows_of(context, context.row), laboratory.required)
     return Chosen(found.head(30), tried, name, score, judging)
 
 
@@ -135,7 +118,7 @@ class Laboratory:
     def __init__(self, context: Context) -> None:
         laboratory = context.params.nasbench201
         self.context, self.dataset, self.settings = context, context.axes["dataset"], laboratory.required
-        self.known, self.runs = read(self.settings), stored(context, rows_of(context, context.row))
+        self.known, self.runs = read(self.settings), read_runs(context, rows_of(context, context.row), self.settings)
         self.cells, self.scores = self.runs[0].table["architecture"], scores_of(self.runs[0])
         self.truths = self.accuracies(self.cells, laboratory.laboratory[context.row].truths)
         self.first = next(iter(self.truths))
@@ -161,7 +144,8 @@ class Laboratory:
     def of_lengths(self) -> dict[str, pd.DataFrame]:
         """How tau depends on training length, if there are snapshots."""
         rows = on_the_way(self.context, self.context.row)
-        judges = {epochs: self.judges(runs=stored(self.context, of_epoch)) for epochs, of_epoch in rows.items()}
+        runs = {epochs: read_runs(self.context, of_epoch, self.settings) for epochs, of_epoch in rows.items()}
+        judges = {epochs: self.judges(runs=of_epoch) for epochs, of_epoch in runs.items()}
         return {"training_length": training_length(judges, self.scores)} if judges else {}
 
     def of_measures(self) -> dict[str, pd.DataFrame]:

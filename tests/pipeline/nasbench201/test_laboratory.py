@@ -26,7 +26,7 @@ from pipeline.nasbench201.laboratory.companions import THEIRS, load_robustness, 
 from pipeline.nasbench201.laboratory.judge import Judge
 from pipeline.nasbench201.laboratory.opponents.tabulated import EVERYWHERE
 from pipeline.nasbench201.laboratory.ranking import tau
-from pipeline.nasbench201.laboratory.scores import JOINED, SCORES, Stored, residual, scores_of, terms
+from pipeline.nasbench201.laboratory.scores import JOINED, SCORES, Stored, read_runs, residual, scores_of, terms
 from pipeline.nasbench201.laboratory.tables import TABLE_5, TABLE_6, figure_2, measures, table_5, table_6, table_7
 from tests.conftest import Tiny, make_tiny
 from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
@@ -514,7 +514,7 @@ def test_runs_of_other_architectures_are_refused(judged: Tiny) -> None:
     context = judged.context("laboratory", dataset="small", recipe="darts")
     try:
         with pytest.raises(GenasError, match="nasbench201 small-darts-1: other architectures than the runs before it"):
-            laboratory.stored(context, laboratory.rows_of(context, "small-darts"))
+            read_runs(context, laboratory.rows_of(context, "small-darts"), context.params.nasbench201.required)
     finally:
         path.write_bytes(before)
 

@@ -15,7 +15,7 @@ from models.errors import GenasError
 from models.spaces.darts.genotype import Genotype
 from pipeline.config import PROFILES, load_params
 from pipeline.nasbench301 import measuring as nasbench301
-from pipeline.nasbench301.benchmark import load_benchmark
+from pipeline.nasbench301.benchmark import load_benchmark, table_of
 from pipeline.scoring import readings
 from tests.conftest import Killed, Tiny
 from tests.pipeline.nasbench301.test_benchmark import write_benchmark
@@ -53,7 +53,7 @@ def test_the_first_architectures_are_measured(ready: Tiny) -> None:
     context = ready.context("nasbench301", **ROW)
     metrics = nasbench301.run(context)
     table = pd.read_parquet(ready.root / SCORES)
-    known = load_benchmark(nasbench301.table_of(load_params(ready.root)))
+    known = load_benchmark(table_of(load_params(ready.root)))
     assert metrics["architectures"] == 10
     assert table["architecture"].tolist() == known.index[:10].tolist()
     for name in ("flatness", "loss", "accuracy_as_trained", "trained_naswot", "cells_0_1"):

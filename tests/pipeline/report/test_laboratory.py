@@ -117,7 +117,7 @@ def test_the_page_says_what_its_intervals_hold() -> None:
 def test_a_table_that_was_not_left_is_passed_over(shown: Path) -> None:
     tables = {name: table for name, table in {**TABLES, **MADE}.items() if name not in ("measures", "table_6")}
     statistics = [TABLES["measures"].assign(statistic=name) for name in (*laboratory.RANKING, *laboratory.TOP)]
-    text = laboratory.page("digits", {**tables, "measures": pd.concat(statistics)})
+    text = laboratory.page("NAS-Bench-201", "digits", {**tables, "measures": pd.concat(statistics)})
     assert laboratory.SECTIONS["zero_cost"] not in text
     assert laboratory.SECTIONS["fitted"] in text
 

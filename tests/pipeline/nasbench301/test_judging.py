@@ -1,0 +1,90 @@
+"""The measures judged in the DARTS space, by made-up readings."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pipeline.config import load_params
+from pipeline.measures import ZERO_COST
+from pipeline.nasbench201.laboratory.ranking import tau
+from pipeline.nasbench301 import judging
+from pipeline.nasbench301.benchmark import load_benchmark, table_of
+from pipeline.report import laboratory as report
+from tests.conftest import Tiny
+from tests.pipeline.nasbench301.test_benchmark import write_benchmark
+from tests.pipeline.nasbench301.test_measuring import LABORATORY
+
+COUNT = 40
+
+
+@pytest.fixture
+def judged(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """A profile with the readings of two supernets, whose loss follows the truth, judged."""
+    root = tmp_path / "data"
+    write_benchmark(root / "nasbench301.parquet", COUNT)
+    monkeypatch.setenv("GENAS_DATA", str(root))
+    settings = LABORATORY["nasbench301"]["settings"] | {"table": "nasbench301.parquet", "top": 5, "bootstrap": 20}
+    tiny.change("matrix", nasbench301={"dataset": ["small"], "seed": [0, 1]})
+    tiny.change("nasbench301", settings=settings)
+    params = load_params(tiny.root)
+    known = load_benchmark(table_of(params))
+    for seed in (0, 1):
+        rng = np.random.default_rng(seed)
+        made = {"architecture": known.index, "loss": 100 - known["accuracy"].to_numpy() + 0.2 * rng.normal(size=COUNT)}
+        for name in ("accuracy", "accuracy_as_trained", "loss_as_trained", "angle", "params", "macs"):
+            made[name] = rng.normal(size=COUNT)
+        for name in ZERO_COST:
+            made[name], made[f"trained_{name}"] = rng.normal(size=(2, COUNT))
+        for noise, about in params.nasbench301.required.noises.items():
+            for draw in range(about.draws):
+                for i, sigma in enumerate(about.sigma):
+                    made[f"{noise}_{draw}_{i}"] = made["loss"] * (1 + sigma)
+        folder = tiny.root / f"out/nasbench301/small-{seed}"
+        folder.mkdir(parents=True)
+        pd.DataFrame(made).to_parquet(folder / "scores.parquet", index=False)
+    context = tiny.context("laboratory301", dataset="small")
+    context.out.mkdir(parents=True, exist_ok=True)
+    (context.out / "returned").write_text(str(judging.run(context)["tau_loss"]))
+    return tiny
+
+
+def test_the_stage_judges_by_the_surrogate_and_the_page_shows_it(judged: Tiny) -> None:
+    folder = judged.root / "out/laboratory301/small/tables"
+    tables = {path.stem: pd.read_csv(path) for path in folder.iterdir()}
+    known = load_benchmark(table_of(load_params(judged.root)))
+    runs = [pd.read_parquet(judged.root / f"out/nasbench301/small-{seed}/scores.parquet") for seed in (0, 1)]
+    own = tables["measures"].query("statistic == 'tau'").set_index("measure")
+    assert set(own["truth"]) == {judging.TRUTH}
+    expected = np.mean([tau(-run["loss"].to_numpy(), known["accuracy"].to_numpy()) for run in runs])
+    assert own.loc["loss", "value"] == pytest.approx(expected)
+    assert expected > 0.6
+    assert float((judged.root / "out/laboratory301/small/returned").read_text()) == pytest.approx(expected)
+    assert own["reported"].isna().all(), "the paper has no such experiment"
+    assert tables["table_1"]["paper"].isna().all()
+    (opponent,) = tables["opponents"].to_dict("records")
+    assert (opponent["measure"], opponent["architectures"]) == ("nwot", COUNT)
+    assert opponent["value"] == pytest.approx(tau(known["nwot"].to_numpy(), known["accuracy"].to_numpy()))
+    context = judged.context("laboratory301_report", dataset="small")
+    context.out.mkdir(parents=True, exist_ok=True)
+    report.run(context)
+    text = (context.out / "page.md").read_text()
+    assert text.startswith("# NAS-Bench-301 (the truth is a surrogate's), supernets on small\n")
+    assert f"## {report.SECTIONS['opponents']}" in text
+    assert (context.out / "table_6.png").exists()
+
+
+def test_opponents_are_judged_on_the_architectures_that_have_them(judged: Tiny) -> None:
+    params = load_params(judged.root)
+    known = load_benchmark(table_of(params))
+    known.loc[known.index[:15], "nwot"] = np.nan
+    context = judged.context("laboratory301", dataset="small")
+    settings = params.nasbench301.required
+    runs = judging.read_runs(context, [("nasbench301", "small-0")], settings)
+    truth = known["accuracy"].to_numpy()
+    (row,) = judging.opponents(runs, known, truth, settings).to_dict("records")
+    assert row["architectures"] == COUNT - 15
+    assert row["value"] == pytest.approx(tau(known["nwot"].to_numpy()[15:], truth[15:]))
