@@ -84,7 +84,10 @@ def another_supernet(context: Context, seed: str, **update: Any) -> Iterator[Con
     """The row with a supernet that is trained with other settings, or another seed, in a folder that then goes."""
     dataset = context.axes["dataset"]
     training = context.params.supernet[dataset].model_copy(update=update)
-    changed = context.params.model_copy(update={"supernet": {**context.params.supernet, dataset: training}})
+    params = context.params
+    rows = params.matrix.supernet.model_copy(update={"seed": (int(seed),)})  # the profile's own may lack the seed
+    matrix = params.matrix.model_copy(update={"supernet": rows})
+    changed = params.model_copy(update={"matrix": matrix, "supernet": {**params.supernet, dataset: training}})
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "out").mkdir()
         (Path(folder) / "out" / "data").symlink_to((context.root / "out" / "data").resolve())
