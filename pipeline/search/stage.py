@@ -71,19 +71,19 @@ def run(context: Context) -> dict[str, float]:
             asked for a metric that has no score of one candidate alone.
     """
     context = with_scorer(context)
-    metric, early = context.axes["metric"], search_of(context).early
-    if early and context.params.metrics[metric].combine == "rank":
-        raise GenasError(f"search.early: metric {metric} adds ranks, which change with every candidate; set it to null")
+    name, early = context.axes["metric"], search_of(context).early
+    metric = context.params.metrics[name]
+    if early and metric.combine == "rank":
+        raise GenasError(f"search.early: metric {name} adds ranks, which change with every candidate; set it to null")
     scratch = Scratch(context, weights_of(context, "supernet"))
     candidates, history = evolve(context, scratch)
     if not best_of(candidates, 1):
         raise GenasError(
             f"search {context.row}: no candidate could be scored, the first failed with {candidates[0]['error']}"
         )
-    metrics = leave_winner(context, best_of(candidates, 1)[0], metric=metric)
-    terms = context.params.metrics[metric]
-    if terms.combine == "sum":
-        metrics["flatness_share"] = flatness_share(candidates, terms, context.params.measures)
+    metrics = leave_winner(context, best_of(candidates, 1)[0], metric=name)
+    if metric.combine == "sum":
+        metrics["flatness_share"] = flatness_share(candidates, metric, context.params.measures)
     write_candidates(context.out / "candidates.parquet", candidates)
     pd.DataFrame(history).to_csv(context.out / "history.csv", index=False)
     scratch.close()

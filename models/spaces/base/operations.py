@@ -82,11 +82,14 @@ class AvgPool3x3(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.rate == 1:
             return F.avg_pool2d(x, 3, self.stride, padding=1, count_include_pad=False)
-        window = x.new_ones(1, 1, 3, 3)
-        channels = x.shape[1]
+        return self.convolved(x)
+
+    def convolved(self, x: Tensor) -> Tensor:
+        """The same as a convolution of each channel with ones, over how many pixels of each window are inside."""
+        window, channels = x.new_ones(1, 1, 3, 3), x.shape[1]
         inside = F.conv2d(torch.ones_like(x[:1, :1]), window, None, self.stride, self.rate, self.rate)
         total = F.conv2d(x, window.expand(channels, 1, 3, 3), None, self.stride, self.rate, self.rate, channels)
-        return total / inside
+        return total * (1 / inside)
 
 
 class MaxPool3x3(nn.Module):
