@@ -86,7 +86,8 @@ def test_stages_that_compute_are_told_from_tables_and_pictures() -> None:
     from flows.service.gpus import computes
     from pipeline.stages import STAGES
 
-    light = {"data", "measures", "rerank", "laboratory", "laboratory_report", "zoo", "report"}
+    light = {"data", "measures", "rerank", "zoo", "report"}
+    light |= {"laboratory", "laboratory_report", "laboratory301", "laboratory301_report"}
     assert {name for name in STAGES if not computes(name)} == light
     assert computes("search@digits-flatness-0")
     assert not computes("mine@0"), "a stage of the user's own waits for nobody"
