@@ -168,6 +168,7 @@ def test_every_noise_and_measure_is_stored(measured: Tiny) -> None:
     assert (table["loss_as_trained"] - table["loss"]).abs().max() > 1e-3
 
 
+@pytest.mark.slow
 def test_both_scorers_measure_the_same(measured: Tiny, tiny: Tiny) -> None:
     """The fast one is what ``auto`` stands for in this space."""
     with_laboratory(tiny)
@@ -236,6 +237,7 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_iteration_that_does_not_end_leaves_one_architecture_out(
     measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,6 +260,7 @@ def test_an_iteration_that_does_not_end_leaves_one_architecture_out(
     pd.testing.assert_series_equal(own["loss"], other["loss"])
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_measured_as_the_end_is(measured: Tiny, tiny: Tiny) -> None:
     """The weights of the end, put where a snapshot lies, measure what they measure at the end."""
     with_laboratory(tiny, recipes={"darts": SMALL | {"snapshots": [1]}})
