@@ -55,6 +55,6 @@ setup: .venv/.ready
 .venv/.ready: pyproject.toml constraints.txt tools/install_detectron2.py
 	$(PYTHON) -m venv .venv
 	command -v uv >/dev/null || $(PIP) $(QUICK) || true
-	PATH="$$PATH:$(BIN)" uv pip install --quiet --python $(BIN)/python $(EVERYTHING) || $(PIP) $(EVERYTHING)
+	PATH="$$PATH:$(BIN)" uv pip install --quiet --compile-bytecode --python $(BIN)/python $(EVERYTHING) || $(PIP) $(EVERYTHING)
 	$(BIN)/python tools/install_detectron2.py
 	touch $@

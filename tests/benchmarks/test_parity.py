@@ -70,6 +70,7 @@ def test_the_official_evaluators_numbers(tmp_path: Path, cases: int) -> None:
     assert result["logits"]["n"] == 40 * cases
 
 
+@pytest.mark.slow
 @needed
 def test_other_weights_do_not_pass(tmp_path: Path) -> None:
     """One weight of the stem is enough: the comparison can fail."""

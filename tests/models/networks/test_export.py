@@ -64,11 +64,10 @@ def close(got: Tensor, expected: Tensor) -> None:
     torch.testing.assert_close(got, expected, rtol=0, atol=TOLERANCE)
 
 
-each = pytest.mark.parametrize(
-    "programs", ["cifar", pytest.param("imagenet", marks=pytest.mark.slow)], indirect=True, scope="module"
-)
+each = pytest.mark.parametrize("programs", CASES, indirect=True, scope="module")
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_onnx_gives_the_same_logits(programs: Path, count: int) -> None:
@@ -77,6 +76,7 @@ def test_onnx_gives_the_same_logits(programs: Path, count: int) -> None:
     close(torch.from_numpy(got), logits(programs.parent, programs.name, count))
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_the_exported_program_gives_the_same_logits(programs: Path, count: int) -> None:
@@ -143,6 +143,7 @@ def test_the_weights_are_a_network_file_too(exports: Path) -> None:
     close(load_network(exported)(images(2)), logits(exports, "imagenet", 2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("programs", ["cifar"], indirect=True, scope="module")
 def test_no_file_names_this_machine(programs: Path) -> None:
     assert {"model.onnx", "model.pt2", "model.safetensors"} <= {path.name for path in programs.iterdir()}

@@ -67,6 +67,7 @@ def test_a_device_prices_every_row_and_the_json_keeps_its_form(sizes: Tiny) -> N
     assert total["critical_path"][-1] == "report"
 
 
+@pytest.mark.slow
 def test_this_machine_is_measured_once(sizes: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stopwatch, "SECONDS", 0.0)
     keys = [("supernet", "small-0"), ("search", "small-angle-0"), ("retrain", "published")]

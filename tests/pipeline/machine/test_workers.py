@@ -53,9 +53,8 @@ def test_an_item_that_kills_every_process_is_given_up(tmp_path: Path) -> None:
     assert again == [0, 1, 4, 9]
 
 
-@pytest.mark.parametrize(
-    "pause", [pytest.param(0.0, id="not yet noticed"), pytest.param(0.5, id="noticed", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("pause", [pytest.param(0.0, id="not yet noticed"), pytest.param(0.5, id="noticed")])
 def test_a_process_that_dies_without_an_item_is_replaced_too(pause: float) -> None:
     """Pebble gives up the whole pool then, with whatever is scheduled before it has noticed."""
     with Workers(1, str) as pool:

@@ -214,6 +214,7 @@ def test_both_scorers_measure_the_same_without_affine_weights(by_rlnas: Tiny) ->
         assert tables[0][name].to_numpy() == pytest.approx(tables[1][name].to_numpy(), rel=1e-4, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     measured: Tiny, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,6 +166,7 @@ def reported(built: Path, tmp_path: Path) -> Path:
     return shutil.copytree(built, tmp_path / "profile")
 
 
+@pytest.mark.slow
 def test_same_inputs_same_bytes(built: Path, reported: Path) -> None:
     (reported / "out/report/pictures/stale.png").write_bytes(b"")
     report.run(Context("report", {}, load_params(reported), reported))

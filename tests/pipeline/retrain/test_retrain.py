@@ -107,6 +107,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
         assert published.bytes_of("retrain", "published", name) == whole["files"][name]
 
 
+@pytest.mark.slow
 def test_loader_workers_change_nothing(published: Tiny, whole: dict[str, Any]) -> None:
     published.change("retrain", workers=2)
     retrain.run(published.context("retrain", row="published"))

@@ -107,6 +107,7 @@ def test_a_killed_search_goes_on_and_ends_like_a_whole_one(
         assert trained.bytes_of("search", "small-flatness-0", name) == whole["files"][name]
 
 
+@pytest.mark.slow
 def test_two_workers_find_what_one_finds(trained: Tiny, whole: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENAS_WORKERS", "2")
     assert search.run(trained.context("search", **FLATNESS)) == whole["metrics"]

@@ -199,6 +199,7 @@ def test_unselected_operations_decay_or_freeze(tiny: Tiny) -> None:
     assert not torch.equal(states["freeze"]["stem.0.weight"], start["stem.0.weight"])
 
 
+@pytest.mark.slow
 def test_what_has_been_selected_decays_after_a_kill_too(tiny: Tiny) -> None:
     tiny.change("supernet", small__unselected="first", small__trainer="plain")
     supernet.run(tiny.context("supernet", **ROW))

@@ -102,6 +102,7 @@ def test_rebuilt_is_what_was_live(finished: Path, database: Path, monkeypatch: p
     assert content("genas-demo-leaderboard") == board
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_fails_no_run(finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (finished / "out/search/digits-flatness-0/genotype.json").write_text("{}")
     with live.follow("search", SEARCH, load_params(finished), finished):

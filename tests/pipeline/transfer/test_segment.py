@@ -359,6 +359,7 @@ def test_examples_are_images_and_class_ids(streets: Tiny) -> None:
         assert np.array_equal(prediction, (labels.astype(int) + 1) % 11)
 
 
+@pytest.mark.slow
 def test_a_diverging_loss_is_one_line(streets: Tiny) -> None:
     streets.change("segment", overrides={**SMALL, "optim_wrapper.optimizer.lr": 1e20})
     with pytest.raises(GenasError) as error:
