@@ -53,6 +53,6 @@ def draw_walks(table: pd.DataFrame, path: Path, title: str) -> None:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         plain(axes)
     figure.axes[0].set_ylabel("true accuracy of the winner (%)")
-    figure.axes[-1].legend(loc="lower right", frameon=False, fontsize=9)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right", frameon=False, fontsize=9)
     figure.suptitle(f"What searches find by each score (dashed: the best there is)\n{title}")
     save(figure, path)
