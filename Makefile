@@ -57,4 +57,5 @@ setup: .venv/.ready
 	command -v uv >/dev/null || $(PIP) $(QUICK) || true
 	PATH="$$PATH:$(BIN)" uv pip install --quiet --compile-bytecode --python $(BIN)/python $(EVERYTHING) || $(PIP) $(EVERYTHING)
 	$(BIN)/python tools/install_detectron2.py
+	$(BIN)/dvc config --local core.check_update false
 	touch $@
