@@ -8,7 +8,7 @@ by this project's code and compared.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,8 +65,16 @@ def settings(about: dict[str, Any]) -> MeasureParams:
     )
 
 
-def official_noise(network: Supernet, about: dict[str, Any], noise_seed: int) -> Iterator[Noise]:
+def official_noise(
+    network: Supernet, order: Iterable[str], deviations: Iterable[float], noise_seed: int
+) -> Iterator[Noise]:
     """What each cumulative perturbation has added so far to all parameters, from one stream of noise.
+
+    Args:
+        network: whose parameters they are.
+        order: their official names, in the order in which noise is drawn.
+        deviations: of what each perturbation adds.
+        noise_seed: of the stream.
 
     The official loaders take one number of the same stream at each pass over their data: one for the recalibration,
     one for each evaluation.
@@ -77,21 +85,25 @@ def official_noise(network: Supernet, about: dict[str, Any], noise_seed: int) ->
         torch.empty((), dtype=torch.int64).random_(generator=generator)
 
     shapes = {name: parameter.shape for name, parameter in network.named_parameters()}
-    noise = {name: torch.zeros(shapes[name]) for name in map(our_name, about["parameter_order"])}
+    noise = {name: torch.zeros(shapes[name]) for name in map(our_name, order)}
     loader_pass()
-    for deviation in steps(settings(about).flatness):
+    for deviation in deviations:
         loader_pass()
         noise = {name: n + torch.normal(0.0, deviation, n.shape, generator=generator) for name, n in noise.items()}
         yield noise
 
 
 def compute(
-    case: dict[str, Any], about: dict[str, Any], pair: tuple[Supernet, Supernet], sets: dict[str, Images]
+    case: dict[str, Any],
+    about: dict[str, Any],
+    params: MeasureParams,
+    pair: tuple[Supernet, Supernet],
+    sets: dict[str, Images],
 ) -> dict[str, Any]:
     """Every quantity of one case with our code in official mode."""
     initial, trained = pair
     statistics = {name: buffer.clone() for name, buffer in trained.named_buffers()}
-    genotype, params = Genotype.decode(case["encoding"]), settings(about)
+    genotype = Genotype.decode(case["encoding"])
     trained.eval()
     with torch.no_grad():
         logits = trained(sets["logits"].images, genotype)
@@ -99,7 +111,7 @@ def compute(
     probe = Probe(trained, data, params, seed=0, initial=initial)
     taken = take(probe, genotype, ["loss", "angle"])
     top1 = probe.evaluate(genotype)[1]
-    noises = official_noise(trained, about, case["noise_seed"])
+    noises = official_noise(trained, about["parameter_order"], steps(params.flatness), case["noise_seed"])
     losses = mean_over(probe.outcomes(genotype, noises)[:, 0].double().numpy(), params).tolist()
     for name, buffer in trained.named_buffers():
         buffer.copy_(statistics[name])
@@ -177,4 +189,5 @@ def parity(folder: Path, data: Path) -> dict[str, dict[str, Any]]:
     """
     about = read_cases(folder)
     pair, sets = read_networks(folder, about), read_images(data, about)
-    return compare([compute(case, about, pair, sets) for case in about["cases"]], about["cases"])
+    params = settings(about)
+    return compare([compute(case, about, params, pair, sets) for case in about["cases"]], about["cases"])

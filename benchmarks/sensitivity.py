@@ -8,9 +8,10 @@ stand another draw of the noise and another seed of the supernet, which say how 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -36,38 +37,38 @@ METRICS = {
     "angle + flatness": {"angle": 1.0, "flatness": 16.0},
 }
 """What a search of the release maximises, by terms."""
+FLAT = [key for key in FlatnessParams.model_fields if key not in ("sigma", "draws") and "hessian" not in key]
+SLIPS = (*(f"flatness.{key}" for key in FLAT), "recalibrate", "recalibrate_augmented", "mean", "angle.version")
+"""Settings of the measures in which the release may differ; not how much is looked at."""
+WITH = {"mean": ("batch_size",)}
+"""What says nothing without another one."""
 TRAINING = ("split", "unselected")
 """Settings of the supernet's training among the slips."""
 Values = Mapping[str, np.ndarray]
 
 
-def slips(own: MeasureParams, released: MeasureParams) -> dict[str, MeasureParams]:
-    """The profile's settings of the measures with one of the release's at a time, by what differs."""
-    found: dict[str, MeasureParams] = {}
-
-    def differs(name: str, ours: Any, theirs: Any, **update: Any) -> None:
-        if ours != theirs:
-            found[f"{name}: {theirs}".replace("True", "true").replace("False", "false")] = own.model_copy(update=update)
-
-    for key in FlatnessParams.model_fields:
-        if key not in ("sigma", "hessian_iterations", "hessian_images", "draws"):
-            ours, theirs = getattr(own.flatness, key), getattr(released.flatness, key)
-            differs(f"flatness.{key}", ours, theirs, flatness=own.flatness.model_copy(update={key: theirs}))
-    for key in ("recalibrate", "recalibrate_augmented"):
-        differs(key, getattr(own, key), getattr(released, key), **{key: getattr(released, key)})
-    differs("mean", own.mean, released.mean, mean=released.mean, batch_size=released.batch_size)
-    differs("angle.version", own.angle.version, released.angle.version, angle=released.angle)
-    return found
-
-
-def together(own: MeasureParams, changed: Mapping[str, MeasureParams]) -> MeasureParams:
-    """All of them at once."""
+def with_released(own: MeasureParams, released: MeasureParams, slips: Iterable[str]) -> MeasureParams:
+    """The profile's settings of the measures with some of :data:`SLIPS` as the release has them."""
     update: dict[str, Any] = {}
-    flat = own.flatness
-    for one in changed.values():
-        update |= {key: value for key, value in one if key != "flatness" and value != getattr(own, key)}
-        flat = flat.model_copy(update={k: v for k, v in one.flatness if v != getattr(own.flatness, k)})
-    return own.model_copy(update={**update, "flatness": flat})
+    for slip in slips:
+        section, _, key = slip.partition(".")
+        if key:
+            before = update.get(section, getattr(own, section))
+            update[section] = before.model_copy(update={key: getattr(getattr(released, section), key)})
+        else:
+            update |= {name: getattr(released, name) for name in (slip, *WITH.get(slip, ()))}
+    return own.model_copy(update=update)
+
+
+def differing(own: MeasureParams, released: MeasureParams) -> dict[str, str]:
+    """Those of :data:`SLIPS` in which the profile is not the release, by themselves with the release's value
+    (``flatness.noise: cumulative``)."""
+    found = {slip: (attrgetter(slip)(own), attrgetter(slip)(released)) for slip in SLIPS}
+    return {
+        f"{slip}: {str(theirs).replace('True', 'true').replace('False', 'false')}": slip
+        for slip, (ours, theirs) in found.items()
+        if ours != theirs
+    }
 
 
 def values(context: Context, params: MeasureParams, genotypes: list[Genotype], seed: int, what: str) -> Values:
@@ -131,9 +132,11 @@ def run(root: Path, dataset: str, architectures: int) -> dict[str, Any]:
         raise GenasError(f"supernet@{context.row} is not trained: genas run supernet@{context.row} --profile {root}")
     genotypes, params = sample(architectures, 0), own.measures
     before = values(context, params, genotypes, 0, "as the profile says")
-    changed = slips(params, released.measures)
+    found = differing(params, released.measures)
+    alone = {name: [slip] for name, slip in found.items()}
     rows: dict[str, Any] = {}
-    for name, other in {**changed, "all of these": together(params, changed)}.items():
+    for name, slips in {**alone, "all of these": list(found.values())}.items():
+        other = with_released(params, released.measures, slips)
         rows[name] = compared(before, values(context, other, genotypes, 0, name), params)
     theirs = next(iter(released.supernet.values()))
     for key in TRAINING:

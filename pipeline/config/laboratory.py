@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, Fraction, Name, NotNegative, Positive, Section, Seed, Several
-from pipeline.config.search import FlatnessParams, MeasureParams, require_measures
+from pipeline.config.base import Below, Count, Name, NotNegative, Positive, Section, Seed, Several
+from pipeline.config.search import EvolutionParams, FlatnessParams, MeasureParams, require_measures
 from pipeline.config.supernets import Supernet201Params
 
 
@@ -68,23 +68,15 @@ class LaboratoryParams(Section):
         return self
 
 
-class WalkParams(Section):
+class WalkParams(EvolutionParams):
     """Searches on tabulated scores: ``walks`` of each kind. Evolution has the sizes of ``search``; the regularised one
     (Real et al., 2019) as many evaluations, and a ``tournament`` of so many among the ``population`` youngest."""
 
     walks: Count
-    population: Count
-    generations: Count
-    parents: Count
-    mutated: NotNegative
-    crossed: NotNegative
-    mutation_probability: Fraction
     tournament: Count
 
     @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.mutated + self.crossed > self.population:
-            raise ValueError("mutated + crossed exceeds population")
+    def _tournament_fits(self) -> Self:
         if self.tournament > self.population:
             raise ValueError("tournament exceeds population")
         return self

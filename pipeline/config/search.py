@@ -135,12 +135,8 @@ class EarlyParams(Section):
     confidence: Annotated[float, Field(gt=0.5, lt=1)]
 
 
-class SearchParams(Section):
-    """Evolution (official search.py and config.py).
-
-    ``max_params`` and ``max_macs`` limit what is proposed, by the cost of the network that Table 2 compares (14 cells,
-    48 channels, 224 pixels). ``early`` drops candidates that cannot reach the parents; null scores all to the end.
-    """
+class EvolutionParams(Section):
+    """The sizes of an evolution: of a generation, how many of it come from parents, and how likely an edge mutates."""
 
     population: Count
     generations: Count
@@ -148,16 +144,25 @@ class SearchParams(Section):
     mutated: NotNegative
     crossed: NotNegative
     mutation_probability: Fraction
+
+    @model_validator(mode="after")
+    def _children_fit(self) -> Self:
+        if self.mutated + self.crossed > self.population:
+            raise ValueError("mutated + crossed exceeds population")
+        return self
+
+
+class SearchParams(EvolutionParams):
+    """Evolution (official search.py and config.py).
+
+    ``max_params`` and ``max_macs`` limit what is proposed, by the cost of the network that Table 2 compares (14 cells,
+    48 channels, 224 pixels). ``early`` drops candidates that cannot reach the parents; null scores all to the end.
+    """
+
     mutate_cells: Literal["both", "normal"]
     max_params: Positive | None
     max_macs: Positive | None
     early: EarlyParams | None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.mutated + self.crossed > self.population:
-            raise ValueError("mutated + crossed exceeds population")
-        return self
 
 
 class ErrorParams(Section):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline.config import LaboratoryParams
 from pipeline.forecast.work import Forecast, Profile, Work
 from pipeline.stages import STAGES, Key, rows_of
 
@@ -13,6 +14,8 @@ TABLE = 0.8
 """Seconds to read a table and to write another."""
 RESAMPLES = 2e-4
 """Seconds of a score of a thousand architectures in one resample."""
+SIZE201, SIZE301 = 15625, 800
+"""Architectures of the benchmarks' tables."""
 SPACE = 30.0
 """Seconds for what is computed of the whole space: forests and searches."""
 
@@ -28,26 +31,26 @@ def pictures(profile: Profile, key: Key) -> Work:
     return Work(seconds=TABLE + PICTURE * count, disk=1e5 * count)
 
 
-def laboratory(profile: Profile, key: Key) -> Work:
-    """Truths x scores x resamples of the runs' architectures."""
+def _judging(settings: LaboratoryParams, runs: int, truths: int, architectures: int) -> float:
+    """Seconds for truths x scores x resamples of the runs' architectures."""
     from pipeline.nasbench201.laboratory.scores import SCORES
 
-    laboratory = profile.params.nasbench201
-    settings, truths = laboratory.required, laboratory.laboratory[key[1]].truths
-    runs = sum(run.group == key[1] for run in laboratory.runs.values())
     scores = len({*SCORES, *settings.measured})
-    count = runs * len(truths) * scores * settings.bootstrap * (settings.architectures or 15625) / 1000
-    return Work(seconds=TABLE + SPACE + RESAMPLES * count, disk=1e6)
+    return RESAMPLES * runs * truths * scores * settings.bootstrap * (settings.architectures or architectures) / 1000
+
+
+def laboratory(profile: Profile, key: Key) -> Work:
+    """Everything judged, and what is computed of the whole space."""
+    known = profile.params.nasbench201
+    runs = sum(run.group == key[1] for run in known.runs.values())
+    seconds = _judging(known.required, runs, len(known.laboratory[key[1]].truths), SIZE201)
+    return Work(seconds=TABLE + SPACE + seconds, disk=1e6)
 
 
 def laboratory301(profile: Profile, key: Key) -> Work:
-    """Scores x resamples of the runs' architectures."""
-    from pipeline.nasbench201.laboratory.scores import SCORES
-
-    settings, runs = profile.params.nasbench301.required, rows_of(profile.params, "nasbench301")
-    scores = len({*SCORES, *settings.measured})
-    count = len(runs) * scores * settings.bootstrap * (settings.architectures or 800) / 1000
-    return Work(seconds=TABLE + RESAMPLES * count, disk=1e6)
+    """Everything judged by one truth."""
+    runs = len(rows_of(profile.params, "nasbench301"))
+    return Work(seconds=TABLE + _judging(profile.params.nasbench301.required, runs, 1, SIZE301), disk=1e6)
 
 
 SCANS, TABLES = _constant(SCAN), _constant(TABLE)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pipeline import measures
 from pipeline.config import MEASURES, FlatnessParams, MeasureParams
+from pipeline.forecast.light import SIZE201, SIZE301
 from pipeline.forecast.stopwatch import now
 from pipeline.forecast.supernets import Space, build, halves_of, paths, space_of, synthetic
 from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
@@ -28,8 +29,6 @@ CAP = 256
 TRIED = 12
 """Architectures of a trial, at most."""
 NUMBERS = ("steps", "images", "flops", "traffic", "calls")
-SIZE201, SIZE301 = 15625, 800
-"""Architectures of the benchmarks' tables."""
 PRODUCTS = 40
 """Products with the Hessian that its top eigenvector takes, each two passes forward and backward: what ARPACK needs
 for one pair of a vector of some thousand numbers, about two restarts of 20."""

@@ -3,7 +3,6 @@ NAS-Bench-201, as training left it or on the way (:mod:`pipeline.scoring.reading
 
 from __future__ import annotations
 
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -14,10 +13,8 @@ from models.spaces.nasbench201.cost import nasbench201_cost
 from models.spaces.nasbench201.network import NasBench201
 from pipeline.context import Context
 from pipeline.nasbench201.network import load, training_of
-from pipeline.probe.fast import settled
-from pipeline.probe.images import load_probe_data
 from pipeline.scoring.measuring import Request, Score
-from pipeline.scoring.readings import evenly, read_all, reader
+from pipeline.scoring.readings import read_all, reader
 from pipeline.supernet.weights import weights_of
 
 DRAWN = 201
@@ -39,11 +36,8 @@ def sample(count: int | None) -> list[Cell201]:
 
 def make_scorer(context: Context, request: Request, scorer: str) -> Score:
     """A function that measures everything of one architecture of the row's supernet, by a scorer by name."""
-    settings, seed = context.params.nasbench201.required, int(context.axes["seed"])
-    taken = settings.measures.model_copy(update={"scorer": scorer})
-    data = load_probe_data(context, training_of(context), taken)
-    curved = set(evenly(sample(settings.architectures), settings.hessian))
-    return reader(settings, taken, data, load(context, data.num_classes), seed, curved, request)
+    settings = context.params.nasbench201.required
+    return reader(context, request, scorer, settings, training_of(context), load, sample(settings.architectures))
 
 
 def run(context: Context) -> dict[str, float]:
@@ -52,7 +46,5 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: more architectures are asked for than there are, or one could not be measured.
     """
-    settings = context.params.nasbench201.required
-    scorer = context.notes["scorer"] = settled(settings.measures, NasBench201.space, context.device).scorer
-    make, weights = partial(make_scorer, scorer=scorer), weights_of(context, "supernet201")
-    return read_all(context, settings.measured, sample(settings.architectures), make, weights)
+    settings, weights = context.params.nasbench201.required, weights_of(context, "supernet201")
+    return read_all(context, settings, NasBench201.space, sample(settings.architectures), make_scorer, weights)

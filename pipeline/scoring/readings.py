@@ -7,10 +7,11 @@ so that any score made of them, and any table, is arithmetic on a table of readi
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,15 +20,15 @@ from tqdm import tqdm
 from models.errors import GenasError
 from models.spaces.base.oneshot import Architecture, OneShot
 from pipeline import measures
-from pipeline.config import FlatnessParams, LaboratoryParams, MeasureParams
+from pipeline.config import FlatnessParams, LaboratoryParams, TrainingParams
 from pipeline.context import Context
-from pipeline.data.reading.halves import SearchData
 from pipeline.machine.resume import Scratch
 from pipeline.measures.flatness import draw_losses
-from pipeline.probe.fast import make_probe
+from pipeline.probe.fast import make_probe, settled
 from pipeline.probe.hessian import NotConvergedError
+from pipeline.probe.images import load_probe_data
 from pipeline.scoring.early import Evidence
-from pipeline.scoring.measuring import Make, Request, Score, Values, attempt, scoring
+from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
 from pipeline.supernet.weights import Weights
 
 HESSIAN = "hessian"
@@ -35,6 +36,12 @@ HESSIAN = "hessian"
 FAILED = "hessian_error"
 """The column that says of which of these none was found."""
 A = TypeVar("A")
+
+
+class MakeReader(Protocol):
+    """Makes what measures one architecture of a row, by a scorer by name."""
+
+    def __call__(self, context: Context, request: Request, scorer: str) -> Score: ...
 
 
 def evenly(architectures: Sequence[A], count: int) -> list[A]:
@@ -49,26 +56,30 @@ def columns(noise: str, losses: list[list[float]]) -> dict[str, float]:
 
 
 def reader(
-    settings: LaboratoryParams,
-    params: MeasureParams,
-    data: SearchData,
-    pair: tuple[OneShot[Any], OneShot[Any]],
-    seed: int,
-    curved: Collection[Architecture],
+    context: Context,
     request: Request,
+    scorer: str,
+    settings: LaboratoryParams,
+    training: TrainingParams,
+    load: Callable[[Context, int], tuple[OneShot[Any], OneShot[Any]]],
+    architectures: Sequence[Architecture],
 ) -> Score:
-    """A function that measures everything of one architecture.
+    """A function that measures everything of one architecture of the row's supernet.
 
     Args:
-        settings: what that is.
-        params: those of the measures, with a scorer that runs here.
-        data: the images.
-        pair: the initial and the trained supernet.
-        seed: of noise and images.
-        curved: the architectures of which the loss along the Hessian's eigenvector is wanted.
+        context: the row.
         request: the measures that must be finite.
+        scorer: one that runs here.
+        settings: what is measured.
+        training: how the supernet was trained.
+        load: gives the initial and the trained supernet of a row with so many classes.
+        architectures: all that are measured; of some of them, evenly spread, the loss along the Hessian's eigenvector
+            is taken too.
     """
-    initial, trained = pair
+    params, seed = settings.measures.model_copy(update={"scorer": scorer}), int(context.axes["seed"])
+    data = load_probe_data(context, training, params)
+    initial, trained = load(context, data.num_classes)
+    curved = set(evenly(architectures, settings.hessian))
     # The plain scorer writes statistics into its network, and these are to stay.
     untouched = params.model_copy(update={"recalibrate": "none"})
     as_trained = make_probe(deepcopy(trained), data, untouched, seed)
@@ -104,9 +115,10 @@ def reader(
 
 def read_all(
     context: Context,
-    names: Sequence[str],
+    settings: LaboratoryParams,
+    space: str,
     architectures: Sequence[Architecture],
-    make: Make,
+    make: MakeReader,
     weights: Weights,
     *inputs: Path,
 ) -> dict[str, float]:
@@ -114,19 +126,21 @@ def read_all(
 
     Args:
         context: the row.
-        names: the measures that are taken, and must be finite.
+        settings: what is measured.
+        space: the search space.
         architectures: of which.
-        make: a module's function that makes what measures one.
+        make: a module's function, called wherever one is measured.
         weights: the supernet's.
         inputs: what else the result depends on.
 
     Raises:
         GenasError: one could not be measured.
     """
+    scorer = context.notes["scorer"] = settled(settings.measures, space, context.device).scorer
     scratch = Scratch(context, [*weights, *inputs])
     rows = scratch.records("scores.jsonl")
     with (
-        scoring(context, names, make=make, weights=weights) as score_all,
+        scoring(context, settings.measured, make=partial(make, scorer=scorer), weights=weights) as score_all,
         tqdm(total=len(architectures), initial=len(rows), unit="cell", disable=None) as bar,
     ):
         for values in score_all(architectures[len(rows) :]):

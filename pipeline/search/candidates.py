@@ -23,17 +23,12 @@ import pyarrow
 
 from models.errors import GenasError
 from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
-from models.spaces.darts.genotype import Genotype
+from models.spaces.darts.genotype import Genotype, spelled
 from pipeline.context import Context
 
 Candidate = dict[str, Any]
 """``encoding``, ``generation``, every term that was measured, ``score`` (None in quarantine or dropped) and ``error``;
 with early decisions ``images`` and ``dropped``."""
-
-
-def spelled(encoding: Sequence[int]) -> str:
-    """An encoding as the table has it."""
-    return " ".join(map(str, encoding))
 
 
 def leave_winner(context: Context, winner: Candidate, **about: Any) -> dict[str, float]:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
+
+from pipeline.config import EvolutionParams
 
 A = TypeVar("A")
 PATIENCE = 100
 """Proposals tried for each one that is wanted."""
-
-
-class Sizes(Protocol):
-    """How large a generation is, and how many of it come from parents."""
-
-    @property
-    def population(self) -> int: ...
-    @property
-    def mutated(self) -> int: ...
-    @property
-    def crossed(self) -> int: ...
 
 
 class Moves(NamedTuple, Generic[A]):
@@ -35,7 +26,9 @@ class Moves(NamedTuple, Generic[A]):
     allowed: Callable[[A], bool]
 
 
-def propose(parents: Sequence[A], seen: set[A], sizes: Sizes, moves: Moves[A], rng: np.random.Generator) -> list[A]:
+def propose(
+    parents: Sequence[A], seen: set[A], sizes: EvolutionParams, moves: Moves[A], rng: np.random.Generator
+) -> list[A]:
     """The next population: mutated and crossed parents, filled up at random, never an architecture seen before. It is
     smaller than it should be where hardly any is left.
 

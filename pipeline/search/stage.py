@@ -11,13 +11,13 @@ import pandas as pd
 from tqdm import tqdm
 
 from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype
+from models.spaces.darts.genotype import Genotype, spelled
 from pipeline.config import SearchParams
 from pipeline.context import Context
 from pipeline.machine.resume import Scratch
 from pipeline.scoring.early import Evidence
 from pipeline.scoring.measuring import EVIDENCE, scoring, with_scorer
-from pipeline.search.candidates import Candidate, leave_winner, spelled, write_candidates
+from pipeline.search.candidates import Candidate, leave_winner, write_candidates
 from pipeline.search.evolution import best_of, budget, flatness_share, propose, rate, summary
 from pipeline.supernet.weights import weights_of
 

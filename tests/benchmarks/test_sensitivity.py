@@ -22,13 +22,14 @@ NAMES = [
 
 
 def test_every_slip_of_the_measures_is_toggled_alone() -> None:
-    found = sensitivity.slips(OWN, RELEASED)
+    found = sensitivity.differing(OWN, RELEASED)
     assert list(found) == NAMES
-    assert sensitivity.slips(RELEASED, RELEASED) == {}
-    for changed in found.values():
+    assert sensitivity.differing(RELEASED, RELEASED) == {}
+    for slip in found.values():
+        changed = sensitivity.with_released(OWN, RELEASED, [slip])
         differing = [key for key, value in changed if value != getattr(OWN, key)]
         assert len(differing) == 1 or differing == ["batch_size", "mean"]
-    everything = sensitivity.together(OWN, found)
+    everything = sensitivity.with_released(OWN, RELEASED, found.values())
     assert everything.model_copy(update={"scorer": RELEASED.scorer}) == RELEASED
 
 

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from flows.estimate import amount, duration
-from pipeline.config import REPOSITORY
+from pipeline.config import REPOSITORY, load_params
+from pipeline.stages import STAGES, rows_of
 from tests.conftest import tiny_params
 from tests.flows.calling import genas
 
@@ -40,6 +41,8 @@ def test_a_plan_is_machine_readable_and_runs_scans_alone(profile: Path, small_da
     assert found["machines"] == 2
     files = [path.relative_to(profile / "out") for path in (profile / "out").glob("[!.]*/**/*") if path.is_file()]
     assert {path.parts[0] for path in files} == {"data", "measures"}
+    empty = {name for name in STAGES if not rows_of(load_params(profile), name)}
+    assert {path.name for path in (profile / "out").glob("[!.]*")} == {"data", "measures", *empty}
 
 
 def test_a_plan_is_readable_at_eighty_columns(profile: Path, small_data: Path) -> None:

@@ -65,6 +65,11 @@ def _cell(edges: Iterable[Sequence[Any]], name: str) -> tuple[Edge, ...]:
     return tuple(sorted(cell, key=lambda edge: (edge.target, edge.source)))
 
 
+def spelled(encoding: Iterable[int]) -> str:
+    """An encoding as tables have it: its integers with spaces between them."""
+    return " ".join(map(str, encoding))
+
+
 @dataclass(frozen=True)
 class Genotype:
     """A pair of cells; hashable, ordered canonically, so equal architectures compare equal.
@@ -100,8 +105,20 @@ class Genotype:
         return self
 
     def __str__(self) -> str:
-        """The 28 integers of :meth:`encode`, with spaces between them."""
-        return " ".join(map(str, self.encode()))
+        """The encoding as text (:func:`spelled`)."""
+        return spelled(self.encode())
+
+    @classmethod
+    def parse(cls, text: str) -> Genotype:
+        """The inverse of ``str``.
+
+        Raises:
+            GenasError: not an encoding as text.
+        """
+        try:
+            return cls.decode([int(number) for number in text.split()])
+        except ValueError:
+            raise GenasError(f"{text!r} is no encoding as text") from None
 
     def encode(self) -> tuple[int, ...]:
         """28 integers: the 14 edges of the normal cell, then of the reduction cell, as indices into PRIMITIVES."""

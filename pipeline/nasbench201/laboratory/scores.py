@@ -50,7 +50,7 @@ class Stored:
         taken = self.sigma if noise == "hessian" else self.settings.noises[noise].sigma
         for deviation in sigma:
             if deviation not in taken:
-                raise GenasError(f"nasbench201.settings.noises.{noise}: sigma {deviation} was not taken")
+                raise GenasError(f"settings.noises.{noise}: sigma {deviation} was not taken")
         return np.stack([self.column(f"{noise}_{draw}_{taken.index(deviation)}") for deviation in sigma])
 
     def flatness(

@@ -13,7 +13,7 @@ from models.spaces.darts.cost import network_cost as counted
 from models.spaces.nasbench201.cell import all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
 from models.spaces.nasbench201.network import NasBench201
-from pipeline.config import PROFILES, Params, load_params
+from pipeline.config import PROFILES, load_params
 from pipeline.forecast import scoring
 from pipeline.forecast.count import cell_cost, cost_of, path_cost
 from pipeline.forecast.plan import PUBLISHED
@@ -218,9 +218,11 @@ def test_every_stage_has_a_forecast(stage: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_of_mini_has_work(stage: str) -> None:
-    params: Params = load_params(PROFILES["mini"])
-    profile = Profile(params, {name: Images(600, 300, 10) for name in params.data})
-    row = next(iter(STAGES[stage].rows(params)))
-    work = forecast_of(stage).work(profile, (stage, row))
-    assert work.loads or work.seconds
+def test_every_stage_has_work_in_the_profiles_with_rows_of_it(stage: str) -> None:
+    profiles = [load_params(path) for path in PROFILES.values()]
+    rows = [(params, row) for params in profiles for row in [*STAGES[stage].rows(params)][:1]]
+    assert rows
+    for params, row in rows:
+        profile = Profile(params, {name: Images(600, 300, 10) for name in params.data})
+        work = forecast_of(stage).work(profile, (stage, row))
+        assert work.loads or work.seconds

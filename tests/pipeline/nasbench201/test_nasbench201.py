@@ -81,6 +81,22 @@ def scores(tiny: Tiny) -> pd.DataFrame:
     return pd.read_parquet(tiny.root / "out/nasbench201/small-darts-0/scores.parquet")
 
 
+def die_at(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the reading of so many architectures in all be cut off once; returns a list that has one entry for each that
+    was begun."""
+    started: list[str] = []
+    real = readings.attempt
+
+    def fatal(take: Any, names: Any) -> Any:
+        started.append("")
+        if len(started) == number:
+            raise Killed
+        return real(take, names)
+
+    monkeypatch.setattr(readings, "attempt", fatal)
+    return started
+
+
 # ---- which architectures --------------------------------------------------------------------------------------------
 
 
@@ -220,16 +236,7 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
 ) -> None:
     with_laboratory(tiny)
     (tiny.root / "out/supernet201").symlink_to(measured.root / "out/supernet201")
-    started: list[str] = []
-    real = readings.attempt
-
-    def fatal(take: Any, names: Any) -> Any:
-        started.append("")
-        if len(started) == 6:
-            raise Killed
-        return real(take, names)
-
-    monkeypatch.setattr(readings, "attempt", fatal)
+    started = die_at(6, monkeypatch)
     with pytest.raises(Killed):
         nasbench201.run(tiny.context("nasbench201", **ROW))
     nasbench201.run(tiny.context("nasbench201", **ROW))

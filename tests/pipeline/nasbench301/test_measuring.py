@@ -17,8 +17,8 @@ from pipeline import measures
 from pipeline.config import PROFILES, load_params
 from pipeline.nasbench301 import measuring as nasbench301
 from pipeline.nasbench301.benchmark import load_benchmark, table_of
-from pipeline.scoring import readings
 from tests.conftest import Killed, Tiny
+from tests.pipeline.nasbench201.test_nasbench201 import die_at
 from tests.pipeline.nasbench301.test_benchmark import write_benchmark
 
 LABORATORY: dict[str, Any] = yaml.safe_load((PROFILES["laboratory"] / "params.yaml").read_text())
@@ -80,16 +80,7 @@ def test_a_kill_changes_nothing(ready: Tiny, monkeypatch: pytest.MonkeyPatch) ->
     nasbench301.run(ready.context("nasbench301", **ROW))
     whole = (ready.root / SCORES).read_bytes()
     (ready.root / SCORES).unlink()
-    started: list[str] = []
-    real = readings.attempt
-
-    def fatal(take: Any, names: Any) -> Any:
-        started.append("")
-        if len(started) == 4:
-            raise Killed
-        return real(take, names)
-
-    monkeypatch.setattr(readings, "attempt", fatal)
+    started = die_at(4, monkeypatch)
     with pytest.raises(Killed):
         nasbench301.run(ready.context("nasbench301", **ROW))
     nasbench301.run(ready.context("nasbench301", **ROW))

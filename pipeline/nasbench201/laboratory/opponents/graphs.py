@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.spaces.base.edge import Edge
 from models.spaces.nasbench201.cell import NODES, OPERATIONS, Cell201
 from models.spaces.nasbench201.cost import nasbench201_cost
 from pipeline.nasbench201.laboratory.ranking import Array
@@ -32,18 +31,13 @@ def describe(cells: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def paths(live: Sequence[Edge]) -> tuple[int, int]:
+def paths(cell: Cell201) -> tuple[int, int]:
     """How many ways lead from the cell's input to its output, and how many convolutions are on that which has most; 0
-    and 0 where none does.
-
-    Args:
-        live: a cell's live edges.
-    """
-    ways, most = {0: 1}, {0: 0}
-    for edge in live:
+    and 0 where none does."""
+    ways = {0: 1}
+    for edge in cell.live:
         ways[edge.target] = ways.get(edge.target, 0) + ways[edge.source]
-        most[edge.target] = max(most.get(edge.target, 0), most[edge.source] + ("conv" in edge.operation))
-    return ways.get(NODES[-1], 0), most.get(NODES[-1], 0)
+    return ways.get(NODES[-1], 0), cell.depth
 
 
 def features(cells: Sequence[str]) -> Array:
@@ -52,11 +46,10 @@ def features(cells: Sequence[str]) -> Array:
     rows = []
     for text in cells:
         cell = Cell201.parse(text)
-        live = cell.live
-        names = [edge.operation for edge in live]
+        names = [edge.operation for edge in cell.live]
         indicators = [operation == other for operation in cell.operations for other in OPERATIONS]
         counts = [of.count(operation) for of in (cell.operations, names) for operation in OPERATIONS]
-        rows.append([*indicators, *counts, *paths(live)])
+        rows.append([*indicators, *counts, *paths(cell)])
     return np.array(rows, dtype=np.float64)
 
 

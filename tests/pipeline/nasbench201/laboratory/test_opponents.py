@@ -48,9 +48,9 @@ def test_a_cell_is_described_by_hand() -> None:
     assert table["live"].tolist() == [1, 3, 6, 1, 1]
     assert table["reachable"].tolist() == [False, True, True, False, False]
     assert table["graph"].tolist()[:4] == [0, 1, 2, 0]
-    assert paths(CHAIN.live) == (2, 3)
-    assert paths(FULL.live) == (4, 3)
-    assert paths(()) == (0, 0)
+    assert paths(CHAIN) == (2, 3)
+    assert paths(FULL) == (4, 3)
+    assert paths(Cell201((NONE,) * 6)) == (0, 0)
 
 
 def test_features_are_counts_and_indicators_by_hand() -> None:
