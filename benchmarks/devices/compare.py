@@ -47,11 +47,22 @@ class Comparison(NamedTuple):
     message: str
 
 
+def rate_of(work: Work, seconds: float) -> float:
+    """Steps a second, of as many as begin within so many seconds."""
+    started, steps = time.perf_counter(), 0
+    last: Tensor | float = 0.0
+    while time.perf_counter() - started < seconds:
+        last, steps = work.step(), steps + 1
+    float(last)  # waits for the device
+    return steps / (time.perf_counter() - started)
+
+
 def measured(make: Callable[[torch.device], Work], device: torch.device, seconds: float) -> Measured:
     """Make a kind of step ready on a device, take its first numbers, then its time.
 
     Numbers are taken in whole float32: what a GPU rounds to ten bits (TF32), untrained networks amplify to percents.
-    Time is taken as the stages run.
+    Time is taken as the stages run, after as long a time in which a device loads its kernels (on an H100 most
+    of the first seconds of each kind).
     """
     there = device.type == "cuda"
     if there:
@@ -59,18 +70,16 @@ def measured(make: Callable[[torch.device], Work], device: torch.device, seconds
     work = make(device)
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         values = [float(work.step()) for _ in range(CHECKED)]
-    started, steps = time.perf_counter(), 0
-    last: Tensor | float = 0.0
-    while time.perf_counter() - started < seconds:
-        last, steps = work.step(), steps + 1
-    float(last)  # waits for the device
-    rate = steps * work.images / (time.perf_counter() - started)
+    if there:
+        rate_of(work, seconds)
+    rate = rate_of(work, seconds) * work.images
     return Measured(values, rate, torch.cuda.max_memory_allocated(device) / 2**20 if there else float("nan"))
 
 
 def largest_difference(found: list[float], expected: list[float]) -> float:
     """Of numbers, relative to those expected; not a number where one is not."""
-    return float((torch.tensor(found) / torch.tensor(expected) - 1).abs().max())
+    ours, theirs = torch.tensor([found, expected], dtype=torch.float64)
+    return float((ours / theirs - 1).abs().max())
 
 
 def compare(kinds: Mapping[str, Kind], device: torch.device, seconds: float = SECONDS) -> Iterator[Comparison]:
