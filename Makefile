@@ -22,9 +22,9 @@ test-flows: setup
 	timeout 1500 $(BIN)/python -m pytest -m "not slow" tests/flows
 
 # A worker that crashes ends the run: it is not replaced, and nobody waits for it. Files in their own order: those with
-# the most tests are not the longest, and the last ones are short.
+# the most tests are not the longest, and the last ones are short. Three on two cores: each waits for others now and then.
 test-rest: setup
-	timeout 1500 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 -m "not slow" \
+	timeout 1500 $(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --max-worker-restart=0 -m "not slow" \
 		--ignore tests/flows
 
 # What trains our networks, plain and quick.

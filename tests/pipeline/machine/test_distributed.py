@@ -97,7 +97,8 @@ def retrained(**changed: Any) -> dict[str, Any]:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
     """What two processes end with."""
     folder = tmp_path_factory.mktemp("pair")
-    multiprocessing.spawn(worker, (free_port(), folder), nprocs=2)
+    multiprocessing.set_forkserver_preload([__name__])  # both take what it has imported
+    multiprocessing.start_processes(worker, (free_port(), folder), nprocs=2, start_method="forkserver")
     first, second = (torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2))
     return first, second
 
