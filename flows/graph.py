@@ -15,7 +15,7 @@ def stage_graph(folder: Path, targets: Sequence[str] = ()) -> nx.DiGraph[str]:
     """The stages of ``folder``'s ``dvc.yaml`` as DVC names them, with edges from dependency to dependant.
 
     Args:
-        folder: a profile's folder; stages of profiles nested below it are left out.
+        folder: a profile's folder; other profiles are not looked at.
         targets: stages (``search``) or rows (``search@digits-flatness-0``), taken with all that they depend on;
             none means everything.
 
@@ -27,16 +27,16 @@ def stage_graph(folder: Path, targets: Sequence[str] = ()) -> nx.DiGraph[str]:
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
-    from dvc.stage import PipelineStage
+    from dvc.repo.graph import build_graph
 
     folder = folder.resolve()
     try:
         with Repo(str(folder)) as repo:
-            graph = repo.index.graph  # semi-public; tests/flows/test_graph.py compares it with `dvc dag`
-            mine = [s for s in graph if isinstance(s, PipelineStage) and Path(s.path).parent == folder]
-            names = {stage: stage.name for stage in mine}
-            scans = {stage.name: bool(stage.always_changed) for stage in mine}
-            stages = chained(nx.relabel_nodes(graph.subgraph(mine).reverse(), names))
+            # Of this file alone: repo.index reads those of all profiles, which takes seconds. Semi-public;
+            # tests/flows/test_graph.py compares it with `dvc dag`.
+            graph = build_graph(repo.stage.load_all(str(folder / "dvc.yaml")))
+            scans = {stage.name: bool(stage.always_changed) for stage in graph}
+            stages = chained(nx.relabel_nodes(graph.reverse(), {stage: stage.name for stage in graph}))
     except DvcException as error:
         raise GenasError(f"{folder / 'dvc.yaml'}: {' '.join(str(error).split())}") from None
     nx.set_node_attributes(stages, scans, "scan")

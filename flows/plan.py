@@ -41,7 +41,7 @@ def scanned(folder: Path, scans: Sequence[str], children: Children) -> bool:
     """Run the scans one after another in a single DVC process; False if one failed."""
     report("data", "scanning", detail=f"{len(scans)} sets")
     with log_file(folder, "scan").open("w") as log:
-        command = [*DVC, "repro", "--keep-going", *scans]
+        command = [*DVC, "repro", "--keep-going", "--single-item", *scans]  # none depends on a stage
         # Looking at what has not changed is no news for the tracking database.
         surroundings = environment.of_children(GENAS_MLFLOW="off")
         return children.run(command, folder, surroundings, lambda line: print(line, file=log)) == 0
