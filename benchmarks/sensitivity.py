@@ -110,6 +110,22 @@ def compared(before: Values, after: Values, params: MeasureParams) -> dict[str, 
     return result
 
 
+def trained_row(root: Path, dataset: str) -> Context:
+    """The row of a profile's first supernet of a data set.
+
+    Raises:
+        GenasError: the profile has no such supernet, or it is not trained.
+    """
+    params = load_params(root)
+    if dataset not in params.supernet:
+        defined = ", ".join(params.supernet)
+        raise GenasError(f"profile {params.profile}: no supernet of {dataset!r}, defined are {defined}")
+    context = Context("supernet", {"dataset": dataset, "seed": "0"}, params, root)
+    if not (context.out / "metrics.json").exists():
+        raise GenasError(f"supernet@{context.row} is not trained: genas run supernet@{context.row} --profile {root}")
+    return context
+
+
 def run(root: Path, dataset: str, architectures: int) -> dict[str, Any]:
     """Score random architectures of a profile's supernet under every setting.
 
@@ -124,13 +140,8 @@ def run(root: Path, dataset: str, architectures: int) -> dict[str, Any]:
     Raises:
         GenasError: the profile has no such supernet, or it is not trained.
     """
-    own, released = load_params(root), load_params(PROFILES["official"])
-    if dataset not in own.supernet:
-        raise GenasError(f"profile {own.profile}: no supernet of {dataset!r}, defined are {', '.join(own.supernet)}")
-    context = Context("supernet", {"dataset": dataset, "seed": "0"}, own, root)
-    if not (context.out / "metrics.json").exists():
-        raise GenasError(f"supernet@{context.row} is not trained: genas run supernet@{context.row} --profile {root}")
-    genotypes, params = sample(architectures, 0), own.measures
+    context, released = trained_row(root, dataset), load_params(PROFILES["official"])
+    genotypes, params = sample(architectures, 0), context.params.measures
     before = values(context, params, genotypes, 0, "as the profile says")
     found = differing(params, released.measures)
     alone = {name: [slip] for name, slip in found.items()}
