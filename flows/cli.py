@@ -12,6 +12,8 @@ import typer
 from typer.exceptions import TyperException
 
 from benchmarks.cli import app as bench_app
+from flows.commands.data import app as data_app
+from flows.commands.options import JOBS, Jobs, Port, Profile, Wait
 from flows.processes.children import StageError
 from flows.run import checked, conclude, console, execute
 from models.errors import GenasError
@@ -24,17 +26,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="GeNAS as one pipeline: search, retrain, transfer.",
 )
-data_app = typer.Typer(no_args_is_help=True, help="The data sets of a profile.")
 track_app = typer.Typer(no_args_is_help=True, help="The tracking database.")
 app.add_typer(data_app, name="data")
 app.add_typer(track_app, name="track")
 app.add_typer(bench_app, name="bench")
-
-Profile = Annotated[str, typer.Option("--profile", "-p", help="demo, mini, paper, or a folder with a params.yaml.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="How many stages run at once.")]
-Wait = Annotated[bool, typer.Option("--wait", help="Wait until another run of the profile has ended.")]
-Port = Annotated[int, typer.Option(min=1, max=65535, help="On 127.0.0.1.")]
-JOBS = min(2, os.cpu_count() or 1)
 
 
 @app.command()
@@ -43,6 +38,23 @@ def demo(jobs: Jobs = JOBS, wait: Wait = False) -> None:
     execute("demo", (), jobs, wait)
     results("demo")
     conclude("demo")
+
+
+@app.command()
+def init(
+    name: Annotated[str, typer.Argument(help="Of the profile: profiles/NAME.")],
+    images: Annotated[Path, typer.Option(help="Class folders of photographs, or train and val with them.")],
+    detect: Annotated[Path | None, typer.Option(help="A set in the layout of COCO, to detect in.")] = None,
+    segment: Annotated[Path | None, typer.Option(help="Scenes in the layout of Cityscapes or CamVid.")] = None,
+) -> None:
+    """Write a small profile for photographs of your own."""
+    from pipeline.config import data_root
+    from pipeline.scaffold.profile import Folders
+    from pipeline.scaffold.profile import init as write
+
+    folder, found = write(name, Folders(images, detect, segment))
+    typer.echo(f"found    {found}\nprofile  {folder}\ndata     below {data_root()}")
+    typer.echo(f"next     genas plan --profile {name}; genas run --profile {name}")
 
 
 @app.command()
@@ -163,30 +175,6 @@ def parity(folder: Path) -> None:
     found = compare(folder, data_root() / "cifar10")
     typer.echo(json.dumps(found, indent=1))
     raise typer.Exit(0 if all(quantity["ok"] for quantity in found.values()) else 1)
-
-
-@data_app.command("check")
-def data_check(profile: Profile = "demo") -> None:
-    """Look whether each data set is where it should be."""
-    from pipeline.data.stage import check
-
-    missing = 0
-    for name, ok, message in check(checked(profile)):
-        typer.echo(f"{'ok     ' if ok else 'missing'} {name}: {message}")
-        missing += not ok
-    raise typer.Exit(1 if missing else 0)
-
-
-@data_app.command("changed")
-def data_changed(names: list[str], profile: Profile = "demo", port: Port = 4200) -> None:
-    """Announce changed data sets: a served profile then refreshes what depends on its data."""
-    from flows import environment
-
-    environment.for_prefect(console=False)
-    from flows.service.deployments import announce
-
-    announce(profile, names, port)
-    typer.echo(f"announced: {', '.join(names)}")
 
 
 @app.command()

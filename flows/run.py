@@ -45,11 +45,11 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = Fals
         StageError: one line that names what failed otherwise.
     """
     from flows.processes.lock import run_lock
-    from pipeline.config import PROFILES
+    from pipeline.config import profiles
 
     folder = checked(profile)
     with run_lock(folder, wait):
-        _execute(folder, profile if profile in PROFILES else "", targets, jobs)
+        _execute(folder, profile if profile in profiles() else "", targets, jobs)
 
 
 def conclude(profile: str) -> None:

@@ -1,7 +1,7 @@
 """``params.yaml`` as frozen models: every number that changes a result, validated before anything runs.
 
-A profile is a folder with its own ``params.yaml``: the repository's root is the paper's, ``profiles/demo`` and
-``profiles/mini`` lie beside it. Unknown keys and wrong types are errors that name the key.
+A profile is a folder with its own ``params.yaml``: the repository's root is the paper's, the others lie in
+``profiles/``. Unknown keys and wrong types are errors that name the key.
 """
 
 from pipeline.config.laboratory import (
@@ -13,7 +13,7 @@ from pipeline.config.laboratory import (
 )
 from pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
 from pipeline.config.params import DIGITS, Params, load_params
-from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder
+from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder, profiles
 from pipeline.config.rows import DataParams, Row
 from pipeline.config.search import (
     MEASURES,
@@ -60,4 +60,5 @@ __all__ = [
     "data_root",
     "load_params",
     "profile_folder",
+    "profiles",
 ]

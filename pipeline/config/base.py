@@ -6,9 +6,9 @@ Nothing is coerced: a number in quotes is no number, yes is no 1, and infinity i
 from __future__ import annotations
 
 from pathlib import PurePath
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, WrapSerializer, WrapValidator
 
 T = TypeVar("T")
 Several = Annotated[tuple[T, ...], Strict(False)]
@@ -36,6 +36,15 @@ def below(path: str, folder: str = "the data root") -> str:
 
 
 Below = Annotated[str, AfterValidator(below)]
+
+
+def _or_null(value: Any, otherwise: Any) -> Any:
+    return None if value is None else otherwise(value)
+
+
+OrNull = Annotated[T, WrapValidator(_or_null), WrapSerializer(_or_null)]
+"""A section that may be null where no row of the profile reads it. Its type says nothing of that: what reads it runs
+for a row."""
 
 
 class Section(BaseModel):

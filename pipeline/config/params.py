@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import ValidationError, model_validator
 
 from models.errors import GenasError
-from pipeline.config.base import Name, Section
+from pipeline.config.base import Name, OrNull, Section
 from pipeline.config.laboratory import NasBench201Params, NasBench301Params
 from pipeline.config.networks import (
     CurvatureParams,
@@ -20,7 +20,7 @@ from pipeline.config.networks import (
     ShiftParams,
 )
 from pipeline.config.reading import read_yaml
-from pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row
+from pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row, SearchAxes, SeededAxes
 from pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams
 from pipeline.config.supernets import SupernetParams, TrainingParams
 
@@ -29,7 +29,7 @@ DIGITS = "digits"
 
 
 class Params(Section):
-    """A whole ``params.yaml``."""
+    """A whole ``params.yaml``. Sections that no row of the profile reads may be null."""
 
     profile: Name
     code: str
@@ -37,18 +37,29 @@ class Params(Section):
     matrix: Matrix
     rows: dict[Name, Row]
     supernet: dict[Name, SupernetParams]
-    measures: MeasureParams
+    measures: OrNull[MeasureParams]
     metrics: dict[Name, MetricParams]
     search: dict[Name, SearchParams]
-    agreement: AgreementParams
+    agreement: OrNull[AgreementParams]
     nasbench201: NasBench201Params
     nasbench301: NasBench301Params
-    retrain: RetrainParams
+    retrain: OrNull[RetrainParams]
     recipes: dict[Name, RecipeParams]
-    shift: ShiftParams
-    curvature: CurvatureParams
-    detect: DetectParams
-    segment: SegmentParams
+    shift: OrNull[ShiftParams]
+    curvature: OrNull[CurvatureParams]
+    detect: OrNull[DetectParams]
+    segment: OrNull[SegmentParams]
+
+    @model_validator(mode="after")
+    def _sections_are_there(self) -> Self:
+        for stage, axes in self.matrix:
+            sections = ["measures"] if isinstance(axes, SeededAxes | SearchAxes) else []
+            for section in (*sections, stage):
+                if axes.rows() and getattr(self, section, axes) is None:
+                    raise ValueError(f"{section}: null, but matrix.{stage} has rows that read it")
+        if self.rows and self.retrain is None:
+            raise ValueError("retrain: null, but there are rows to retrain")
+        return self
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -60,8 +71,10 @@ class Params(Section):
         for name, data in self.data.items():
             if data.derive is not None and data.derive not in (DIGITS, *self.data):
                 raise ValueError(f"data.{name}.derive: unknown data set {data.derive!r}, expected {DIGITS} or another")
-        used = [("retrain", self.retrain.dataset), ("shift", self.shift.dataset)]
-        used += [("detect", self.detect.dataset), ("segment", self.segment.dataset)]
+        sections: list[tuple[str, RetrainParams | ShiftParams | DetectParams | SegmentParams]]
+        sections = [("retrain", self.retrain), ("shift", self.shift), ("detect", self.detect)]
+        sections.append(("segment", self.segment))
+        used = [(key, section.dataset) for key, section in sections if section is not None]
         used += [("supernet", name) for name in self.supernet] + [("search", name) for name in self.search]
         used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]
         used += [("matrix.search", name) for name in self.matrix.search.dataset]
@@ -121,16 +134,23 @@ class Params(Section):
 
 
 def explain(error: ValidationError, origin: Path) -> str:
-    """A validation error as one line: the file, the first wrong key, what is wrong with it, how many more."""
+    """A validation error as one line: the file, the first wrong key, what is wrong with it, how many more; of keys that
+    are missing all of them."""
     first, *more = error.errors()
-    key = ".".join(str(part) for part in first["loc"])
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "extra_forbidden":
+    missing = ", ".join(_key(one["loc"]) for one in (first, *more) if one["type"] == "missing")
+    key, message = _key(first["loc"]), first["msg"].removeprefix("Value error, ")
+    if first["type"] == "missing":
+        key, more, missing = missing, [one for one in more if one["type"] != "missing"], ""
+    elif first["type"] == "extra_forbidden":
         message = "unknown key"
-    elif first["type"] != "value_error" and first["type"] != "missing":
+    elif first["type"] != "value_error":
         message += f", got {reprlib.repr(first['input'])}"
-    rest = f" (and {len(more)} more)" if more else ""
+    rest = f" (and {len(more)} more{'; missing: ' * bool(missing)}{missing})" if more else ""
     return " ".join(f"{origin}: {key + ': ' if key else ''}{message}{rest}".split())
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in loc)
 
 
 def load_params(folder: Path) -> Params:

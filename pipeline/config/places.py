@@ -15,6 +15,13 @@ PROFILES = {
     "official": REPOSITORY / "profiles" / "official",
     "paper": REPOSITORY,
 }
+"""Those of the project itself."""
+
+
+def profiles() -> dict[str, Path]:
+    """Every profile by its name: the project's own, then whatever folder of ``profiles/`` has a ``params.yaml``."""
+    folders = sorted(path.parent for path in (REPOSITORY / "profiles").glob("*/params.yaml"))
+    return PROFILES | {folder.name: folder for folder in folders if folder.name not in PROFILES}
 
 
 def profile_folder(profile: str) -> Path:
@@ -23,9 +30,10 @@ def profile_folder(profile: str) -> Path:
     Raises:
         GenasError: no such profile.
     """
-    folder = PROFILES.get(profile, Path(profile))
+    known = profiles()
+    folder = known.get(profile, Path(profile))
     if not (folder / "params.yaml").exists():
-        raise GenasError(f"unknown profile {profile!r}, expected {', '.join(PROFILES)} or a folder with a params.yaml")
+        raise GenasError(f"unknown profile {profile!r}, expected {', '.join(known)} or a folder with a params.yaml")
     return folder.resolve()
 
 

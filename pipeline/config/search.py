@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Several
+from pipeline.config.places import REPOSITORY
 
-MEASURES = (
-    *("flatness", "angle", "accuracy", "loss", "params", "macs"),
-    *("synflow", "trained_synflow", "snip", "grad_norm", "naswot"),
-)
-"""The measures that a metric can be made of, each a module of ``pipeline/measures``."""
+FIRST = ("flatness", "angle", "accuracy", "loss", "params", "macs")
+"""Of the measures, those that lists of them begin with."""
+
+
+def measures_in(folder: Path) -> tuple[str, ...]:
+    """The measures of a folder, each a module: the paper's first, then the others by name."""
+    found = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    return (*(name for name in FIRST if name in found), *sorted(found - {*FIRST}))
+
+
+MEASURES = measures_in(REPOSITORY / "pipeline" / "measures")
+"""The measures that a metric can be made of."""
 
 
 def require_measures(names: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from models.errors import GenasError
 from models.networks import export as formats
 from models.networks.files.checkpoint import read_header
-from pipeline.config import PROFILES, Params, load_params
+from pipeline.config import Params, load_params, profiles
 from pipeline.drawing.cells import draw_genotype
 from pipeline.export.card import model_card
 from pipeline.results import records
@@ -76,7 +76,7 @@ def trained(params: Params, root: Path, row: str) -> Path:
     """
     if row not in params.rows:
         raise GenasError(f"stage retrain has no row {row!r}, params.yaml defines {', '.join(params.rows)}")
-    profile = next((name for name, folder in PROFILES.items() if folder == root), str(root))
+    profile = next((name for name, folder in profiles().items() if folder == root), str(root))
     remedy = f"genas run retrain@{row} --profile {profile}"
     weights = root / "out" / "retrain" / row / "weights.safetensors"
     if not weights.exists() or not records.metrics(root, ("retrain", row)):

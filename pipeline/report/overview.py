@@ -28,15 +28,17 @@ def settings(params: Params) -> str:
             (f"search on {name}", f"{e.generations} generations of {e.population}, {m.images} images a candidate")
             for name, e in params.search.items()
         ),
-        ("flatness", f"sigma {list(m.flatness.sigma)}, alpha {m.flatness.alpha:g}, {m.flatness.noise} noise"),
-        (
-            "metrics",
-            "; ".join(f"{name}: {_formula(metric)}" for name, metric in params.metrics.items()),
-        ),
-        ("retraining", f"on {params.retrain.dataset}; {'; '.join(recipes)}"),
-        ("detection", f"on {params.detect.dataset}, {params.detect.base}"),
-        ("segmentation", f"on {params.segment.dataset}, {params.segment.base}"),
     ]
+    if m is not None:
+        lines.append(
+            ("flatness", f"sigma {list(m.flatness.sigma)}, alpha {m.flatness.alpha:g}, {m.flatness.noise} noise")
+        )
+    lines.append(("metrics", "; ".join(f"{name}: {_formula(metric)}" for name, metric in params.metrics.items())))
+    if params.retrain is not None:
+        lines.append(("retraining", f"on {params.retrain.dataset}; {'; '.join(recipes)}"))
+    for title, task in (("detection", params.detect), ("segmentation", params.segment)):
+        if task is not None:
+            lines.append((title, f"on {task.dataset}, {task.base}"))
     return "## Settings\n\n" + table(("stage", "what it does here"), lines)
 
 

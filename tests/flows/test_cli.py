@@ -67,6 +67,13 @@ def test_users_errors_are_one_line(done: Toy, arguments: tuple[str, ...], messag
         (("run", "--fast"), "error: No such option: --fast"),
         (("run", "--jobs", "0"), "error: Invalid value for '--jobs' / '-j': "),
         (("width",), "error: Missing argument 'cell'."),
+        (("init", "never-made"), "error: Missing option '--images'."),
+        (("init", "a/b", "--images", "."), "error: 'a/b' is no name of a profile, expected letters, digits, - and _"),
+        (("init", "demo", "--images", "."), "error: profile demo is there already ("),
+        (
+            ("init", "never-made", "--images", "/nowhere"),
+            "error: /nowhere: no such folder, expected one with class",
+        ),
         (("width", "darts_v2_c10", "--macs", "6e8", "--layers", "999999"), "error: Invalid value for '--layers': "),
     ],
 )
@@ -80,8 +87,8 @@ def test_wrong_arguments_are_one_line(arguments: tuple[str, ...], message: str) 
 def test_an_unknown_profile_is_one_line() -> None:
     said = genas("results", "--profile", "nope")
     assert (said.returncode, said.stderr.count("\n")) == (2, 1)
-    known = "demo, mini, laboratory, official, paper"
-    assert said.stderr.startswith(f"error: unknown profile 'nope', expected {known} or a folder")
+    known = "demo, mini, laboratory, official, paper"  # and those of one's own
+    assert said.stderr.startswith(f"error: unknown profile 'nope', expected {known}")
 
 
 def test_wrong_parameters_stop_a_run_before_it_starts(done: Toy) -> None:

@@ -18,8 +18,10 @@ from pipeline.config import (
     data_root,
     load_params,
     profile_folder,
+    profiles,
 )
 from pipeline.config.reading import read_yaml
+from pipeline.report.overview import settings
 from pipeline.stages import STAGES, rows_of
 from tests.conftest import tiny_params
 
@@ -248,6 +250,11 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("profile", "../up", "profile: .*pattern.*, got '../up'"),
         ("data.small.layout", "zip", "data.small.layout: .*got 'zip'"),
         ("detect", ..., "detect: Field required"),
+        ("detect", None, "detect: null, but matrix.detect has rows that read it"),
+        ("measures", None, "measures: null, but matrix.supernet has rows that read it"),
+        ("agreement", None, "agreement: null, but matrix.agreement has rows that read it"),
+        ("retrain", None, "retrain: null, but there are rows to retrain"),
+        ("search", None, "search: .*dictionary"),
     ],
 )
 def test_a_mistake_is_one_line_with_file_and_key(tmp_path: Path, path: str, value: Any, message: str) -> None:
@@ -255,6 +262,34 @@ def test_a_mistake_is_one_line_with_file_and_key(tmp_path: Path, path: str, valu
         load_params(write(tmp_path, changed(path, value)))
     assert str(caught.value).startswith(f"{tmp_path / 'params.yaml'}: ")
     assert "\n" not in str(caught.value)
+
+
+def test_all_missing_keys_are_told_at_once(tmp_path: Path) -> None:
+    """And how many other things are wrong."""
+    params = changed("supernet.small.channels", ...)
+    del params["recipes"]["short"]["epochs"], params["detect"], params["matrix"]["zoo"]
+    params["recipes"]["short"]["batch_size"] = "big"
+    with pytest.raises(GenasError) as caught:
+        load_params(write(tmp_path, params))
+    keys = "matrix.zoo, supernet.small.channels, recipes.short.epochs, detect"
+    assert str(caught.value) == f"{tmp_path / 'params.yaml'}: {keys}: Field required (and 1 more)"
+    params["profile"] = 1
+    with pytest.raises(GenasError, match=rf"profile: .* got 1 \(and 5 more; missing: {keys}\)$"):
+        load_params(write(tmp_path, params))
+
+
+READ_BY_ROWS = ("measures", "agreement", "retrain", "shift", "curvature", "detect", "segment")
+
+
+def test_sections_that_no_row_reads_may_be_null() -> None:
+    params = tiny_params()
+    for axes in params["matrix"].values():
+        axes |= {key: [] for key in axes}
+    params |= dict.fromkeys(READ_BY_ROWS) | {"rows": {}, "recipes": {}, "metrics": {}, "supernet": {}, "search": {}}
+    empty = Params.model_validate(params)
+    assert {name for name in READ_BY_ROWS if getattr(empty, name) is None} == set(READ_BY_ROWS)
+    assert Params.model_validate(empty.model_dump(mode="json")) == empty
+    assert "detection" not in settings(empty)
 
 
 def test_more_mistakes_are_counted(tmp_path: Path) -> None:
@@ -329,8 +364,19 @@ def test_profiles_by_name_and_by_path(tmp_path: Path) -> None:
     assert profile_folder("demo") == PROFILES["demo"].resolve()
     assert profile_folder("paper") == REPOSITORY
     assert profile_folder(str(write(tmp_path, tiny_params()))) == tmp_path.resolve()
-    with pytest.raises(GenasError, match="'dmeo', expected demo, mini, laboratory, official, paper or a folder"):
+    with pytest.raises(GenasError, match=r"'dmeo', expected demo, mini, laboratory, official, paper.* or a folder"):
         profile_folder("dmeo")
+
+
+def test_a_profile_of_ones_own_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("pipeline.config.places.REPOSITORY", tmp_path)
+    for name in ("mine", "demo", "unfinished"):
+        (tmp_path / "profiles" / name).mkdir(parents=True)
+    write(tmp_path / "profiles" / "mine", tiny_params())
+    write(tmp_path / "profiles" / "demo", tiny_params())
+    assert profile_folder("mine") == tmp_path.resolve() / "profiles" / "mine"
+    assert list(profiles()) == [*PROFILES, "mine"]
+    assert profile_folder("demo") == PROFILES["demo"].resolve()
 
 
 def test_the_data_root_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Groups of commands of ``genas``, and the options that several share."""

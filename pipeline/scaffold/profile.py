@@ -1,0 +1,162 @@
+"""Write a profile for somebody's photographs: what is there is looked at, then linked, then described."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import NamedTuple
+
+from pydantic import ValidationError
+
+from models.errors import GenasError
+from pipeline.config import REPOSITORY, Params, data_root, profiles
+from pipeline.config.params import explain
+from pipeline.config.reading import read_yaml
+from pipeline.data.reading.files import reason
+from pipeline.scaffold import sizes
+from pipeline.scaffold.looking import Parts, digest_for, objects, photographs, segmented
+
+HERE = Path(__file__).parent
+NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+class Folders(NamedTuple):
+    """Where somebody's photographs, COCO set and segmentation set lie; of the latter two each may be None."""
+
+    images: Path
+    detect: Path | None = None
+    segment: Path | None = None
+
+
+class Link(NamedTuple):
+    """What is made below the data root: a link, or for photographs that are split here a folder of links."""
+
+    place: str
+    folder: Path
+    parts: Parts | None
+
+
+def init(name: str, folders: Folders) -> tuple[Path, str]:
+    """Write the profile ``name``; nothing is written where anything is wrong.
+
+    Returns:
+        Its folder, and what was found in words.
+
+    Raises:
+        GenasError: a name that is not allowed or taken; whatever :mod:`pipeline.scaffold.looking` refuses; a data root
+            or a folder of profiles that cannot be written.
+    """
+    home = _require_free(name)
+    text, found, links = described(name, folders)
+    try:
+        _write(home, text, links)
+    except OSError as error:
+        message = f"the profile {name} cannot be written ({reason(error)}); GENAS_DATA sets the data root"
+        raise GenasError(message) from None
+    return home, found
+
+
+def described(name: str, folders: Folders) -> tuple[str, str, list[Link]]:
+    """The text of ``params.yaml``, what was found in words, and the links that are wanted.
+
+    Raises:
+        GenasError: as :mod:`pipeline.scaffold.looking`, or a link's place is taken.
+    """
+    found = photographs(folders.images)
+    links = [_link(name, "photographs", folders.images, found.parts)]
+    values: dict[str, sizes.Value] = {"name": name, **sizes.of_photographs(found)}
+    values |= {"photographs": json.dumps(links[0].place), "objects": "", "detect": "detect: null", "detected": "[]"}
+    values |= {"scenes": "", "segment": "segment: null", "segmented": "[]"}
+    words = [f"{found.train} + {found.val} photographs of {found.classes} classes"]
+    if folders.detect is not None:
+        boxes = objects(folders.detect)
+        links.append(_link(name, "objects", folders.detect))
+        values |= {"objects": _data("objects", "coco", boxes.train, links[-1]), "detected": "[angle_flatness]"}
+        values["detect"] = _filled("detect", sizes.of_objects(boxes))
+        words.append(f"{boxes.train} images with boxes of {boxes.classes} classes")
+    if folders.segment is not None:
+        labelled = segmented(folders.segment)
+        links.append(_link(name, "scenes", folders.segment))
+        values |= {"scenes": _data("scenes", labelled.layout, labelled.train, links[-1])}
+        values |= {"segment": _filled("segment", sizes.of_scenes(labelled)), "segmented": "[angle_flatness]"}
+        words.append(f"{labelled.train} scenes with labels")
+    values["words"] = ", ".join(words)
+    return _filled("template", values), ", ".join(words), links
+
+
+def _require_free(name: str) -> Path:
+    if not NAME.fullmatch(name):
+        raise GenasError(f"{name!r} is no name of a profile, expected letters, digits, - and _ alone")
+    home = REPOSITORY / "profiles" / name
+    if name in profiles() or home.exists():
+        raise GenasError(f"profile {name} is there already ({profiles().get(name, home)}), choose another name")
+    return home
+
+
+def _link(name: str, what: str, folder: Path, parts: Parts | None = None) -> Link:
+    """Where a folder is found below the data root: where it lies, or by a link.
+
+    Raises:
+        GenasError: the link's place is taken.
+    """
+    root, folder = data_root().resolve(), Path(os.path.abspath(folder))
+    if parts is None and folder.resolve().is_relative_to(root) and folder.resolve() != root:
+        return Link(str(folder.resolve().relative_to(root)), folder, None)
+    place = data_root() / name / what
+    if place.is_symlink() or place.exists():
+        raise GenasError(f"{place} is there already; remove it, or choose another name")
+    return Link(f"{name}/{what}", folder, parts)
+
+
+def _data(name: str, layout: str, images: int, link: Link) -> str:
+    digest = digest_for(images)
+    return f"  {name}: {{ layout: {layout}, digest: {digest}, path: {json.dumps(link.place)} }}\n"
+
+
+def _filled(template: str, values: Mapping[str, sizes.Value]) -> str:
+    return Template((HERE / f"{template}.yaml").read_text()).substitute(values).rstrip()
+
+
+def _write(home: Path, text: str, links: list[Link]) -> None:
+    """All of it, or nothing.
+
+    Raises:
+        GenasError: the parameters are none, which is a mistake in the template.
+        OSError: something cannot be written.
+    """
+    made: list[Path] = []
+    try:
+        for link in links:
+            place = data_root() / link.place
+            if place.resolve() != link.folder.resolve():
+                made.append(place)
+                _lay(place, link)
+        home.mkdir(parents=True)
+        made.append(home)
+        (home / "params.yaml").write_text(text + "\n")
+        try:
+            Params.model_validate(read_yaml(home / "params.yaml"))
+        except ValidationError as error:
+            raise GenasError(explain(error, home / "params.yaml")) from None
+        shutil.copyfile(REPOSITORY / "dvc.yaml", home / "dvc.yaml")
+    except BaseException:
+        for path in made:
+            path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _lay(place: Path, link: Link) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if link.parts is None:
+        place.symlink_to(link.folder, target_is_directory=True)
+        return
+    for split, files in link.parts.items():
+        for file in files:
+            path = place / split / file.relative_to(link.folder)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.symlink_to(os.path.abspath(file))
