@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
 import typer
 
 from flows.commands.options import Port, Profile
-from flows.run import checked
+from flows.run import checked, console
+
+if TYPE_CHECKING:
+    from pipeline.fetch.download import Tell
+    from pipeline.fetch.sets import Archive
 
 # Everything else is imported where it is used: `genas --help` answers at once.
 
@@ -34,3 +41,30 @@ def changed(names: list[str], profile: Profile = "demo", port: Port = 4200) -> N
 
     announce(profile, names, port)
     typer.echo(f"announced: {', '.join(names)}")
+
+
+@app.command()
+def get(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="SET...", help="cifar10, cifar100, coco, imagenet_v2, imagenet_a, imagenet_o."),
+    ],
+    into: Annotated[Path | None, typer.Option(help="Instead of the data root.")] = None,
+) -> None:
+    """Download published sets, check and unpack them; a cut download goes on where it stopped."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+    from pipeline.fetch import get as fetching
+    from pipeline.fetch.sets import LOGIN
+
+    errors = console(stderr=True)
+    columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    for name in sorted(names, key=lambda name: name not in LOGIN):  # what cannot be had is said at once
+        with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
+
+            def shown(archive: Archive, progress: Progress = progress) -> Tell:
+                task = progress.add_task(archive.name, total=None)
+                return lambda here, total: progress.update(task, completed=here, total=total)
+
+            folder, done = fetching.get(name, into, shown)
+        typer.echo(f"{name}: {folder}{'' if done else ' (was there)'}")
