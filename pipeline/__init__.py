@@ -11,5 +11,7 @@
     nasbench301  the same in the DARTS space, by a model of the truth
     report       everything as tables and pictures (results, drawing, tracking, export: other ways to look at it)
 
+Before all of it, ``fetch`` brings published data sets, ``scaffold`` writes a profile for somebody's photographs.
+
 :mod:`pipeline.stages` is the table of all stages, :mod:`pipeline.machine` what starts and resumes them.
 """

@@ -12,9 +12,10 @@ import pytest
 from pipeline.config import REPOSITORY
 from pipeline.stages import STAGES
 
-DOCUMENTS = [
-    REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/mini/README.md")
-] + sorted((REPOSITORY / "docs").glob("*.md"))
+DOCUMENTS = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/mini/README.md")] + [
+    *sorted((REPOSITORY / "docs").glob("*.md")),
+    *sorted((REPOSITORY / "docs/tutorials").glob("*.md")),
+]
 WIDEST = 120
 PLACE = re.compile(r"`((?:models|pipeline|flows|benchmarks|tests|docs|profiles|tools)/[\w./-]*)(?::(\w+))?(?:[`, ])")
 
@@ -37,8 +38,10 @@ def test_prose_keeps_within_the_line(document: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(REPOSITORY)))
 def test_places_in_the_repository_exist(document: Path) -> None:
     """But for what a profile's run leaves (``out/``), and what a text asks its reader to write."""
-    for path, name in PLACE.findall(document.read_text()):
-        if "NAME" in path or "/out" in path or path.startswith("profiles/mine"):
+    text = document.read_text()
+    made = tuple(f"profiles/{name}" for name in ("mine", *re.findall(r"genas init (\w+)", text)))
+    for path, name in PLACE.findall(text):
+        if "NAME" in path or "/out" in path or path.startswith(made):
             continue
         file = REPOSITORY / path
         assert file.exists(), f"{document.name}: {path}"

@@ -54,7 +54,7 @@ class Params(Section):
     def _sections_are_there(self) -> Self:
         for stage, axes in self.matrix:
             sections = ["measures"] if isinstance(axes, SeededAxes | SearchAxes) else []
-            for section in (*sections, stage):
+            for section in (*sections, stage):  # some stages have no section of their name
                 if axes.rows() and getattr(self, section, axes) is None:
                     raise ValueError(f"{section}: null, but matrix.{stage} has rows that read it")
         if self.rows and self.retrain is None:

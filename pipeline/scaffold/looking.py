@@ -98,6 +98,8 @@ def photographs(folder: Path) -> Photographs:
     classes = [name for name in subfolders(folder / "train") if not name.startswith(".")]
     _require_classes(folder / "train", classes)
     train, val = (list_folder(folder / name) for name in ("train", "val"))
+    if not val:
+        raise GenasError(f"{folder / 'val'}: no photographs, expected {', '.join(ENDINGS)}")
     found = Photographs(len(classes), len(train), len(val), _side(folder, [file for file, _ in train]), None)
     look_at(_spec("folder", found.digest), folder)
     return found

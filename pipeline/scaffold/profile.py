@@ -32,6 +32,12 @@ class Folders(NamedTuple):
     detect: Path | None = None
     segment: Path | None = None
 
+    def absolute(self) -> Folders:
+        """The same, wherever the working directory will be: links last longer than it."""
+        images, detect, segment = (one and Path(os.path.abspath(one)) for one in self)
+        assert images is not None
+        return Folders(images, detect, segment)
+
 
 class Link(NamedTuple):
     """What is made below the data root: a link, or for photographs that are split here a folder of links."""
@@ -52,7 +58,7 @@ def init(name: str, folders: Folders) -> tuple[Path, str]:
             or a folder of profiles that cannot be written.
     """
     home = _require_free(name)
-    text, found, links = described(name, folders)
+    text, found, links = described(name, folders.absolute())
     try:
         _write(home, text, links)
     except OSError as error:
@@ -62,7 +68,7 @@ def init(name: str, folders: Folders) -> tuple[Path, str]:
 
 
 def described(name: str, folders: Folders) -> tuple[str, str, list[Link]]:
-    """The text of ``params.yaml``, what was found in words, and the links that are wanted.
+    """The text of ``params.yaml``, what was found in words, and the links that are wanted, for absolute paths.
 
     Raises:
         GenasError: as :mod:`pipeline.scaffold.looking`, or a link's place is taken.
@@ -104,7 +110,7 @@ def _link(name: str, what: str, folder: Path, parts: Parts | None = None) -> Lin
     Raises:
         GenasError: the link's place is taken.
     """
-    root, folder = data_root().resolve(), Path(os.path.abspath(folder))
+    root = data_root().resolve()
     if parts is None and folder.resolve().is_relative_to(root) and folder.resolve() != root:
         return Link(str(folder.resolve().relative_to(root)), folder, None)
     place = data_root() / name / what
@@ -159,4 +165,4 @@ def _lay(place: Path, link: Link) -> None:
         for file in files:
             path = place / split / file.relative_to(link.folder)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.symlink_to(os.path.abspath(file))
+            path.symlink_to(file)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from models.errors import GenasError
 from pipeline.config import (
+    MEASURES,
     PROFILES,
     REPOSITORY,
     MetricParams,
@@ -21,6 +22,7 @@ from pipeline.config import (
     profiles,
 )
 from pipeline.config.reading import read_yaml
+from pipeline.config.search import measures_in
 from pipeline.report.overview import settings
 from pipeline.stages import STAGES, rows_of
 from tests.conftest import tiny_params
@@ -377,6 +379,14 @@ def test_a_profile_of_ones_own_is_found_by_its_name(monkeypatch: pytest.MonkeyPa
     assert profile_folder("mine") == tmp_path.resolve() / "profiles" / "mine"
     assert list(profiles()) == [*PROFILES, "mine"]
     assert profile_folder("demo") == PROFILES["demo"].resolve()
+
+
+def test_measures_are_found_in_their_folder_the_paper_s_first(tmp_path: Path) -> None:
+    for name in ("zest", "angle", "__init__", "flatness", "mine"):
+        (tmp_path / f"{name}.py").touch()
+    (tmp_path / "notes.md").touch()
+    assert measures_in(tmp_path) == ("flatness", "angle", "mine", "zest")
+    assert {"flatness", "angle", "accuracy", "loss", "params", "macs", "synflow", "snip", "naswot"} < set(MEASURES)
 
 
 def test_the_data_root_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,7 +17,7 @@ import pytest
 import yaml
 
 from flows import environment
-from pipeline.config import REPOSITORY
+from tests.clones import commit, copied
 from tests.flows.conftest import alive
 from tests.test_chain import params
 
@@ -66,20 +65,13 @@ class Clone:
 
 
 def committed(root: Path) -> Path:
-    """What git tracks here or would, as it is now, in a repository of its own with a tiny profile."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, text=True)
-    for name in filter(None, listed.stdout.split("\0")):
-        if (REPOSITORY / name).exists():
-            (root / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(REPOSITORY / name, root / name, follow_symlinks=False)
+    """A repository of its own with a tiny profile."""
+    copied(root)
     profile = root / "profiles" / "tiny"
     profile.mkdir()
     (profile / "dvc.yaml").symlink_to("../../dvc.yaml")
     (profile / "params.yaml").write_text(yaml.safe_dump(params() | {"code": "../.."}))
-    who = ["-c", "user.name=tests", "-c", "user.email=tests@genas.invalid"]
-    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "A tiny profile"]):
-        subprocess.run(["git", *command], cwd=root, check=True)
+    commit(root)
     return root
 
 

@@ -72,6 +72,17 @@ def test_photographs_alone(home: Path) -> None:
     }  # fmt: skip
 
 
+def test_a_relative_path_is_linked_by_its_whole_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_photographs(home / "mine", 11)
+    good.coco(home / "boxes")
+    (home / "here").mkdir()
+    monkeypatch.chdir(home / "here")
+    init("pets", Folders(Path("../mine"), Path("../boxes")))
+    links = home / "data" / "pets"
+    assert (links / "photographs" / "val" / "blue" / "3.png").readlink() == home / "mine" / "blue" / "3.png"
+    assert (links / "objects").readlink() == home / "boxes"
+
+
 def test_a_coco_set_and_scenes_beside(home: Path) -> None:
     """With train and val; what lies below the data root already needs no link."""
     for split in ("train", "val"):
@@ -108,6 +119,7 @@ def both(folder: Path) -> None:
         (lambda mine: (write_photographs(mine, 5), shutil.rmtree(mine / "blue")), "mine: 1 class folders, expected"),
         (lambda mine: (write_photographs(mine, 9), (mine / "blue" / "2.png").write_bytes(b"x")), "blue/2.png: not a"),
         (lambda mine: (both(mine), shutil.rmtree(mine / "val" / "blue")), "mine/val: no class folder blue, which "),
+        (lambda mine: (both(mine), [path.unlink() for path in mine.glob("val/*/*")]), "mine/val: no photographs, exp"),
         (lambda mine: (both(mine), shutil.rmtree(mine / "val")), "mine/val: no such folder beside train"),
         (lambda mine: (both(mine), shutil.rmtree(mine / "train")), "mine/train: no such folder beside val"),
         (lambda mine: (both(mine), (mine / "val" / "blue" / "2.png").write_bytes(b"x")), "blue/2.png: not a readable"),
