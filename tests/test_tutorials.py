@@ -108,7 +108,8 @@ def test_from_photographs_to_a_network_that_classifies_one(clone: Path) -> None:
     assert (profile / "out/report/report.html").exists()
     everything = {f"{stage}/{row}" for stage, row in graph(load_params(profile)) if stage != "data"}
     assert all((profile / "out" / row).exists() for row in everything)
-    assert metrics(profile, "retrain/angle_flatness")["top1"] > 50  # a third by chance
+    # A third by chance. What a search finds with a supernet of 24 photographs is not promised to be good.
+    assert metrics(profile, "retrain/published")["top1"] > 50
     assert re.search(r"(?m)^(disc|square|triangle) [01]\.\d{3}$", said)
 
 
