@@ -55,11 +55,11 @@ def get(
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
     from pipeline.fetch import get as fetching
-    from pipeline.fetch.sets import LOGIN
+    from pipeline.fetch.sets import SETS
 
     errors = console(stderr=True)
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    for name in sorted(names, key=lambda name: name not in LOGIN):  # what cannot be had is said at once
+    for name in sorted(names, key=lambda name: name in SETS):  # what cannot be had is said at once
         with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as progress:
 
             def shown(archive: Archive, progress: Progress = progress) -> Tell:

@@ -15,7 +15,7 @@ from tests.flows.calling import genas
         (("cifar10",), "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz: no connection to www.cs."),
         (("cifar10", "imagenet"), "imagenet needs a login: log in at https://image-net.org/download.php, "),
         (("cityscapes",), "cityscapes needs a login: log in at https://www.cityscapes-dataset.com/downloads, "),
-        (("mnist",), "unknown data set 'mnist', expected one of cifar10, cifar100, coco, "),
+        (("cifar10", "mnist"), "unknown data set 'mnist', expected one of cifar10, cifar100, coco, "),
     ],
 )  # fmt: skip
 def test_what_cannot_be_had_is_one_line(tmp_path: Path, names: tuple[str, ...], line: str) -> None:
