@@ -24,7 +24,6 @@ from flows.cli import app
 from flows.estimate import duration
 from pipeline.config import REPOSITORY, load_params
 from pipeline.forecast.plan import forecast
-from pipeline.stages import STAGES
 from pipeline.stages.graph import graph
 from tests.clones import commit, copied
 from tests.test_chain import params
@@ -184,6 +183,6 @@ def test_the_costs_of_the_paper_are_those_of_the_plan(tmp_path: Path) -> None:
     expected["everything"] = (len(keys), duration(total["seconds"]))
     expected["everything, on eight"] = (len(keys), duration(total["wall_seconds"]))
     assert table == expected
-    assert {name for name in STAGES if f"`genas run {name}`" not in table} == {
+    assert {name for name in stages if f"`genas run {name}`" not in table} == {
         *("data", "measures", "laboratory_report", "laboratory301", "laboratory301_report", "report")
     }  # which take minutes at most
