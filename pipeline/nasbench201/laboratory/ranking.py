@@ -16,6 +16,49 @@ def tau(scores: Array, truth: Array) -> float:
     return 0.0 if np.isnan(value) else value
 
 
+def smaller_before(keys: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Of each of a permutation of 0 to n - 1, how many smaller ones stand before it, (n,).
+
+    Bit by bit from the highest: what shares all higher bits stands together, in the order given, and one with a 1 has
+    before it those with a 0 that stand there before it. So it takes n log n steps instead of n^2.
+    """
+    places = np.arange(len(keys))
+    found, order = np.zeros_like(places), places
+    for bit in reversed(range(len(keys).bit_length())):
+        now = keys[order]
+        one, begin = (now >> bit & 1).astype(bool), now >> bit + 1 << bit + 1
+        zeros = np.cumsum(~one) - ~one
+        zeros = zeros - zeros[begin]
+        found[order[one]] += zeros[one]
+        moved = np.where(one, (now >> bit << bit) + places - begin - zeros, begin + zeros)
+        order = order[np.argsort(moved)]
+    return found
+
+
+def below(scores: Array, truth: Array) -> NDArray[np.intp]:
+    """How many have both a lower score and a lower truth than each architecture, (n,)."""
+    order, key = np.lexsort((-truth, scores)), np.empty(len(scores), dtype=np.intp)
+    arrived = np.empty_like(key)
+    arrived[order] = np.arange(len(order))
+    key[np.lexsort((-arrived, truth))] = np.arange(len(order))  # of equal truths, who comes first is not below
+    found = np.empty_like(key)
+    found[order] = smaller_before(key[order])
+    return found
+
+
+def concordance(scores: Array, truth: Array, strata: NDArray[np.intp] | None = None) -> Array:
+    """How many of the others are ordered as each architecture's score and truth say, less how many are ordered the
+    other way, (n,); with ``strata`` (n,), of the others with the same label."""
+    if strata is not None:
+        found = np.empty(len(scores))
+        for label in np.unique(strata):
+            inside = strata == label
+            found[inside] = concordance(scores[inside], truth[inside])
+        return found
+    alike = below(scores, truth) + below(-scores, -truth)
+    return (alike - below(scores, -truth) - below(-scores, truth)).astype(np.float64)
+
+
 def partial(taus: Array) -> Array:
     """Partial tau of the first two variables, the others held fixed.
 

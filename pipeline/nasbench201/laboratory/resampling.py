@@ -14,12 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pipeline.nasbench201.laboratory.ranking import Array
+from pipeline.nasbench201.laboratory.ranking import Array, concordance
 
-BLOCK = 1024
-"""Architectures whose pairs are in memory at a time."""
+BLOCK = 128
+"""Architectures whose counts are turned into double precision at a time."""
+SAMPLES = 128
+"""Samples whose ranks are in memory at a time: they stay in a core's caches."""
 EXACT = 2048
 """Architectures above which tau of a sample is taken to first order in the counts: the rest is of order 1 / n."""
+
+
+Counts = NDArray[np.float32]
+"""How often each architecture is in each sample, (n, samples)."""
 
 
 class Groups(NamedTuple):
@@ -32,11 +38,15 @@ class Groups(NamedTuple):
     sizes: NDArray[np.floating[Any]]
     above: NDArray[np.floating[Any]]
 
-    def spread(self, values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-        """What is known of groups, (groups, samples), told of architectures, (n, samples)."""
-        group = np.empty(len(self.order), dtype=np.intp)
-        group[self.order] = np.repeat(np.arange(len(self.starts)), np.diff([*self.starts, len(self.order)]))
-        return values[group]
+    def spread(self, values: NDArray[np.floating[Any]], count: int) -> NDArray[np.floating[Any]]:
+        """What is known of groups, (groups, samples), told of ``count`` architectures, (count, samples); 0 of those in
+        none."""
+        told, lengths = (
+            np.zeros((count, values.shape[1]), values.dtype),
+            np.diff(np.append(self.starts, len(self.order))),
+        )
+        told[self.order] = np.repeat(values, lengths, axis=0) if len(lengths) < len(self.order) else values
+        return told
 
 
 def _added(values: NDArray[np.floating[Any]], starts: NDArray[np.intp]) -> NDArray[np.floating[Any]]:
@@ -59,17 +69,23 @@ class Resamples:
         self.size = size
         self.counts = np.stack([np.ones(size, dtype=np.intp), *drawn], axis=1).astype(np.float32)
         self.pairs_of_one = np.square(self.counts).sum(0, dtype=np.float64)
+        self.alike: dict[bytes, Array] = {}
+        """Ordered pairs of equals in each sample, by the labels that say who is equal."""
+        self.ranked: tuple[Array, list[Counts]] | None = None
+        """The truth that scores were last compared with, and its ranks."""
 
-    def groups(self, values: NDArray[np.float64] | NDArray[np.intp], top: int | None = None) -> Groups:
-        """Architectures by their values (n,); with ``top``, only as many groups as hold the ``top`` highest of every
-        sample."""
-        order = np.argsort(-values, kind="stable")
+    def groups(
+        self, values: NDArray[np.float64] | NDArray[np.intp], top: int | None = None, part: slice = slice(None)
+    ) -> Groups:
+        """Architectures by their values (n,), in all samples or a ``part`` of them; with ``top``, only as many groups
+        as hold the ``top`` highest of every sample."""
+        counts, order = self.counts[:, part], np.argsort(-values, kind="stable")
         starts = np.flatnonzero(np.diff(values[order], prepend=np.inf))
         if top is not None:
             last = np.searchsorted(starts, 4 * top + 30)
-            if last < len(starts) and self.counts[order[: starts[last]]].sum(0).min() >= top:
+            if last < len(starts) and counts[order[: starts[last]]].sum(0).min() >= top:
                 order, starts = order[: starts[last]], starts[:last]
-        sizes = _added(self.counts[order], starts)
+        sizes = _added(counts[order], starts)
         return Groups(order, starts, sizes, sizes.cumsum(0) - sizes)
 
     def _alike(self, values: Array, strata: NDArray[np.intp] | None) -> Array:
@@ -77,6 +93,13 @@ class Resamples:
         labels = np.unique(values, return_inverse=True)[1]
         if strata is not None:
             labels = np.unique(labels * (strata.max() + 1) + strata, return_inverse=True)[1]
+        key = labels.tobytes()
+        if key not in self.alike:  # of a truth, for each score
+            self.alike[key] = self._pairs_of_equals(labels)
+        return self.alike[key]
+
+    def _pairs_of_equals(self, labels: NDArray[np.intp]) -> Array:
+        """Ordered pairs with the same label, in each sample."""
         tied = np.flatnonzero(np.bincount(labels)[labels] > 1)
         if not len(tied):
             return self.pairs_of_one
@@ -95,32 +118,44 @@ class Resamples:
 
     def _concordance(self, scores: Array, truth: Array, strata: NDArray[np.intp] | None) -> Array:
         """Concordant less discordant ordered pairs of one stratum, in each sample."""
-        total = np.zeros(self.counts.shape[1])
-        for start in range(0, self.size, BLOCK):
-            part = slice(start, start + BLOCK)
-            order = np.sign(scores[part, None] - scores).astype(np.float32)
-            order *= np.sign(truth[part, None] - truth)
-            if strata is not None:
-                order *= strata[part, None] == strata
-            if self.size > EXACT:  # sum of c_i c_j with c = 1 + d, without the products of two d
-                of_each = order.sum(1, dtype=np.float64)
-                total += 2 * (of_each @ self.counts[part]) - of_each.sum()
-            else:
-                total += np.einsum("ib,ib->b", self.counts[part], order @ self.counts, dtype=np.float64)
-        return total
+        if self.size > EXACT:  # sum of c_i c_j with c = 1 + d, without the products of two d
+            of_each = concordance(scores, truth, strata)
+            parts = (slice(start, start + BLOCK) for start in range(0, self.size, BLOCK))
+            return np.asarray(2 * sum(of_each[part] @ self.counts[part] for part in parts) - of_each.sum())
+        order = np.sign(scores[:, None] - scores).astype(np.float32)
+        order *= np.sign(truth[:, None] - truth)
+        if strata is not None:
+            order *= strata[:, None] == strata
+        return np.einsum("ib,ib->b", self.counts, order @ self.counts, dtype=np.float64)
 
     def spearman(self, scores: Array, truth: Array) -> Array:
         """Spearman's rho in each sample, ties on their average; 0 where all scores are equal."""
-        first, second = (self._centred(values) for values in (scores, truth))
-        weighed = self.counts * first
-        norm = np.sqrt((weighed * first).sum(0) * (self.counts * second * second).sum(0))
-        both = (weighed * second).sum(0)
-        return np.divide(both, norm, out=np.zeros_like(both), where=norm > 0)
+        if self.ranked is None or not np.array_equal(self.ranked[0], truth):  # the same for many scores
+            self.ranked = truth, [self._centred(truth, part) for part in self._parts()]
+        pairs = zip(self._parts(), self.ranked[1], strict=True)
+        return np.concatenate([self._correlation(part, self._centred(scores, part), known) for part, known in pairs])
 
-    def _centred(self, values: Array) -> Array:
-        """Ranks in each sample less their mean, (n, samples), the highest value's the lowest."""
-        groups = self.groups(values)
-        return np.asarray(groups.spread(groups.above.astype(np.float64) + groups.sizes / 2 - self.size / 2))
+    def _parts(self) -> list[slice]:
+        """The samples in parts that stay in a core's caches."""
+        return [slice(start, start + SAMPLES) for start in range(0, self.counts.shape[1], SAMPLES)]
+
+    def _centred(self, values: Array, part: slice) -> Counts:
+        """Ranks in each sample of a part less their mean, (n, samples), the highest value's the lowest: whole numbers
+        and halves, which single precision holds."""
+        groups = self.groups(values, part=part)
+        ranks = groups.above + groups.sizes / 2
+        ranks -= self.size / 2
+        return groups.spread(ranks, self.size)
+
+    def _correlation(self, part: slice, first: Counts, second: Counts) -> Array:
+        """Of two centred ranks in each sample of a part."""
+        counts = self.counts[:, part]
+        both, one, two = (
+            np.einsum("is,is,is->s", counts, a, b, dtype=np.float64)
+            for a, b in ((first, second), (first, first), (second, second))
+        )
+        norm = np.sqrt(one * two)
+        return np.divide(both, norm, out=np.zeros_like(both), where=norm > 0)
 
     def highest(self, scores: Array, gains: NDArray[np.floating[Any]], discounts: Array) -> Array:
         """The discounted sum of the gains of the K highest by score, in each sample. Of tied ones each has the same
@@ -143,10 +178,10 @@ class Resamples:
     def precision(self, scores: Array, truth: Array, top: int) -> Array:
         """The share of the K highest by score that are among the K highest in truth, in each sample; tied ones count by
         their chance to be among them."""
-        groups = self.groups(truth)
+        groups = self.groups(truth, top)
         fits = np.clip(top - groups.above, 0, groups.sizes)
         chance = np.divide(fits, groups.sizes, out=np.zeros_like(fits), where=groups.sizes > 0)
-        return self.highest(scores, groups.spread(chance), np.ones(top)) / top
+        return self.highest(scores, groups.spread(chance, self.size), np.ones(top)) / top
 
     def ndcg(self, scores: Array, truth: Array, top: int) -> Array:
         """Normalised discounted cumulative gain of the K highest by score (Järvelin and Kekäläinen, 2002), in each

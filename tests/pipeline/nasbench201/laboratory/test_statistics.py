@@ -14,7 +14,16 @@ from pipeline.config import PROFILES, load_params
 from pipeline.nasbench201.laboratory import resampling
 from pipeline.nasbench201.laboratory.judge import Estimate, Judge
 from pipeline.nasbench201.laboratory.questions.chance import mean_taus, tried
-from pipeline.nasbench201.laboratory.ranking import log_rank_sum, partial, pick, rank_sum, signs, tau
+from pipeline.nasbench201.laboratory.ranking import (
+    concordance,
+    log_rank_sum,
+    partial,
+    pick,
+    rank_sum,
+    signs,
+    smaller_before,
+    tau,
+)
 from pipeline.nasbench201.laboratory.resampling import Resamples
 from pipeline.nasbench201.laboratory.scores import Stored
 
@@ -46,6 +55,21 @@ def test_rank_statistics_by_hand() -> None:
     assert one.precision(SCORES, TRUTH, 1).tolist() == [1]
     assert one.precision(SCORES, TRUTH, 2).tolist() == [0.5]
     assert tau(np.ones(4), TRUTH) == one.tau(np.ones(4), TRUTH)[0] == one.spearman(np.ones(4), TRUTH)[0] == 0
+
+
+@given(st.permutations(range(9)))
+def test_smaller_ones_before_are_those_that_one_counts(keys: list[int]) -> None:
+    expected = [sum(other < key for other in keys[:place]) for place, key in enumerate(keys)]
+    assert smaller_before(np.array(keys)).tolist() == expected
+
+
+@given(values, values, st.integers(1, 3))
+def test_concordance_is_that_of_all_pairs(scores: Array, truth: Array, labels: int) -> None:
+    scores, truth = scores[: len(truth)], truth[: len(scores)]
+    strata = np.arange(len(scores)) % labels
+    order = np.sign(scores[:, None] - scores) * np.sign(truth[:, None] - truth)
+    assert concordance(scores, truth).tolist() == order.sum(1).tolist()
+    assert concordance(scores, truth, strata).tolist() == (order * (strata[:, None] == strata)).sum(1).tolist()
 
 
 def test_ties_at_the_edge_of_the_top_count_in_part() -> None:
