@@ -33,6 +33,11 @@ PRODUCTS = 40
 """Products with the Hessian that its top eigenvector takes, each two passes forward and backward: what ARPACK needs
 for one pair of a vector of some thousand numbers, about two restarts of 20."""
 
+PASSES = {"naswot": 1, "swap": 1, "expressivity": 1, "progressivity": 1, "jacov": 2, "trainability": 2}
+"""Of the images of measures that ask for no gradient by the weights; vkdnw goes back once for each class."""
+KEPT = {"loss": "accuracy", "progressivity": "expressivity", "expressivity": "progressivity"}
+"""Measures that are not taken behind another one, which has them beside its own."""
+
 
 def flatness_passes(params: FlatnessParams) -> int:
     """Passes over the images: one for each sigma of each draw."""
@@ -40,12 +45,14 @@ def flatness_passes(params: FlatnessParams) -> int:
 
 
 def passes(names: Iterable[str], params: MeasureParams) -> dict[str, int]:
-    """How often each measure passes the held-out images through a path; accuracy keeps the loss beside itself."""
-    wanted = dict.fromkeys(names)
-    if "accuracy" in wanted and "loss" in wanted and list(wanted).index("accuracy") < list(wanted).index("loss"):
-        del wanted["loss"]
+    """How often each measure passes the held-out images through a path; those that another one keeps beside itself are
+    left out."""
     times = {"flatness": flatness_passes(params.flatness), "accuracy": 1, "loss": 1}
-    return {name: times.get(name, 0) for name in wanted}
+    wanted: dict[str, int] = {}
+    for name in names:
+        if KEPT.get(name) not in wanted:
+            wanted[name] = times.get(name, 0)
+    return wanted
 
 
 def _kind(name: str, space: Space) -> str:
@@ -60,8 +67,8 @@ def _apart(name: str, count: float, space: Space) -> Load:
         return Load(kind, count, count, 0, count * 3 * 4 * cost.weights / 7, count * 2 * cost.calls)
     if name in ("params", "macs"):
         return Load(kind, count, count)
-    times = 1 if name == "naswot" else BACKWARD
-    images = 1 if "synflow" in name else batch
+    times = {**PASSES, "vkdnw": 1 + space.classes}.get(name, BACKWARD)
+    images = {"synflow": 1, "trained_synflow": 1, "swap": min(16, batch)}.get(name, batch)
     seen = load(kind, cost, count * images, images, times)
     return Load(kind, count, count, seen.flops, seen.traffic, seen.calls)
 

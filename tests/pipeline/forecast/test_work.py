@@ -81,6 +81,7 @@ def test_flatness_passes_the_images_for_each_sigma_of_each_draw(demo: Profile) -
         (["accuracy", "loss"], {"accuracy": 1}),  # which keeps the loss
         (["loss", "accuracy"], {"loss": 1, "accuracy": 1}),
         (["flatness", "angle"], {"flatness": 3, "angle": 0}),
+        (["expressivity", "progressivity"], {"expressivity": 0}),
     ],
 )
 def test_what_a_measure_keeps_is_not_taken_twice(demo: Profile, names: list[str], expected: dict[str, int]) -> None:

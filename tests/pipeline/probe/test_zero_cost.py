@@ -21,7 +21,10 @@ from tests.pipeline.measures.test_measures import PARAMS
 from tests.pipeline.measures.test_measures import path as darts_path
 from tests.pipeline.measures.test_measures import probe as darts_probe
 
-NAMES = ("synflow", "trained_synflow", "snip", "grad_norm", "naswot")
+NAMES = (
+    *("synflow", "trained_synflow", "snip", "grad_norm", "naswot"),
+    *("jacov", "zico", "expressivity", "progressivity", "trainability", "vkdnw", "swap"),
+)
 
 
 def data(count: int = 8, size: int = 8) -> SearchData:
@@ -112,5 +115,6 @@ def test_every_architecture_has_a_finite_value_and_none_disturbs_another(name: s
 
 @pytest.mark.parametrize("name", NAMES)
 def test_they_know_the_darts_space_too(name: str) -> None:
-    values = {measures.measure(name, darts_probe(), darts_path(seed))[name] for seed in (0, 1)}
+    settings = PARAMS.model_copy(update={"zero_cost_images": 16})  # eight images have 256 patterns, and few units all
+    values = {measures.measure(name, darts_probe(settings), darts_path(seed))[name] for seed in (0, 1)}
     assert len(values) == 2
