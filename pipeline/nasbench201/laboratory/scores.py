@@ -19,7 +19,7 @@ from pipeline.config import LaboratoryParams
 from pipeline.context import Context
 from pipeline.data.reading.files import table_in
 from pipeline.measures.flatness import flatness
-from pipeline.nasbench201.laboratory.ranking import Array, rank_sum
+from pipeline.nasbench201.laboratory.ranking import Array, log_rank_sum, rank_sum
 from pipeline.stages import Key
 
 CURVE = "curve"
@@ -135,9 +135,29 @@ def further(run: Stored) -> dict[str, Score]:
     return {name: _measure(name, name) for name in names}
 
 
+AGGREGATES = {
+    "AZ-NAS": ("expressivity", "progressivity", "trainability", "macs"),
+    "VKDNW, aggregated": ("vkdnw", "jacov", "expressivity", "trainability", "macs"),
+    "ln rank jacov + ln rank params": ("jacov", "params"),
+}
+"""Sums of logarithmic ranks by measures: those of Lee and Ham (2024) and of Tybl and Neumann (2025), and what two that
+cost next to nothing make of each other."""
+
+
+@cache
+def _aggregate(names: tuple[str, ...]) -> Score:
+    """The sum of the logarithmic ranks by stored measures."""
+    return lambda run: log_rank_sum(*(_measure(name, name)(run) for name in names))
+
+
+def aggregates(run: Stored) -> dict[str, Score]:
+    """The :data:`AGGREGATES` of which a run has stored every part."""
+    return {name: _aggregate(parts) for name, parts in AGGREGATES.items() if set(parts) <= set(run.table)}
+
+
 def scores_of(run: Stored) -> dict[str, Score]:
     """Every measure of a run that is compared."""
-    return {**SCORES, **further(run)}
+    return {**SCORES, **further(run), **aggregates(run)}
 
 
 PAPERS = ("flatness", "accuracy", "angle", "angle + flatness", "accuracy + flatness")
@@ -175,7 +195,8 @@ def _mean_flatness(noise: str) -> Score:
 def terms(run: Stored) -> dict[str, Score]:
     """What new scores are built from, by name: every measure, and further readings of what was stored."""
     made = scores_of(run)
-    for name in ("flatness, depth term", "angle + flatness", "accuracy + flatness", "angle + accuracy"):
+    sums = ("angle + flatness", "accuracy + flatness", "angle + accuracy", *aggregates(run))
+    for name in ("flatness, depth term", *sums):
         del made[name]
     del made["macs"]  # in this space it orders architectures as params does
     for name in further(run):

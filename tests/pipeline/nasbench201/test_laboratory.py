@@ -23,7 +23,17 @@ from pipeline.nasbench201.laboratory.companions import THEIRS, load_robustness, 
 from pipeline.nasbench201.laboratory.judge import Judge
 from pipeline.nasbench201.laboratory.opponents.tabulated import EVERYWHERE
 from pipeline.nasbench201.laboratory.ranking import tau
-from pipeline.nasbench201.laboratory.scores import JOINED, SCORES, Stored, read_runs, residual, scores_of, terms
+from pipeline.nasbench201.laboratory.scores import (
+    AGGREGATES,
+    JOINED,
+    SCORES,
+    Stored,
+    aggregates,
+    read_runs,
+    residual,
+    scores_of,
+    terms,
+)
 from pipeline.nasbench201.laboratory.tables import TABLE_5, TABLE_6, figure_2, measures, table_5, table_6, table_7
 from pipeline.nasbench201.measuring import sample
 from tests.conftest import Tiny, make_tiny
@@ -145,6 +155,22 @@ def test_a_measure_that_a_run_has_stored_is_a_score_by_itself(stored: tuple[list
     assert "snip" not in scores_of(fewer)
     assert "trained synflow" in terms(fewer)
     assert not {"snip", "trained snip", "trained naswot"} & set(terms(fewer))
+
+
+def test_logarithmic_ranks_are_added_of_the_measures_that_a_run_has_stored(stored: tuple[list[Stored], Any]) -> None:
+    """AZ-NAS and the like are compared, and are no terms of other sums."""
+    run, rng = stored[0][0], np.random.default_rng(0)
+    assert aggregates(run) == {}
+    more = run.table.assign(jacov=rng.normal(size=60), vkdnw=rng.normal(size=60))
+    made = aggregates(Stored(more, run.settings))
+    assert list(made) == ["ln rank jacov + ln rank params"]
+    ranks = more[["jacov", "params"]].rank() / 60
+    assert made["ln rank jacov + ln rank params"](Stored(more, run.settings)) == pytest.approx(
+        np.log(ranks).sum(axis=1)
+    )
+    whole = Stored(more.assign(expressivity=1.0, progressivity=2.0, trainability=3.0), run.settings)
+    assert set(aggregates(whole)) == set(AGGREGATES) <= set(scores_of(whole))
+    assert not set(AGGREGATES) & set(terms(whole))
 
 
 def test_the_search_finds_the_best_sum_without_the_judging_half(stored: tuple[list[Stored], np.ndarray]) -> None:
