@@ -113,13 +113,14 @@ class MeasureParams(Section):
 class MetricParams(Section):
     """What a search maximises, and who proposes candidates.
 
-    ``terms`` weighs measures: their weighted ``sum`` (Eq. 5), or that of their ``rank`` among all candidates so far.
+    ``terms`` weighs measures: their weighted ``sum`` (Eq. 5), or that of their ``rank`` among all candidates so far or
+    of its logarithm, ``log_rank``.
     ``evolution`` or, as a baseline under the same budget, ``random`` proposals; ``none`` takes the first architecture
     that is drawn, as a control.
     """
 
     terms: Annotated[dict[str, float], Field(min_length=1)]
-    combine: Literal["sum", "rank"]
+    combine: Literal["sum", "rank", "log_rank"]
     strategy: Literal["evolution", "random", "none"]
 
     @model_validator(mode="after")

@@ -93,15 +93,18 @@ def combine(values: Mapping[str, ArrayLike], metric: MetricParams, params: Measu
         values: for each measure, its value for each of n candidates.
         metric: ``sum`` is Eq. 5, the weighted sum of the scaled measures, for example
             angle / pi + gamma * flatness / sigma_1; ``rank`` sums ranks among the n instead, 1/n for the worst and 1
-            for the best, ties on their average, so that no measure's scale matters.
+            for the best, ties on their average, so that no measure's scale matters; ``log_rank`` their logarithms, so
+            that what one measure finds bad is bad (AZ-NAS, Lee and Ham, 2024).
         params: the measures' settings.
 
     Returns:
         n scores, larger is better.
     """
     terms = {name: scaled(values, name, params) for name in metric.terms}
-    if metric.combine == "rank":
+    if metric.combine != "sum":
         from scipy.stats import rankdata
 
         terms = {name: rankdata(term) / len(term) for name, term in terms.items()}
+    if metric.combine == "log_rank":
+        terms = {name: np.log(term) for name, term in terms.items()}
     return np.sum([weight * terms[name] for name, weight in metric.terms.items()], axis=0, dtype=np.float64)

@@ -73,7 +73,7 @@ def run(context: Context) -> dict[str, float]:
     context = with_scorer(context)
     name, early = context.axes["metric"], search_of(context).early
     metric = context.params.metrics[name]
-    if early and metric.combine == "rank":
+    if early and metric.combine != "sum":
         raise GenasError(f"search.early: metric {name} adds ranks, which change with every candidate; set it to null")
     scratch = Scratch(context, weights_of(context, "supernet"))
     candidates, history = evolve(context, scratch)

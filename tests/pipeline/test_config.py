@@ -176,7 +176,7 @@ def test_a_cell_may_come_from_other_gammas() -> None:
             {"terms": {}, "combine": "sum", "strategy": "evolution"},
             "metrics.flatness.terms: .*at least 1 item",
         ),
-        ("metrics.flatness.combine", "product", "metrics.flatness.combine: .*'sum' or 'rank', got 'product'"),
+        ("metrics.flatness.combine", "product", "metrics.flatness.combine: .*'rank' or 'log_rank', got 'product'"),
         ("metrics.flatness.combine", ..., "metrics.flatness.combine: Field required"),
         ("search.small.max_macs", -1, "search.small.max_macs: .*greater than 0, got -1"),
         ("measures.flatness.sigma", [0.1, 0.1], r"measures.flatness: sigma must increase, got \[0.1, 0.1\]"),

@@ -170,6 +170,9 @@ def test_a_sum_of_ranks_by_hand() -> None:
     assert measures.combine(values, metric, PARAMS) == pytest.approx(expected)
     larger = {**values, "angle": [10 * value for value in values["angle"]]}
     assert measures.combine(larger, metric, PARAMS) == pytest.approx(expected)
+    logarithms = metric_of({"angle": 1, "loss": 2}, combine="log_rank")
+    expected = [math.log(a / 4) + 2 * math.log(b / 4) for a, b in zip(angle, loss, strict=True)]
+    assert measures.combine(values, logarithms, PARAMS) == pytest.approx(expected)
 
 
 # ---- noise ----------------------------------------------------------------------------------------------------------
