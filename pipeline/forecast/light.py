@@ -16,6 +16,8 @@ RESAMPLES = 2e-4
 """Seconds of a score of a thousand architectures in one resample."""
 SIZE201, SIZE301 = 15625, 800
 """Architectures of the benchmarks' tables."""
+DISTINCT201 = 10405
+"""Of those of NAS-Bench-201, how many are measured for all (:func:`pipeline.nasbench201.measuring.pruned`)."""
 SPACE = 30.0
 """Seconds for what is computed of the whole space: forests and searches."""
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline import measures
 from pipeline.config import MEASURES, FlatnessParams, MeasureParams
-from pipeline.forecast.light import SIZE201, SIZE301
+from pipeline.forecast.light import DISTINCT201, SIZE301
 from pipeline.forecast.stopwatch import now
 from pipeline.forecast.supernets import Space, build, halves_of, paths, space_of, synthetic
 from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
@@ -141,7 +141,7 @@ def readings(profile: Profile, key: Key) -> Work:
     of trained weights, and flatness under each of the ``noises``; of ``hessian`` of them flatness along it."""
     params, space, (train, held) = profile.params, space_of(profile, key), halves_of(profile, key)
     settings = params.nasbench301.required if key[0] == "nasbench301" else params.nasbench201.required
-    count = settings.architectures or (SIZE301 if key[0] == "nasbench301" else SIZE201)
+    count = settings.architectures or (SIZE301 if key[0] == "nasbench301" else DISTINCT201)
     images = min(space.measures.images, held)
     parts = list(loads(settings.measured, count, space, train, held))
     parts += [_apart(name, count, space) for name in measures.ZERO_COST]

@@ -113,6 +113,10 @@ def reader(
     return score
 
 
+Told = Callable[[pd.DataFrame], pd.DataFrame]
+"""Makes the table of all architectures of the table of those that were measured."""
+
+
 def read_all(
     context: Context,
     settings: LaboratoryParams,
@@ -121,8 +125,10 @@ def read_all(
     make: MakeReader,
     weights: Weights,
     *inputs: Path,
+    told: Told | None = None,
 ) -> dict[str, float]:
-    """Measure architectures in the row's supernet; leaves ``scores.parquet`` with a row for each, in their order.
+    """Measure architectures in the row's supernet; leaves ``scores.parquet`` with a row for each, in their order, or
+    what ``told`` makes of it.
 
     Args:
         context: the row.
@@ -132,6 +138,7 @@ def read_all(
         make: a module's function, called wherever one is measured.
         weights: the supernet's.
         inputs: what else the result depends on.
+        told: what is stored of those that were measured, if not they alone.
 
     Raises:
         GenasError: one could not be measured.
@@ -151,7 +158,8 @@ def read_all(
     failed = table[table["error"] != ""]
     if len(failed):
         raise GenasError(f"{failed.iloc[0]['architecture']}: {failed.iloc[0]['error']} ({len(failed)} in all)")
-    table.drop(columns="error").to_parquet(context.out / "scores.parquet", index=False)
+    table = table.drop(columns="error") if told is None else told(table.drop(columns="error"))
+    table.to_parquet(context.out / "scores.parquet", index=False)
     scratch.close()
     left_out = int(table[FAILED].notna().sum()) if FAILED in table else 0
     return {

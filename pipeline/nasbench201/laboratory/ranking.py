@@ -30,8 +30,8 @@ def smaller_before(keys: NDArray[np.intp]) -> NDArray[np.intp]:
         zeros = np.cumsum(~one) - ~one
         zeros = zeros - zeros[begin]
         found[order[one]] += zeros[one]
-        moved = np.where(one, (now >> bit << bit) + places - begin - zeros, begin + zeros)
-        order = order[np.argsort(moved)]
+        before, order = order, np.empty_like(order)
+        order[np.where(one, (now >> bit << bit) + places - begin - zeros, begin + zeros)] = before
     return found
 
 

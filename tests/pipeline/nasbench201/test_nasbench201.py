@@ -10,20 +10,26 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 import yaml
 from safetensors.torch import load_file
 
 from models.errors import GenasError
 from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
+from models.spaces.nasbench201.network import NasBench201
+from pipeline import measures
 from pipeline.config import PROFILES, load_params
+from pipeline.forecast.light import DISTINCT201
 from pipeline.nasbench201 import measuring as nasbench201
 from pipeline.nasbench201 import supernet as supernet201
-from pipeline.nasbench201.measuring import sample
+from pipeline.nasbench201.measuring import distinct, pruned, sample, told_of
 from pipeline.nasbench201.supernet import DRAWS, fair
+from pipeline.probe.fast import make_probe
 from pipeline.probe.hessian import NotConvergedError
 from pipeline.scoring import readings
 from tests.conftest import Killed, Tiny, kill_at
+from tests.pipeline.measures.test_measures import PARAMS, search_data
 
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())
 ROW = {"dataset": "small", "recipe": "darts", "seed": "0"}
@@ -167,6 +173,45 @@ def test_snapshots_come_before_the_end(tiny: Tiny) -> None:
 # ---- what is measured -----------------------------------------------------------------------------------------------
 
 
+def test_branches_that_change_nothing_are_removed() -> None:
+    """Node 1 leads nowhere; or nothing leads to it, and a convolution of nothing still has a bias."""
+    nowhere = Cell201(("nor_conv_3x3", "skip_connect", "none", "none", "none", "nor_conv_1x1"))
+    assert pruned(nowhere) == Cell201(("none", "skip_connect", "none", "none", "none", "nor_conv_1x1"))
+    nothing = Cell201(("none", "skip_connect", "avg_pool_3x3", "none", "nor_conv_3x3", "nor_conv_1x1"))
+    assert pruned(nothing) == Cell201(("none", "skip_connect", "none", "none", "nor_conv_3x3", "nor_conv_1x1"))
+    assert pruned(Cell201(("nor_conv_3x3",) * 3 + ("none",) * 3)) == Cell201(("none",) * 6)
+    everything = list(all_cells())
+    assert len(distinct(everything)) == DISTINCT201
+    assert all(pruned(cell) == cell for cell in distinct(everything))
+    assert all(pruned(cell) == cell for cell in everything if len(cell.live) == len(cell.edges))
+
+
+@pytest.mark.parametrize("scorer", ["plain", "fast"])
+def test_what_is_left_of_an_architecture_computes_the_same(scorer: str) -> None:
+    torch.manual_seed(0)
+    network, initial = NasBench201(4, 2, 1), NasBench201(4, 2, 1)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            torch.nn.init.normal_(module.bias)
+    probe = make_probe(network, search_data(), PARAMS.model_copy(update={"scorer": scorer}), 0, initial)
+    changed = [cell for cell in all_cells() if pruned(cell) != cell]
+    for cell in np.random.default_rng(0).choice(np.array(changed, dtype=object), 6, replace=False):
+        names = ("flatness", "accuracy", "angle", "synflow", "grad_norm", "jacov")
+        assert measures.take(probe, cell, names) == measures.take(probe, pruned(cell), names)
+
+
+def test_an_architecture_has_the_readings_of_what_is_left_and_its_own_cost() -> None:
+    whole = Cell201(("nor_conv_3x3", "skip_connect", "none", "none", "none", "nor_conv_1x1"))
+    cells = [whole, pruned(whole), Cell201(("none",) * 6)]
+    assert distinct(cells) == cells[1:]
+    stored = pd.DataFrame({"architecture": [str(cell) for cell in cells[1:]], "loss": [1.0, 2.0], "params": [5.0, 6.0]})
+    table = told_of(cells, stored)
+    assert table["architecture"].tolist() == [str(cell) for cell in cells]
+    assert table["loss"].tolist() == [1, 1, 2]
+    assert table["params"].tolist() == [nasbench201_cost(cell).params for cell in cells]
+    assert "macs" not in table
+
+
 def test_every_noise_and_measure_is_stored(measured: Tiny) -> None:
     table = scores(measured)
     settings = load_params(measured.root).nasbench201.required
@@ -240,7 +285,7 @@ def test_a_killed_run_loses_one_architecture_and_ends_with_the_same_bytes(
     with pytest.raises(Killed):
         nasbench201.run(tiny.context("nasbench201", **ROW))
     nasbench201.run(tiny.context("nasbench201", **ROW))
-    assert len(started) == COUNT + 1
+    assert len(started) == len(distinct(sample(COUNT))) + 1
     name = "out/nasbench201/small-darts-0/scores.parquet"
     assert (tiny.root / name).read_bytes() == (measured.root / name).read_bytes()
 
