@@ -41,10 +41,8 @@ class Groups(NamedTuple):
     def spread(self, values: NDArray[np.floating[Any]], count: int) -> NDArray[np.floating[Any]]:
         """What is known of groups, (groups, samples), told of ``count`` architectures, (count, samples); 0 of those in
         none."""
-        told, lengths = (
-            np.zeros((count, values.shape[1]), values.dtype),
-            np.diff(np.append(self.starts, len(self.order))),
-        )
+        lengths = np.diff(np.append(self.starts, len(self.order)))
+        told = np.zeros((count, values.shape[1]), values.dtype)
         told[self.order] = np.repeat(values, lengths, axis=0) if len(lengths) < len(self.order) else values
         return told
 
