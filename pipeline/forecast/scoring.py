@@ -19,6 +19,7 @@ from pipeline.forecast.stopwatch import now
 from pipeline.forecast.supernets import Space, build, halves_of, paths, space_of, synthetic
 from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
 from pipeline.measures.flatness import draw_losses
+from pipeline.measures.swap import IMAGES
 from pipeline.probe.fast import CPU_CHUNK, make_probe
 from pipeline.scoring.readings import HESSIAN
 from pipeline.search.evolution import budget
@@ -68,7 +69,7 @@ def _apart(name: str, count: float, space: Space) -> Load:
     if name in ("params", "macs"):
         return Load(kind, count, count)
     times = {**PASSES, "vkdnw": 1 + space.classes}.get(name, BACKWARD)
-    images = {"synflow": 1, "trained_synflow": 1, "swap": min(16, batch)}.get(name, batch)
+    images = {"synflow": 1, "trained_synflow": 1, "swap": min(IMAGES, batch)}.get(name, batch)
     seen = load(kind, cost, count * images, images, times)
     return Load(kind, count, count, seen.flops, seen.traffic, seen.calls)
 

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from models.spaces.base.oneshot import Architecture, OneShot
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import initial_network
+from pipeline.probe.zero_cost import hooked, initial_network
 
 SMALLEST = 1e-8
 """Keeps the logarithm of a share finite (official code)."""
@@ -32,12 +32,8 @@ def block_maps(network: OneShot[Any], images: Tensor, architecture: Architecture
         maps.append(output)
 
     blocks = [network.get_submodule("stem"), *network.get_submodule("cells").children()]
-    hooks = [block.register_forward_hook(keep) for block in blocks]
-    try:
+    with hooked(blocks, keep):
         network(images, architecture)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return maps
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import BatchNorm, Probe
-from pipeline.probe.zero_cost import initial_network
+from pipeline.probe.zero_cost import hooked, initial_network
 
 SMALLEST = 1e-5
 """Keeps the logarithm and the inverse finite (k of the official code)."""
@@ -38,13 +38,8 @@ def constant_statistics(network: nn.Module) -> Iterator[None]:
         return F.batch_norm(x, mean, variance, norm.weight, norm.bias, eps=norm.eps)
 
     network.eval()
-    norms = [module for module in network.modules() if isinstance(module, BatchNorm)]
-    hooks = [norm.register_forward_hook(normalise) for norm in norms]
-    try:
+    with hooked([module for module in network.modules() if isinstance(module, BatchNorm)], normalise):
         yield
-    finally:
-        for hook in hooks:
-            hook.remove()
 
 
 def score(jacobian: Tensor) -> float:

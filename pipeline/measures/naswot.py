@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import initial_network
+from pipeline.probe.zero_cost import hooked, initial_network, relus
 
 SMALLEST = 1e-5
 """Stands for eigenvalues that vanish, so that networks which code all images alike have a finite score."""
@@ -30,13 +30,8 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
         kernel.add_((on @ on.T + off @ off.T).double())
 
     network = initial_network(probe).train()
-    hooks = [module.register_forward_hook(count) for module in network.modules() if isinstance(module, nn.ReLU)]
-    try:
-        with torch.no_grad():
-            network(images, architecture)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with hooked(relus(network), count), torch.no_grad():
+        network(images, architecture)
     return {"naswot": float(torch.linalg.eigvalsh(kernel).clamp_min(SMALLEST).log().sum())}
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.spaces.base.oneshot import Architecture
 from pipeline.config import MeasureParams
 from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import initial_network
+from pipeline.probe.zero_cost import hooked, initial_network, relus
 
 IMAGES = 16
 """At most, of ``zero_cost_images``: of many images nearly every unit has a pattern of its own, which counts units."""
@@ -32,13 +32,8 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
             patterns.append((place @ (output > 0).flatten(1).long()).unique())
 
     network = initial_network(probe).train()
-    hooks = [module.register_forward_hook(see) for module in network.modules() if isinstance(module, nn.ReLU)]
-    try:
-        with torch.no_grad():
-            network(images, architecture)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with hooked(relus(network), see), torch.no_grad():
+        network(images, architecture)
     return {"swap": float(len(torch.cat(patterns).unique())) if patterns else 0.0}
 
 

@@ -1,5 +1,5 @@
 """What zero-cost measures, which ask for no training (Abdelfattah et al., Zero-Cost Proxies, 2021), have in common: the
-network before it, and a batch's gradients there.
+network before it, what its modules hand on, and a batch's gradients there.
 
 They are taken of the supernet's initial weights. BatchNorm uses the batch's statistics, as in training; what that
 leaves in its buffers is never read.
@@ -8,7 +8,8 @@ leaves in its buffers is never read.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
@@ -30,6 +31,22 @@ def weights(network: OneShot[Any], architecture: Architecture) -> list[Tensor]:
     """The weights of a path's convolutions and classifier."""
     modules = (inner for module in network.path_modules(architecture) for inner in module.modules())
     return [module.weight for module in modules if isinstance(module, nn.Conv2d | nn.Linear)]
+
+
+@contextmanager
+def hooked(modules: Iterable[nn.Module], hook: Callable[..., Any]) -> Iterator[None]:
+    """Inside the block each module calls the forward hook: ``hook(module, inputs, output)``."""
+    handles = [module.register_forward_hook(hook) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def relus(network: nn.Module) -> list[nn.ReLU]:
+    """All of them, whether on a path or not."""
+    return [module for module in network.modules() if isinstance(module, nn.ReLU)]
 
 
 def initial_gradients(probe: Probe, architecture: Architecture) -> Iterable[tuple[Tensor, Tensor]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,18 +55,23 @@ def folder(root: Path) -> None:
             save(root / split / name / "a.png", picture())
 
 
+def add_members(tar: tarfile.TarFile, members: Iterable[Member]) -> None:
+    """Members of an archive by name and content, a text standing for a symbolic link."""
+    for name, content in members:
+        member = tarfile.TarInfo(name)
+        if isinstance(content, str):
+            member.type, member.linkname = tarfile.SYMTYPE, content
+            tar.addfile(member)
+        else:
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
 def write_shard(path: Path, members: Sequence[Member]) -> None:
     """A shard of some members, a text standing for a symbolic link."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tarfile.open(path, "w") as tar:
-        for name, content in members:
-            member = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                member.type, member.linkname = tarfile.SYMTYPE, content
-                tar.addfile(member)
-            else:
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
+        add_members(tar, members)
 
 
 def webdataset(root: Path) -> None:

@@ -29,7 +29,7 @@ from pipeline.fetch.get import DOWNLOADS, get
 from pipeline.fetch.sets import LOGIN, SETS, Archive, Published
 from pipeline.fetch.unpack import unpack
 from tests.pipeline.data import good
-from tests.pipeline.data.good import picture
+from tests.pipeline.data.good import add_members, picture
 
 
 class Server(ThreadingHTTPServer):
@@ -184,14 +184,7 @@ def tar_of(members: Mapping[str, bytes | str], kind: str = "w:gz") -> bytes:
     """A tar archive; a text is what a symbolic link leads to."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode=kind) as tar:  # type: ignore[call-overload]
-        for name, content in members.items():
-            member = tarfile.TarInfo(name)
-            if isinstance(content, str):
-                member.type, member.linkname = tarfile.SYMTYPE, content
-                tar.addfile(member)
-            else:
-                member.size = len(content)
-                tar.addfile(member, io.BytesIO(content))
+        add_members(tar, members.items())
     return buffer.getvalue()
 
 
