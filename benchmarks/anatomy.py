@@ -23,6 +23,7 @@ from pipeline.context import Context
 from pipeline.measures import take
 from pipeline.probe.fast import make_probe, settled
 from pipeline.probe.images import load_probe_data
+from pipeline.report.page import table
 from pipeline.supernet.network import load_supernets, training_of
 
 FACTORS = ("architecture", "supernet", "noise", "images")
@@ -135,8 +136,6 @@ def shares(values: np.ndarray) -> dict[str, float]:
 
 def markdown(result: dict[str, Any]) -> str:
     """The shares in percent as a table, an effect a row."""
-    lines = [f"| of the variance between architectures | {' | '.join(TERMS)} |", f"|---|{'---|' * len(TERMS)}"]
-    for effect in next(iter(result["rows"].values())):
-        cells = [f"{100 * result['rows'][term][effect]:.1f} %" for term in TERMS]
-        lines.append(f"| {effect} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = result["rows"]
+    shown = [(effect, *(f"{100 * rows[term][effect]:.1f} %" for term in TERMS)) for effect in rows[TERMS[0]]]
+    return table(("of the variance between architectures", *TERMS), shown)

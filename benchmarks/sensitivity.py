@@ -27,6 +27,7 @@ from pipeline.context import Context
 from pipeline.measures import combine, take
 from pipeline.probe.fast import make_probe, settled
 from pipeline.probe.images import load_probe_data
+from pipeline.report.page import table
 from pipeline.supernet import stage as supernet
 from pipeline.supernet.network import load_supernets, training_of
 
@@ -162,8 +163,8 @@ def run(root: Path, dataset: str, architectures: int) -> dict[str, Any]:
 
 def markdown(result: dict[str, Any]) -> str:
     """The rows as a table: tau, and in brackets the place that the new winner had before."""
-    lines = [f"| setting | {' | '.join(METRICS)} |", f"|---|{'---|' * len(METRICS)}"]
-    for name, row in result["rows"].items():
-        cells = [f"{one['tau']:.3f} ({one['place_of_the_new_winner']})" for one in row.values()]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    rows = [
+        (name, *(f"{one['tau']:.3f} ({one['place_of_the_new_winner']})" for one in row.values()))
+        for name, row in result["rows"].items()
+    ]
+    return table(("setting", *METRICS), rows)
