@@ -88,6 +88,11 @@ SIZE = 16
 """Height and width of an image of the data set ``small``."""
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Cases with bytes are numbered: an archive holds the second it was made, and all processes collect equal names."""
+    return argname if isinstance(val, bytes) else None
+
+
 def write_small(root: Path) -> None:
     """Sixty training and thirty test images of the digits 0, 1 and 2, as a parquet data set."""
     from sklearn.datasets import load_digits
