@@ -35,7 +35,7 @@ def pictures(profile: Profile, key: Key) -> Work:
 
 def _judging(settings: LaboratoryParams, runs: int, truths: int, architectures: int) -> float:
     """Seconds for truths x scores x resamples of the runs' architectures."""
-    from pipeline.nasbench201.laboratory.scores import SCORES
+    from pipeline.laboratory.scores import SCORES
 
     scores = len({*SCORES, *settings.measured})
     return RESAMPLES * runs * truths * scores * settings.bootstrap * (settings.architectures or architectures) / 1000

@@ -1,6 +1,6 @@
 """The ``laboratory301`` stage: which measures rank architectures of the DARTS space as NAS-Bench-301's surrogate does.
 
-The questions and statistics are those of NAS-Bench-201 (:mod:`pipeline.nasbench201.laboratory`), but for what needs a
+The questions and statistics are those of NAS-Bench-201 (:mod:`pipeline.laboratory`), but for what needs a
 tabulated space. Nothing of the paper stands beside them: it has no such experiment.
 """
 
@@ -13,12 +13,12 @@ import pandas as pd
 
 from pipeline.config import LaboratoryParams
 from pipeline.context import Context
-from pipeline.nasbench201.laboratory import tables
-from pipeline.nasbench201.laboratory.judge import Judge
-from pipeline.nasbench201.laboratory.opponents.tabulated import looked_up
-from pipeline.nasbench201.laboratory.questions.adds import conditional, fitted
-from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import PAPERS, Stored, read_runs, scores_of
+from pipeline.laboratory import tables
+from pipeline.laboratory.judge import Judge
+from pipeline.laboratory.opponents.tabulated import looked_up
+from pipeline.laboratory.questions.adds import conditional, fitted
+from pipeline.laboratory.ranking import Array
+from pipeline.laboratory.scores import PAPERS, Stored, read_runs, scores_of
 from pipeline.nasbench301.benchmark import ACCURACY, load_benchmark, table_of
 
 TRUTH = "surrogate"

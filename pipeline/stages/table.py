@@ -128,7 +128,7 @@ _STAGES = (
         flow="laboratory", hours=7 * DAY, reported=False,
     ),
     Stage(
-        "laboratory", "pipeline.nasbench201.laboratory.stage", "Laboratory", ("dataset", "recipe"),
+        "laboratory", "pipeline.laboratory.stage", "Laboratory", ("dataset", "recipe"),
         rows=laboratory("laboratory", "dataset", "recipe"),
         reads=_readings,
         keys=keys("nasbench201"),

@@ -45,7 +45,7 @@ def preload() -> None:
     import mmseg.apis  # noqa: F401
     import torch
 
-    import pipeline.nasbench201.laboratory.stage
+    import pipeline.laboratory.stage
     import pipeline.transfer.detect.stage
     import pipeline.transfer.segment.stage
     import pipeline.transfer.shift  # noqa: F401

@@ -16,7 +16,7 @@ from models.spaces.darts.cost import network_cost
 from models.spaces.darts.genotype import NODES, Genotype, random_genotype
 from pipeline.config import data_root
 from pipeline.nasbench301.benchmark import genotype_of, load_benchmark
-from tests.pipeline.nasbench201.tables import require_refused
+from tests.pipeline.laboratory.tables import require_refused
 
 TABLE = data_root() / "nasbench301" / "nasbench301.parquet"
 needed = pytest.mark.skipif(not TABLE.exists(), reason=f"{TABLE} is missing (GENAS_DATA sets the data root)")

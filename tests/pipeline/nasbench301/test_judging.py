@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from pipeline.config import load_params
+from pipeline.laboratory.ranking import tau
 from pipeline.measures import ZERO_COST
-from pipeline.nasbench201.laboratory.ranking import tau
 from pipeline.nasbench301 import judging
 from pipeline.nasbench301.benchmark import load_benchmark, table_of
 from pipeline.report import laboratory as report

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from models.errors import GenasError
-from pipeline.nasbench201.laboratory.benchmark import (
+from pipeline.laboratory.benchmark import (
     check_accuracies,
     check_architectures,
     check_known,

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence, Sized
 import numpy as np
 import pandas as pd
 
-from pipeline.nasbench201.laboratory.judge import Judge
-from pipeline.nasbench201.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
-from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import CURVE, JOINED, SCORES, Score, Stored
+from pipeline.laboratory.judge import Judge
+from pipeline.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
+from pipeline.laboratory.ranking import Array
+from pipeline.laboratory.scores import CURVE, JOINED, SCORES, Score, Stored
 
 CONTROLS = ("params", "loss")
 """What a measure should beat to be worth its forward passes."""

@@ -15,15 +15,14 @@ from models.errors import GenasError
 from models.spaces.nasbench201.cell import Cell201, all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
 from pipeline.config import data_root, load_params
-from pipeline.measures import ZERO_COST
-from pipeline.nasbench201.laboratory import combine
-from pipeline.nasbench201.laboratory import stage as laboratory
-from pipeline.nasbench201.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
-from pipeline.nasbench201.laboratory.companions import THEIRS, load_robustness, load_zero_cost
-from pipeline.nasbench201.laboratory.judge import Judge
-from pipeline.nasbench201.laboratory.opponents.tabulated import EVERYWHERE
-from pipeline.nasbench201.laboratory.ranking import tau
-from pipeline.nasbench201.laboratory.scores import (
+from pipeline.laboratory import combine
+from pipeline.laboratory import stage as laboratory
+from pipeline.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
+from pipeline.laboratory.companions import THEIRS, load_robustness, load_zero_cost
+from pipeline.laboratory.judge import Judge
+from pipeline.laboratory.opponents.tabulated import EVERYWHERE
+from pipeline.laboratory.ranking import tau
+from pipeline.laboratory.scores import (
     AGGREGATES,
     JOINED,
     SCORES,
@@ -34,10 +33,11 @@ from pipeline.nasbench201.laboratory.scores import (
     scores_of,
     terms,
 )
-from pipeline.nasbench201.laboratory.tables import TABLE_5, TABLE_6, figure_2, measures, table_5, table_6, table_7
+from pipeline.laboratory.tables import TABLE_5, TABLE_6, figure_2, measures, table_5, table_6, table_7
+from pipeline.measures import ZERO_COST
 from pipeline.nasbench201.measuring import sample
 from tests.conftest import Tiny, make_tiny
-from tests.pipeline.nasbench201.tables import require_refused
+from tests.pipeline.laboratory.tables import require_refused
 from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
 
 TABLE = data_root() / "nasbench201" / "nasbench201.parquet"

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.nasbench201.laboratory.judge import Judge
-from pipeline.nasbench201.laboratory.ranking import Array, rank_sum
-from pipeline.nasbench201.laboratory.scores import SCORES, Score, Stored
+from pipeline.laboratory.judge import Judge
+from pipeline.laboratory.ranking import Array, rank_sum
+from pipeline.laboratory.scores import SCORES, Score, Stored
 
 GIVEN = ("loss", "params", "macs")
 """What is held fixed."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from models.spaces.nasbench201.cell import NODES, OPERATIONS, Cell201
 from models.spaces.nasbench201.cost import nasbench201_cost
-from pipeline.nasbench201.laboratory.ranking import Array
+from pipeline.laboratory.ranking import Array
 
 
 def describe(cells: Sequence[str]) -> pd.DataFrame:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from pipeline.nasbench201.laboratory.ranking import Array, partial
-from pipeline.nasbench201.laboratory.resampling import Resamples, resamples
-from pipeline.nasbench201.laboratory.scores import Score, Stored
+from pipeline.laboratory.ranking import Array, partial
+from pipeline.laboratory.resampling import Resamples, resamples
+from pipeline.laboratory.scores import Score, Stored
 
 Part = slice | NDArray[np.intp]
 """Which architectures."""

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from models.errors import GenasError
 from models.spaces.nasbench201.cell import Cell201, all_cells
-from pipeline.nasbench201.laboratory.ranking import Array
+from pipeline.laboratory.ranking import Array
 
 SIZE = 15625
 COLUMNS = {

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.nasbench201.laboratory.questions.chance import drawn, mean_taus, ranked, spaced, tried
-from pipeline.nasbench201.laboratory.ranking import Array, rank_sum
-from pipeline.nasbench201.laboratory.scores import Score, Stored
+from pipeline.laboratory.questions.chance import drawn, mean_taus, ranked, spaced, tried
+from pipeline.laboratory.ranking import Array, rank_sum
+from pipeline.laboratory.scores import Score, Stored
 
 LARGEST = 3
 """Readings in a sum."""

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
 from pipeline.config import Settings201
-from pipeline.nasbench201.laboratory.opponents.graphs import features
-from pipeline.nasbench201.laboratory.ranking import Array, pick, tau
+from pipeline.laboratory.opponents.graphs import features
+from pipeline.laboratory.ranking import Array, pick, tau
 
 
 def forecast(known: Array, labels: NDArray[np.intp], truth: Array, seed: int) -> Array:

@@ -18,8 +18,8 @@ from pipeline import measures
 from pipeline.config import LaboratoryParams
 from pipeline.context import Context
 from pipeline.data.reading.files import table_in
+from pipeline.laboratory.ranking import Array, log_rank_sum, rank_sum
 from pipeline.measures.flatness import flatness
-from pipeline.nasbench201.laboratory.ranking import Array, log_rank_sum, rank_sum
 from pipeline.stages import Key
 
 CURVE = "curve"

@@ -8,9 +8,9 @@ import pytest
 
 from models.spaces.nasbench201.cell import OPERATIONS, Cell201, all_cells
 from pipeline.config import PROFILES, Settings201, load_params
-from pipeline.nasbench201.laboratory.opponents.forest import forecast, forests
-from pipeline.nasbench201.laboratory.opponents.graphs import describe, features, halves, paths
-from pipeline.nasbench201.laboratory.opponents.tabulated import (
+from pipeline.laboratory.opponents.forest import forecast, forests
+from pipeline.laboratory.opponents.graphs import describe, features, halves, paths
+from pipeline.laboratory.opponents.tabulated import (
     AGGREGATED,
     EVERYWHERE,
     aggregated,
@@ -19,8 +19,8 @@ from pipeline.nasbench201.laboratory.opponents.tabulated import (
     opponents,
     whole_space,
 )
-from pipeline.nasbench201.laboratory.ranking import tau
-from pipeline.nasbench201.laboratory.scores import Stored
+from pipeline.laboratory.ranking import tau
+from pipeline.laboratory.scores import Stored
 
 SKIP, SMALL, LARGE, POOL, NONE = "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "none"
 DEAD = Cell201((LARGE, NONE, NONE, SMALL, NONE, NONE))

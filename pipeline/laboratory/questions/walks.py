@@ -15,8 +15,8 @@ import pandas as pd
 
 from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, cross, mutate
 from pipeline.config import WalkParams
-from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import Score, Stored
+from pipeline.laboratory.ranking import Array
+from pipeline.laboratory.scores import Score, Stored
 from pipeline.search.proposing import PATIENCE, Moves, propose
 
 STRATEGIES = ("evolution", "regularised evolution", "random search")

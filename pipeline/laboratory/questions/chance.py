@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pipeline.nasbench201.laboratory.ranking import Array, signs
-from pipeline.nasbench201.laboratory.scores import Score, Stored
+from pipeline.laboratory.ranking import Array, signs
+from pipeline.laboratory.scores import Score, Stored
 
 MOST = 1000
 """Architectures whose pairs are looked at; of more, so many are taken, evenly spread."""

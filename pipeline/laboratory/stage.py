@@ -15,22 +15,22 @@ from numpy.typing import NDArray
 from models.spaces.nasbench201.cell import all_cells
 from pipeline.config import Settings201, data_root
 from pipeline.context import Context
-from pipeline.nasbench201.laboratory import combine, tables
-from pipeline.nasbench201.laboratory.benchmark import accuracy_of, load_benchmark
-from pipeline.nasbench201.laboratory.companions import load_robustness, load_zero_cost
-from pipeline.nasbench201.laboratory.judge import Judge, Part
-from pipeline.nasbench201.laboratory.opponents.forest import forests
-from pipeline.nasbench201.laboratory.opponents.graphs import describe, halves
-from pipeline.nasbench201.laboratory.opponents.tabulated import EVERYWHERE, compared, opponents, whole_space
-from pipeline.nasbench201.laboratory.questions.adds import conditional, fitted
-from pipeline.nasbench201.laboratory.questions.chance import measures_tried
-from pipeline.nasbench201.laboratory.questions.generalisation import generalisation
-from pipeline.nasbench201.laboratory.questions.generalisation import truths as other_truths
-from pipeline.nasbench201.laboratory.questions.lengths import training_length
-from pipeline.nasbench201.laboratory.questions.protocols import SPACE, SUPERNETS, protocols
-from pipeline.nasbench201.laboratory.questions.walks import walks
-from pipeline.nasbench201.laboratory.ranking import Array
-from pipeline.nasbench201.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_of, terms
+from pipeline.laboratory import combine, tables
+from pipeline.laboratory.benchmark import accuracy_of, load_benchmark
+from pipeline.laboratory.companions import load_robustness, load_zero_cost
+from pipeline.laboratory.judge import Judge, Part
+from pipeline.laboratory.opponents.forest import forests
+from pipeline.laboratory.opponents.graphs import describe, halves
+from pipeline.laboratory.opponents.tabulated import EVERYWHERE, compared, opponents, whole_space
+from pipeline.laboratory.questions.adds import conditional, fitted
+from pipeline.laboratory.questions.chance import measures_tried
+from pipeline.laboratory.questions.generalisation import generalisation
+from pipeline.laboratory.questions.generalisation import truths as other_truths
+from pipeline.laboratory.questions.lengths import training_length
+from pipeline.laboratory.questions.protocols import SPACE, SUPERNETS, protocols
+from pipeline.laboratory.questions.walks import walks
+from pipeline.laboratory.ranking import Array
+from pipeline.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_of, terms
 from pipeline.stages import Key
 
 
