@@ -86,21 +86,34 @@ class Settings201(LaboratoryParams):
     """The laboratory of NAS-Bench-201, whose ``table`` is a parquet table or the official folder of NATS-Bench, and
     whose ``architectures`` are drawn evenly along the number of parameters.
 
-    ``recipes``: ways to train a supernet, by name, of which each run names one. ``robustness`` and ``zero_cost``:
-    tables below the data root of accuracies under attack and of other people's zero-cost measures; null where there are
-    none. ``stratified``: architectures of the set whose accuracies are spread evenly. ``permutations``: of the truth,
-    for what the best of many scores reaches by chance. ``labels``: trained networks that a random forest learns from,
-    ``forests``: draws of them. ``search``: see :class:`WalkParams`.
+    ``recipes``: ways to train a supernet, by name, of which each run names one. ``on_the_way``: what is taken of
+    architectures in snapshots, beside the losses under the noise of ``measures``: what training changes. ``robustness``
+    and ``zero_cost``: tables below the data root of accuracies under attack and of other people's zero-cost measures;
+    null where there are none. ``stratified``: architectures of the set whose accuracies are spread evenly.
+    ``permutations``: of the truth, for what the best of many scores reaches by chance. ``labels``: trained networks
+    that a random forest learns from, ``forests``: draws of them. ``search``: see :class:`WalkParams`.
     """
 
     robustness: Below | None
     zero_cost: Below | None
     recipes: dict[Name, Supernet201Params]
+    on_the_way: Annotated[Several[str], Field(min_length=1)]
     permutations: Count
     stratified: Count
     labels: Annotated[Several[Annotated[int, Field(ge=2, lt=15625)]], Field(min_length=1)]
     forests: Count
     search: WalkParams
+
+    @model_validator(mode="after")
+    def _known_on_the_way(self) -> Self:
+        require_measures(self.on_the_way)
+        return self
+
+    @property
+    def of_snapshots(self) -> Settings201:
+        """The settings by which snapshots are measured and judged."""
+        short = {"measured": self.on_the_way, "noises": {"curve": self.measures.flatness}, "hessian": 0}
+        return self.model_copy(update=short)
 
 
 class NasBench201Params(Section):

@@ -20,6 +20,7 @@ from pipeline.forecast.supernets import Space, build, halves_of, paths, space_of
 from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
 from pipeline.measures.flatness import draw_losses
 from pipeline.measures.swap import IMAGES
+from pipeline.nasbench201.measuring import settings_of
 from pipeline.probe.fast import CPU_CHUNK, make_probe
 from pipeline.scoring.readings import HESSIAN
 from pipeline.search.evolution import budget
@@ -138,14 +139,14 @@ def agreement(profile: Profile, key: Key) -> Work:
 
 
 def readings(profile: Profile, key: Key) -> Work:
-    """Of every architecture the ``measured``, accuracy without recalibration, the measures without training once more
-    of trained weights, and flatness under each of the ``noises``; of ``hessian`` of them flatness along it."""
+    """Of every architecture the ``measured``, accuracy without recalibration, those without training once more of
+    trained weights, and flatness under each of the ``noises``; of ``hessian`` of them flatness along it."""
     params, space, (train, held) = profile.params, space_of(profile, key), halves_of(profile, key)
-    settings = params.nasbench301.required if key[0] == "nasbench301" else params.nasbench201.required
+    settings = params.nasbench301.required if key[0] == "nasbench301" else settings_of(params, key[0])
     count = settings.architectures or (SIZE301 if key[0] == "nasbench301" else DISTINCT201)
     images = min(space.measures.images, held)
     parts = list(loads(settings.measured, count, space, train, held))
-    parts += [_apart(name, count, space) for name in measures.ZERO_COST]
+    parts += [_apart(name, count, space) for name in measures.ZERO_COST if name in settings.measured]
     noises = sum(flatness_passes(noise) for noise in settings.noises.values()) * count
     curved = min(settings.hessian, count)
     noises += curved * len(space.measures.flatness.sigma)

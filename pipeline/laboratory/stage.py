@@ -40,15 +40,13 @@ def rows_of(context: Context, group: str) -> list[Key]:
     return [("nasbench201", name) for name, run in runs if run.group == group]
 
 
-def on_the_way(context: Context, group: str) -> dict[int, list[Key]]:
-    """The rows that measured in supernets of a data set and a recipe after so many epochs, the last of them too; none
-    where there are no snapshots."""
-    laboratory, rows = context.params.nasbench201, dict[int, list[Key]]()
-    for name, kept in laboratory.snapshots.items():
-        if kept.group == group:
+def on_the_way(context: Context) -> dict[int, list[Key]]:
+    """The rows that measured in the row's supernets after so many epochs of training, before its end."""
+    rows: dict[int, list[Key]] = {}
+    for name, kept in context.params.nasbench201.snapshots.items():
+        if kept.group == context.row:
             rows.setdefault(kept.epoch, []).append(("snapshots201", name))
-    last = laboratory.required.recipes[laboratory.laboratory[group].recipe].epochs
-    return rows | {last: rows_of(context, group)} if rows else {}
+    return rows
 
 
 def curved(runs: Sequence[Stored]) -> Part:
@@ -143,10 +141,13 @@ class Laboratory:
 
     def of_lengths(self) -> dict[str, pd.DataFrame]:
         """How tau depends on training length, if there are snapshots."""
-        rows = on_the_way(self.context, self.context.row)
-        runs = {epochs: read_runs(self.context, of_epoch, self.settings) for epochs, of_epoch in rows.items()}
-        judges = {epochs: self.judges(runs=of_epoch) for epochs, of_epoch in runs.items()}
-        return {"training_length": training_length(judges, self.scores)} if judges else {}
+        short, rows = self.settings.of_snapshots, on_the_way(self.context)
+        if not rows:
+            return {}
+        runs = {epochs: read_runs(self.context, of_epoch, short) for epochs, of_epoch in rows.items()}
+        scores = scores_of(next(iter(runs.values()))[0])
+        runs[self.settings.recipes[self.context.axes["recipe"]].epochs] = self.runs
+        return {"training_length": training_length({n: self.judges(runs=these) for n, these in runs.items()}, scores)}
 
     def of_measures(self) -> dict[str, pd.DataFrame]:
         """How well measures rank, what they add, and what else they foretell."""

@@ -14,6 +14,7 @@ from models.errors import GenasError
 from models.spaces.nasbench201.cell import EDGES, NODES, Cell201, all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
 from models.spaces.nasbench201.network import NasBench201
+from pipeline.config import Params, Settings201
 from pipeline.context import Context
 from pipeline.nasbench201.network import load, training_of
 from pipeline.scoring.measuring import Request, Score
@@ -65,9 +66,15 @@ def told_of(cells: Sequence[Cell201], table: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(**own, **{str(name): costs[name] for name in costs.columns.intersection(rows.columns)})
 
 
+def settings_of(params: Params, stage: str) -> Settings201:
+    """What is measured: of snapshots only what training changes."""
+    settings = params.nasbench201.required
+    return settings.of_snapshots if stage == "snapshots201" else settings
+
+
 def make_scorer(context: Context, request: Request, scorer: str) -> Score:
     """A function that measures everything of one architecture of the row's supernet, by a scorer by name."""
-    settings = context.params.nasbench201.required
+    settings = settings_of(context.params, context.stage)
     cells = distinct(sample(settings.architectures))
     return reader(context, request, scorer, settings, training_of(context), load, cells)
 
@@ -78,7 +85,7 @@ def run(context: Context) -> dict[str, float]:
     Raises:
         GenasError: more architectures are asked for than there are, or one could not be measured.
     """
-    settings, weights = context.params.nasbench201.required, weights_of(context, "supernet201")
+    settings, weights = settings_of(context.params, context.stage), weights_of(context, "supernet201")
     cells, space = sample(settings.architectures), NasBench201.space
     told = partial(told_of, cells)
     return read_all(context, settings, space, distinct(cells), make_scorer, weights, told=told)

@@ -101,7 +101,7 @@ def reader(
         raw = measures.take(as_trained, architecture, ["accuracy"])
         values: Values = {f"{name}_as_trained": value for name, value in raw.items()}
         values |= measures.take(probe, architecture, settings.measured)
-        again = measures.take(after, architecture, measures.ZERO_COST)
+        again = measures.take(after, architecture, [name for name in measures.ZERO_COST if name in settings.measured])
         values |= {f"trained_{name}": value for name, value in again.items()}
         for name, noise in settings.noises.items():
             values |= losses(architecture, name, noise)

@@ -33,6 +33,9 @@ def _everything_reported(params: Params, axes: Axes) -> Iterable[Key]:
 READ = ("measures", "measured", "noises", "architectures", "hessian")
 """What decides what is measured in a supernet, of the settings of a laboratory."""
 READ201 = keys(*READ, prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}")
+SNAPSHOTS201 = keys(
+    "measures", "on_the_way", "architectures", prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}"
+)
 
 _STAGES = (
     Stage(
@@ -111,9 +114,9 @@ _STAGES = (
         ("dataset", "recipe", "seed", "epoch"),
         rows=laboratory("snapshots", "dataset", "recipe", "seed", "epoch"),
         reads=looked_into("supernet201", "dataset", "recipe", "seed"),
-        keys=READ201,
+        keys=SNAPSHOTS201,
         forecast="pipeline.forecast.scoring:READINGS",
-        measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
+        measures=lambda params, axes: {*params.nasbench201.required.on_the_way, "flatness"},
         flow="laboratory", hours=7 * DAY, reported=False,
     ),
     Stage(

@@ -443,6 +443,15 @@ def read_by_hand(tiny: Tiny) -> None:
     table.to_parquet(folder / "scores.parquet", index=False)
 
 
+def as_on_the_way(path: Path, tiny: Tiny) -> None:
+    """A table of readings as a snapshot leaves it: of the noises the deviations of the paper's measure alone."""
+    table, settings = pd.read_parquet(path), load_params(tiny.root).nasbench201.required
+    taken = [table[f"curve_0_{settings.noises['curve'].sigma.index(s)}"] for s in settings.measures.flatness.sigma]
+    others = [name for noise in settings.noises for name in table if name.startswith(f"{noise}_")]
+    table = table.drop(columns=[*others, *ZERO_COST])
+    table.assign(**{f"curve_0_{i}": column for i, column in enumerate(taken)}).to_parquet(path, index=False)
+
+
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
     """A profile whose two runs, and a snapshot, are judged by a made-up benchmark."""
@@ -463,6 +472,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
         (tiny.root / "out/snapshots201").mkdir()
         kept = tiny.root / "out/snapshots201/small-darts-0-1"
         shutil.copytree(tiny.root / "out/nasbench201/small-darts-1", kept)
+        as_on_the_way(kept / "scores.parquet", tiny)
         tiny.change(
             "nasbench201",
             settings__recipes__darts__snapshots=[1],
@@ -513,6 +523,12 @@ def test_a_snapshot_is_judged_beside_the_end(judged: Tiny) -> None:
     truth = load_benchmark(Path((judged.root / "table").read_text()))
     expected = tau(-measured["loss"].to_numpy(), accuracy_of(truth, measured["architecture"], "cifar10"))
     assert values["cifar10", "loss", 1] == pytest.approx(expected)
+    expected = tau(
+        Stored(measured, load_params(judged.root).nasbench201.required).flatness(),
+        accuracy_of(truth, measured["architecture"], "cifar10"),
+    )
+    assert values["cifar10", "flatness", 1] == pytest.approx(expected)
+    assert set(table["measure"]) == set(SCORES)  # what needs no training stands beside the end alone
     whole = pd.read_csv(judged.root / "out/laboratory/small-darts/tables/measures.csv")
     whole = whole[whole["statistic"] == "tau"].set_index(["truth", "measure"])["value"]
     of_the_end = values.xs(2, level="epochs").to_dict()

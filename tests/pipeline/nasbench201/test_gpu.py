@@ -24,7 +24,8 @@ CELL = Cell201(("none", "skip_connect", "nor_conv_3x3", "avg_pool_3x3", "nor_con
 def test_a_row_from_the_data_to_the_scores(tiny: Tiny) -> None:
     """Everything lies on the device of the context, and an epoch waits once."""
     noise = MINI["nasbench201"]["settings"]["noises"]["cells"] | {"draws": 1, "sigma": [1e-3, 2e-3]}
-    with_laboratory(tiny, hessian=0, noises={"cells": noise}, measured=["flatness", "angle", "accuracy"])
+    names = ["flatness", "angle", "accuracy", "snip", "synflow"]
+    with_laboratory(tiny, hessian=0, noises={"cells": noise}, measured=names)
     one_batch = {"images": 4, "recalibrate_images": 4, "zero_cost_images": 2}
     measures = load_params(tiny.root).nasbench201.required.measures.model_dump(mode="json") | one_batch
     tiny.change("nasbench201", settings__recipes__darts__cells=1, settings__recipes__darts__batch_size=32)
