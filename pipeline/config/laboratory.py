@@ -86,8 +86,8 @@ class Settings201(LaboratoryParams):
     """The laboratory of NAS-Bench-201, whose ``table`` is a parquet table or the official folder of NATS-Bench, and
     whose ``architectures`` are drawn evenly along the number of parameters.
 
-    ``recipes``: ways to train a supernet, by name, of which each run names one. ``on_the_way``: what is taken of
-    architectures in snapshots, beside the losses under the noise of ``measures``: what training changes. ``robustness``
+    ``recipes``: ways to train a supernet, by name, of which each run names one. ``brief``: what is taken of
+    architectures in snapshots and in the whole space, beside the losses under the noise of ``measures``. ``robustness``
     and ``zero_cost``: tables below the data root of accuracies under attack and of other people's zero-cost measures;
     null where there are none. ``stratified``: architectures of the set whose accuracies are spread evenly.
     ``permutations``: of the truth, for what the best of many scores reaches by chance. ``labels``: trained networks
@@ -97,7 +97,7 @@ class Settings201(LaboratoryParams):
     robustness: Below | None
     zero_cost: Below | None
     recipes: dict[Name, Supernet201Params]
-    on_the_way: Annotated[Several[str], Field(min_length=1)]
+    brief: Annotated[Several[str], Field(min_length=1)]
     permutations: Count
     stratified: Count
     labels: Annotated[Several[Annotated[int, Field(ge=2, lt=15625)]], Field(min_length=1)]
@@ -105,22 +105,24 @@ class Settings201(LaboratoryParams):
     search: WalkParams
 
     @model_validator(mode="after")
-    def _known_on_the_way(self) -> Self:
-        require_measures(self.on_the_way)
+    def _known_briefly(self) -> Self:
+        require_measures(self.brief)
         return self
 
     @property
-    def of_snapshots(self) -> Settings201:
-        """The settings by which snapshots are measured and judged."""
-        short = {"measured": self.on_the_way, "noises": {"curve": self.measures.flatness}, "hessian": 0}
-        return self.model_copy(update=short)
+    def in_brief(self) -> Settings201:
+        """The settings by which snapshots and the whole space are measured and judged."""
+        return self.model_copy(
+            update={"measured": self.brief, "noises": {"curve": self.measures.flatness}, "hessian": 0}
+        )
 
 
 class NasBench201Params(Section):
     """The NAS-Bench-201 laboratory: its supernets, those of their snapshots in which architectures are measured too,
-    what they are judged by; ``settings`` is null where there are none."""
+    those in which all 15,625 are, and what they are judged by; ``settings`` is null where there are none."""
 
     runs: dict[str, Run201]
+    spaces: dict[str, Run201]
     snapshots: dict[str, Snapshot201]
     laboratory: dict[str, Truth201]
     settings: Settings201 | None
@@ -135,6 +137,11 @@ class NasBench201Params(Section):
             if run.recipe not in self.required.recipes:
                 known = ", ".join(self.required.recipes)
                 raise ValueError(f"runs.{name}: unknown recipe {run.recipe!r}, defined are {known}")
+        for name, run in self.spaces.items():
+            if name != f"{run.group}-{run.seed}":
+                raise ValueError(f"spaces.{name} is named {run.group}-{run.seed}")
+            if name not in self.runs:
+                raise ValueError(f"spaces.{name}: no run has this data set, recipe and seed")
         for name, kept in self.snapshots.items():
             run_of = f"{kept.group}-{kept.seed}"
             if name != f"{run_of}-{kept.epoch}":

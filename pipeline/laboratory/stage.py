@@ -5,7 +5,7 @@ It reads what the runs of a data set stored, passes nothing through a network, a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,10 +34,11 @@ from pipeline.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_
 from pipeline.stages import Key
 
 
-def rows_of(context: Context, group: str) -> list[Key]:
-    """The runs of a data set and a recipe, in the order of ``params.yaml``."""
-    runs = context.params.nasbench201.runs.items()
-    return [("nasbench201", name) for name, run in runs if run.group == group]
+def rows_of(context: Context, group: str, stage: str = "nasbench201") -> list[Key]:
+    """The rows of a stage that measured in supernets of a data set and a recipe, in the order of ``params.yaml``."""
+    laboratory = context.params.nasbench201
+    named = laboratory.spaces if stage == "space201" else laboratory.runs
+    return [(stage, name) for name, run in named.items() if run.group == group]
 
 
 def on_the_way(context: Context) -> dict[int, list[Key]]:
@@ -133,21 +134,32 @@ class Laboratory:
         """True accuracies in percent, (n,), by name."""
         return {name: accuracy_of(self.known.benchmark, cells, name) for name in truths}
 
-    def judges(self, part: Part | None = None, runs: Sequence[Stored] | None = None) -> dict[str, Judge]:
-        """A judge for each truth, which share what they can."""
-        chosen = self.runs if runs is None else runs
-        one = Judge(chosen, self.truths[self.first], self.settings.top, self.settings.bootstrap, part)
-        return {name: one if name == self.first else one.against(truth) for name, truth in self.truths.items()}
+    def judges(
+        self,
+        runs: Sequence[Stored] | None = None,
+        truths: Mapping[str, Array] | None = None,
+        part: Part | None = None,
+    ) -> dict[str, Judge]:
+        """A judge of the row's runs, or of others, for each truth; they share what they can."""
+        truths = self.truths if truths is None else truths
+        one = Judge(
+            self.runs if runs is None else runs, truths[self.first], self.settings.top, self.settings.bootstrap, part
+        )
+        return {name: one if name == self.first else one.against(truth) for name, truth in truths.items()}
+
+    def briefly(self, rows: Sequence[Key]) -> list[Stored]:
+        """What rows measured in brief."""
+        return read_runs(self.context, rows, self.settings.in_brief)
 
     def of_lengths(self) -> dict[str, pd.DataFrame]:
         """How tau depends on training length, if there are snapshots."""
-        short, rows = self.settings.of_snapshots, on_the_way(self.context)
+        rows = on_the_way(self.context)
         if not rows:
             return {}
-        runs = {epochs: read_runs(self.context, of_epoch, short) for epochs, of_epoch in rows.items()}
+        runs = {epochs: self.briefly(of_epoch) for epochs, of_epoch in rows.items()}
         scores = scores_of(next(iter(runs.values()))[0])
         runs[self.settings.recipes[self.context.axes["recipe"]].epochs] = self.runs
-        return {"training_length": training_length({n: self.judges(runs=these) for n, these in runs.items()}, scores)}
+        return {"training_length": training_length({n: self.judges(these) for n, these in runs.items()}, scores)}
 
     def of_measures(self) -> dict[str, pd.DataFrame]:
         """How well measures rank, what they add, and what else they foretell."""
@@ -164,7 +176,7 @@ class Laboratory:
             "table_5": tables.table_5(whole, self.dataset),
             "table_6": tables.table_6(whole, self.dataset),
             "table_7": tables.table_7(
-                whole, self.judges(curved(self.runs)) if self.settings.hessian else {}, self.dataset
+                whole, self.judges(part=curved(self.runs)) if self.settings.hessian else {}, self.dataset
             ),
             "figure_2": tables.figure_2(self.runs, self.truths[self.first], self.settings.top),
             "architectures": tables.architectures(self.runs[0], self.truths[self.first]),
@@ -179,32 +191,35 @@ class Laboratory:
             "about": tables.about(self.runs, self.graphs, judging, best.runs),
             "searched": best.found,
             "tried": pd.concat([of_measures, pd.DataFrame([best.tried])]),
-            **tables.verdict(self.judges(judging, best.runs), best.name, best.score, self.all),
+            **tables.verdict(self.judges(best.runs, part=judging), best.name, best.score, self.all),
         }
 
     def of_opponents(self) -> dict[str, pd.DataFrame]:
         """Opponents, protocols and searches, of the measured architectures and of the whole space."""
-        settings, space = self.settings, [whole_space(self.settings)]
-        of_space = self.accuracies(space[0].table["architecture"], list(self.truths))
+        settings, measured = self.settings, self.briefly(rows_of(self.context, self.context.row, "space201"))
+        space, ours = measured or [whole_space(settings)], scores_of(measured[0]) if measured else {}
+        cells = space[0].table["architecture"]
+        graphs, of_space = self.known.graphs.loc[cells], self.accuracies(cells, list(self.truths))
         both = {truth: {**made, **self.scores} for truth, made in self.tabulated.items()}
-        easy = {name: self.tabulated[self.first][name] for name in EVERYWHERE}
+        known = {truth: {**made, **ours} for truth, made in self.tabulated.items()}
+        easy = {truth: {name: made[name] for name in EVERYWHERE} | ours for truth, made in self.tabulated.items()}
         truth, here, there = self.first, {"architectures of": SUPERNETS}, {"architectures of": SPACE}
         made = {
             "protocols": protocols(
-                {SUPERNETS: (self.runs, self.graphs, both), SPACE: (space, self.known.graphs, self.tabulated)},
+                {SUPERNETS: (self.runs, self.graphs, both), SPACE: (space, graphs, known)},
                 {SUPERNETS: self.truths, SPACE: of_space},
                 settings.stratified,
             ),
-            "forests": forests(
-                of_space, self.known.graphs, self.known.graphs.index.get_indexer(pd.Index(self.cells)), settings
-            ),
+            "forests": forests(of_space, graphs, graphs.index.get_indexer(pd.Index(self.cells)), settings),
             "walks": pd.concat(
                 [
                     walks(self.runs, self.all[truth], self.truths[truth], settings.search, here),
-                    walks(space, easy, of_space[truth], settings.search, there),
+                    walks(space, easy[truth], of_space[truth], settings.search, there),
                 ]
             ),
         }
+        if measured:
+            made["space"] = tables.measures(self.judges(measured, of_space), easy, self.dataset)
         if self.known.zero_cost is not None:
             training = settings.recipes[self.context.axes["recipe"]]
             size = f"{training.channels} channels and {training.cells} cells a stage"

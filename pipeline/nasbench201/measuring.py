@@ -1,5 +1,5 @@
-"""The stages ``nasbench201`` and ``snapshots201``: everything that is measured of architectures in one supernet of
-NAS-Bench-201, as training left it or on the way (:mod:`pipeline.scoring.readings`)."""
+"""The stages ``nasbench201``, ``snapshots201`` and ``space201``: what is measured of architectures in one supernet of
+NAS-Bench-201, as training left it or on the way, of a sample or of all (:mod:`pipeline.scoring.readings`)."""
 
 from __future__ import annotations
 
@@ -67,9 +67,14 @@ def told_of(cells: Sequence[Cell201], table: pd.DataFrame) -> pd.DataFrame:
 
 
 def settings_of(params: Params, stage: str) -> Settings201:
-    """What is measured: of snapshots only what training changes."""
+    """What a stage measures, and of how many architectures: all of it of a sample at the end of training; in brief of
+    the sample on the way, and of the whole space."""
     settings = params.nasbench201.required
-    return settings.of_snapshots if stage == "snapshots201" else settings
+    if stage == "nasbench201":
+        return settings
+    return (
+        settings.in_brief if stage == "snapshots201" else settings.in_brief.model_copy(update={"architectures": None})
+    )
 
 
 def make_scorer(context: Context, request: Request, scorer: str) -> Score:

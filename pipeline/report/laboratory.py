@@ -25,6 +25,7 @@ SECTIONS = {
     "protocols": "The same scores on different sets of architectures: tau, mean ± standard deviation over supernets",
     "forests": "Random forests on graph features, fitted to the accuracies of so many trained networks: tau and pick "
     "on architectures that compute nothing that a labelled one does",
+    "space": "How well measures rank all 15,625 architectures, each measured in the supernet",
     "zero_cost": "Our values of zero-cost measures beside those of NAS-Bench-Suite-Zero: tau between the two",
     "opponents": "Measures that other people took of the same architectures, from the benchmark's table: tau",
     "walks": "Searches on tabulated scores: mean true accuracy (%) of the architecture with the highest score, by how "
@@ -152,6 +153,7 @@ LAID: dict[str, Callable[[pd.DataFrame], list[str]]] = {
     "fitted": lambda table: _by_truth(table, ("tau", "gain"), "added"),
     "generalisation": _generalisation,
     "protocols": _protocols,
+    "space": lambda table: _by_truth(table, ("tau", "tau of the best tenth", *TOP)),
     "training_length": _by_length,
     "walks": _walks,
 }

@@ -17,7 +17,7 @@ RECIPE201 = "nasbench201.settings.recipes.{recipe}"
 
 
 def _readings(params: Params, axes: Axes) -> Iterable[Key]:
-    stages = ("nasbench201", "snapshots201")
+    stages = ("nasbench201", "snapshots201", "space201")
     return [(stage, row) for stage in stages for row in STAGES[stage].rows(params)]
 
 
@@ -33,9 +33,10 @@ def _everything_reported(params: Params, axes: Axes) -> Iterable[Key]:
 READ = ("measures", "measured", "noises", "architectures", "hessian")
 """What decides what is measured in a supernet, of the settings of a laboratory."""
 READ201 = keys(*READ, prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}")
-SNAPSHOTS201 = keys(
-    "measures", "on_the_way", "architectures", prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}"
+BRIEF201 = keys(
+    "measures", "brief", "architectures", prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}"
 )
+SPACE201 = keys("measures", "brief", prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}")
 
 _STAGES = (
     Stage(
@@ -114,10 +115,19 @@ _STAGES = (
         ("dataset", "recipe", "seed", "epoch"),
         rows=laboratory("snapshots", "dataset", "recipe", "seed", "epoch"),
         reads=looked_into("supernet201", "dataset", "recipe", "seed"),
-        keys=SNAPSHOTS201,
+        keys=BRIEF201,
         forecast="pipeline.forecast.scoring:READINGS",
-        measures=lambda params, axes: {*params.nasbench201.required.on_the_way, "flatness"},
+        measures=lambda params, axes: {*params.nasbench201.required.brief, "flatness"},
         flow="laboratory", hours=7 * DAY, reported=False,
+    ),
+    Stage(
+        "space201", "pipeline.nasbench201.measuring", "Readings of all of NAS-Bench-201", ("dataset", "recipe", "seed"),
+        rows=laboratory("spaces", "dataset", "recipe", "seed"),
+        reads=looked_into("supernet201", "dataset", "recipe", "seed"),
+        keys=SPACE201,
+        forecast="pipeline.forecast.scoring:READINGS",
+        measures=lambda params, axes: {*params.nasbench201.required.brief, "flatness"},
+        flow="laboratory", hours=14 * DAY, reported=False,
     ),
     Stage(
         "nasbench301", "pipeline.nasbench301.measuring", "Readings of NAS-Bench-301", ("dataset", "seed"),

@@ -49,6 +49,7 @@ PARAMS: dict[str, Any] = {
     "measures": {**DEMO["measures"], "flatness": {**DEMO["measures"]["flatness"], "sigma": [0.001, 0.003, 0.006]}},
     "nasbench201": {
         "runs": {"digits-darts-0": {"dataset": "digits", "recipe": "darts", "seed": 0}},
+        "spaces": {},
         "snapshots": {},
         "laboratory": {"digits-darts": {"dataset": "digits", "recipe": "darts", "truths": ["cifar10"]}},
         "settings": MINI["nasbench201"]["settings"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from scipy.stats import kendalltau
 from models.errors import GenasError
 from models.spaces.nasbench201.cell import Cell201, all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
-from pipeline.config import data_root, load_params
+from pipeline.config import Settings201, data_root, load_params
 from pipeline.laboratory import combine
 from pipeline.laboratory import stage as laboratory
 from pipeline.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
@@ -426,16 +426,21 @@ def another_seed(folder: Path) -> None:
     table.to_parquet(folder / "small-darts-1" / "scores.parquet", index=False)
 
 
-def read_by_hand(tiny: Tiny) -> None:
-    """The readings of a first run: made up but for the architectures, their parameters and multiply-adds."""
-    settings = load_params(tiny.root).nasbench201.required
-    cells = sample(settings.architectures)
+def made_up_of(cells: Sequence[Cell201], settings: Settings201) -> pd.DataFrame:
+    """Made-up readings, but for the architectures, their parameters and multiply-adds."""
     table = made_up(len(cells))[0].assign(architecture=[str(cell) for cell in cells])
     table[["params", "macs"]] = np.array([nasbench201_cost(cell) for cell in cells], dtype=np.float64)[:, :2]
     for noise, about in settings.noises.items():
         for draw in range(about.draws):
             for i, sigma in enumerate(about.sigma):
                 table[f"{noise}_{draw}_{i}"] = table["loss"] * (1 + sigma)
+    return table
+
+
+def read_by_hand(tiny: Tiny) -> None:
+    """The readings of a first run."""
+    settings = load_params(tiny.root).nasbench201.required
+    table = made_up_of(sample(settings.architectures), settings)
     for i in range(len(settings.measures.flatness.sigma)):
         table[f"hessian_0_{i}"] = table["loss"].where(table.index < 2)
     folder = tiny.root / "out/nasbench201/small-darts-0"
@@ -443,8 +448,8 @@ def read_by_hand(tiny: Tiny) -> None:
     table.to_parquet(folder / "scores.parquet", index=False)
 
 
-def as_on_the_way(path: Path, tiny: Tiny) -> None:
-    """A table of readings as a snapshot leaves it: of the noises the deviations of the paper's measure alone."""
+def in_brief(path: Path, tiny: Tiny) -> None:
+    """A table of readings as a snapshot has it: of the noises the deviations of the paper's measure alone."""
     table, settings = pd.read_parquet(path), load_params(tiny.root).nasbench201.required
     taken = [table[f"curve_0_{settings.noises['curve'].sigma.index(s)}"] for s in settings.measures.flatness.sigma]
     others = [name for noise in settings.noises for name in table if name.startswith(f"{noise}_")]
@@ -472,9 +477,16 @@ def judged(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Tiny:
         (tiny.root / "out/snapshots201").mkdir()
         kept = tiny.root / "out/snapshots201/small-darts-0-1"
         shutil.copytree(tiny.root / "out/nasbench201/small-darts-1", kept)
-        as_on_the_way(kept / "scores.parquet", tiny)
+        in_brief(kept / "scores.parquet", tiny)
+        space = tiny.root / "out/space201/small-darts-0"
+        space.mkdir(parents=True)
+        cells = list(dict.fromkeys([*sample(10), *sample(300)]))
+        everything = made_up_of(cells, load_params(tiny.root).nasbench201.required)
+        everything.to_parquet(space / "scores.parquet", index=False)
+        in_brief(space / "scores.parquet", tiny)
         tiny.change(
             "nasbench201",
+            spaces={"small-darts-0": {**run, "seed": 0}},
             settings__recipes__darts__snapshots=[1],
             snapshots={"small-darts-0-1": {**run, "seed": 0, "epoch": 1}},
         )
@@ -489,9 +501,9 @@ def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
     folder = judged.root / "out/laboratory/small-darts/tables"
     tables = {path.stem: pd.read_csv(path) for path in folder.glob("*.csv")}
     wanted = {"measures", "differences", "table_1", "table_5", "table_6", "table_7", "figure_2", "about", "tried"}
-    wanted |= {"training_length"}
     wanted |= {
         "training_length",
+        "space",
         "conditional",
         "fitted",
         "generalisation",
@@ -511,6 +523,24 @@ def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
     assert tables["table_7"]["architectures"].tolist().count(2) == 6
     assert tables["about"].set_index("what")["count"]["supernets"] == 2
     assert set(tables["protocols"]["architectures of"]) == {"measured in supernets", "whole space"}
+
+
+def test_every_architecture_is_judged_where_all_were_measured(judged: Tiny) -> None:
+    tables = judged.root / "out/laboratory/small-darts/tables"
+    measured = pd.read_parquet(judged.root / "out/space201/small-darts-0/scores.parquet")
+    truth = accuracy_of(load_benchmark(Path((judged.root / "table").read_text())), measured["architecture"], "cifar100")
+    expected = tau(-measured["loss"].to_numpy(), truth)
+    space = pd.read_csv(tables / "space.csv").query("statistic == 'tau'").set_index(["truth", "measure"])["value"]
+    assert space["cifar100", "loss"] == pytest.approx(expected)
+    assert set(space.index.levels[1]) == {*SCORES, *EVERYWHERE}
+    sets = pd.read_csv(tables / "protocols.csv").query("truth == 'cifar100' and score == 'loss'")
+    own = sets.set_index(["architectures of", "protocol"])
+    assert own.loc[("whole space", "all"), ["architectures", "tau"]].tolist() == [
+        len(measured),
+        pytest.approx(expected),
+    ]
+    walked = pd.read_csv(tables / "walks.csv").query("`architectures of` == 'whole space'")
+    assert {*SCORES, *EVERYWHERE} == set(walked["score"])
 
 
 def test_a_snapshot_is_judged_beside_the_end(judged: Tiny) -> None:

@@ -23,7 +23,7 @@ from pipeline.config import PROFILES, load_params
 from pipeline.forecast.light import DISTINCT201
 from pipeline.nasbench201 import measuring as nasbench201
 from pipeline.nasbench201 import supernet as supernet201
-from pipeline.nasbench201.measuring import distinct, pruned, sample, told_of
+from pipeline.nasbench201.measuring import distinct, pruned, sample, settings_of, told_of
 from pipeline.nasbench201.supernet import DRAWS, fair
 from pipeline.probe.fast import make_probe
 from pipeline.probe.hessian import NotConvergedError
@@ -331,9 +331,19 @@ def test_a_snapshot_is_measured_as_the_end_is(measured: Tiny, tiny: Tiny) -> Non
         f"curve_0_{i}": f"curve_0_{settings.noises['curve'].sigma.index(sigma)}"
         for i, sigma in enumerate(settings.measures.flatness.sigma)
     }
-    assert {*places, *settings.on_the_way} < set(found)
+    assert {*places, *settings.brief} < set(found)
     own = scores(measured)[[places.get(name, name) for name in found]].set_axis(list(found), axis=1)
     pd.testing.assert_frame_equal(found, own)
+
+
+def test_the_whole_space_is_measured_in_brief(tiny: Tiny) -> None:
+    with_laboratory(tiny)
+    tiny.change("nasbench201", spaces={"small-darts-0": RUN})
+    settings = settings_of(load_params(tiny.root), "space201")
+    assert settings.architectures is None
+    assert settings.measured == ("accuracy", "angle", "params", "macs")
+    assert settings.noises == {"curve": settings.measures.flatness}
+    assert settings.hessian == 0
 
 
 @pytest.mark.slow
@@ -368,6 +378,8 @@ def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
         ({"runs": {}}, "laboratory.small-darts: no run has this data set and recipe"),
         ({"laboratory": {"small": {**RUN, "truths": ["cifar10"]}}}, "laboratory.small.seed: unknown key"),
         ({"settings": None}, "settings are needed for runs"),
+        ({"spaces": {"small": RUN}}, "spaces.small is named small-darts-0"),
+        ({"spaces": {"small-darts-7": {**RUN, "seed": 7}}}, "spaces.small-darts-7: no run has this data set, recipe a"),
         ({"snapshots": {"small-darts-0": {**RUN, "epoch": 1}}}, "snapshots.small-darts-0 is named small-darts-0-1"),
         ({"snapshots": {"small-darts-0-1": {**RUN, "epoch": 1}}}, "recipe darts keeps no snapshot of epoch 1"),
         ({"snapshots": {"small-darts-7-1": {**RUN, "seed": 7, "epoch": 1}}}, "no run has this data set, recipe and se"),

@@ -56,7 +56,7 @@ def shown(profile: Path) -> Path:
         if name not in TABLES
     }
     other |= MADE
-    for name, table in {**TABLES, **other, "measures": measures}.items():
+    for name, table in {**TABLES, **other, "measures": measures, "space": measures}.items():
         table.to_csv(folder / f"{name}.csv", index=False)
     context = Context("laboratory_report", {"dataset": "digits", "recipe": "darts"}, load_params(profile), profile)
     context.out.mkdir(parents=True)

@@ -233,7 +233,7 @@ def test_searches_on_the_papers_data_find_their_own_line(finished: Path) -> None
     for section in ("supernet", "search"):
         params[section]["cifar100"] = params[section]["digits"]
     params["matrix"]["supernet"]["dataset"] = params["matrix"]["search"]["dataset"] = ["cifar100"]
-    params["nasbench201"] = {"runs": {}, "snapshots": {}, "laboratory": {}, "settings": None}
+    params["nasbench201"] = {"runs": {}, "spaces": {}, "snapshots": {}, "laboratory": {}, "settings": None}
     (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     beside = paper_tables.beside(load_params(finished), paper_tables.TABLE_2)
     assert {(line.dataset, line.method): rows for line, rows in beside if rows} == {
