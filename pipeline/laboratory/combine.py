@@ -1,4 +1,5 @@
-"""The search for a better score: rank sums of up to three readings, chosen on one half of the architectures.
+"""The search for a better score: sums of the ranks, or of their logarithms, by up to three readings, chosen on one
+half of the architectures.
 
 The halves are every second class of architectures that compute the same, along the number of parameters, and, where
 there are several supernets, every second of these. What is chosen on the search half is judged on the other one, which
@@ -15,12 +16,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from pipeline.laboratory.questions.chance import drawn, mean_taus, ranked, spaced, tried
-from pipeline.laboratory.ranking import Array, rank_sum
+from pipeline.laboratory.ranking import Array, log_rank_sum, rank_sum
 from pipeline.laboratory.scores import Score, Stored
 
 LARGEST = 3
 """Readings in a sum."""
-JOIN = " & "
+SUM, PRODUCT = " & ", " * "
+"""Between the names of readings whose ranks are added or, as the sum of their logarithms orders as well, multiplied."""
 
 
 def supernets(runs: Sequence[Stored]) -> tuple[list[Stored], list[Stored]]:
@@ -28,9 +30,10 @@ def supernets(runs: Sequence[Stored]) -> tuple[list[Stored], list[Stored]]:
     return (list(runs[::2]), list(runs[1::2])) if len(runs) > 1 else (list(runs), list(runs))
 
 
-def summed(names: Sequence[str], terms: Mapping[str, Score]) -> Score:
-    """The rank sum of some readings, over all architectures of a run."""
-    return lambda run: rank_sum(*(terms[name](run) for name in names))
+def combined(name: str, terms: Mapping[str, Score]) -> Score:
+    """The score that :func:`search` calls ``name``, with ranks over all architectures of a run."""
+    join, combine = (PRODUCT, log_rank_sum) if PRODUCT in name else (SUM, rank_sum)
+    return lambda run: combine(*(terms[part](run) for part in name.split(join)))
 
 
 def search(
@@ -41,8 +44,8 @@ def search(
     permutations: int,
     name: str,
 ) -> tuple[pd.DataFrame, dict[str, object]]:
-    """Every sum of up to three readings, by its mean tau over the runs on the search half, best first; and how many
-    there are and what the best of as many reaches by chance.
+    """Every sum and product of the ranks by up to three readings, by its mean tau over the runs on the search half,
+    best first; and how many there are and what the best of as many reaches by chance.
 
     Ranks are taken within the half, so that the other one has no part in them.
 
@@ -55,9 +58,13 @@ def search(
         name: of the truth.
     """
     half, names = spaced(half), list(terms)
-    sums = [places for size in range(1, LARGEST + 1) for places in combinations(range(len(names)), size)]
-    taus = mean_taus(ranked(runs, terms, half), sums, drawn(truth[half], permutations))
-    labels = [JOIN.join(names[i] for i in places) for places in sums]
+    chosen = [places for size in range(1, LARGEST + 1) for places in combinations(range(len(names)), size)]
+    several = [places for places in chosen if len(places) > 1]
+    ranks = [np.concatenate([run, np.log(run)]) for run in ranked(runs, terms, half)]
+    sums = chosen + [tuple(len(names) + place for place in places) for places in several]
+    taus = mean_taus(ranks, sums, drawn(truth[half], permutations))
+    labels = [SUM.join(names[i] for i in places) for places in chosen]
+    labels += [PRODUCT.join(names[i] for i in places) for places in several]
     found = pd.DataFrame({"score": labels, "terms": [len(places) for places in sums], "tau": taus[:, 0]})
-    about = tried("rank sums, search half", name, labels, taus)
+    about = tried("sums and products of ranks, search half", name, labels, taus)
     return found.sort_values(["tau", "score"], ascending=[False, True], ignore_index=True), about

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 from scipy.stats import kendalltau, rankdata
 
 Array = NDArray[np.float64]
+DIGITS = 12
+"""Behind the point, to which sums of logarithms are right."""
 
 
 def tau(scores: Array, truth: Array) -> float:
@@ -82,14 +84,14 @@ def partial(taus: Array) -> Array:
 
 
 def rank_sum(*scores: Array) -> Array:
-    """Sum of the ranks by each score, ties on their average, in units of n."""
-    return np.sum([rankdata(score) / len(score) for score in scores], axis=0)
+    """Sum of the ranks by each score, ties on their average, in units of n. Equal sums are equal."""
+    return np.sum([rankdata(score) for score in scores], axis=0) / len(scores[0])
 
 
 def log_rank_sum(*scores: Array) -> Array:
     """Sum of ln(rank / n) by each score, ties on their average (AZ-NAS, VKDNW): an architecture that one score finds
-    bad is bad, however good it is by the others."""
-    return np.sum([np.log(rankdata(score) / len(score)) for score in scores], axis=0)
+    bad is bad, however good it is by the others. Equal products of ranks are equal."""
+    return np.round(np.sum([np.log(rankdata(score) / len(score)) for score in scores], axis=0), DIGITS)
 
 
 def pick(scores: Array, truth: Array) -> float:

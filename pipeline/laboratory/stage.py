@@ -67,8 +67,8 @@ class Chosen(NamedTuple):
 
 
 def chosen(context: Context, benchmark: pd.DataFrame, half: NDArray[np.intp]) -> Chosen:
-    """The best rank sum on the search half of the first data set, judged by its first truth. The supernets of another
-    data set had no part in the choice, so that all of them judge."""
+    """The best sum or product of ranks on the search half of the first data set, judged by its first truth. The
+    supernets of another data set had no part in the choice, so that all of them judge."""
     laboratory = context.params.nasbench201
     home = next(iter(laboratory.laboratory))
     runs, first = read_runs(context, rows_of(context, home), laboratory.required), laboratory.laboratory[home].truths[0]
@@ -77,7 +77,7 @@ def chosen(context: Context, benchmark: pd.DataFrame, half: NDArray[np.intp]) ->
     truth = accuracy_of(benchmark, runs[0].table["architecture"], first)
     found, tried = combine.search(searching, truth, readings, half, laboratory.required.permutations, first)
     name = str(found["score"][0])
-    score = combine.summed(name.split(combine.JOIN), readings)
+    score = combine.combined(name, readings)
     if home != context.row:
         judging = read_runs(context, rows_of(context, context.row), laboratory.required)
     return Chosen(found.head(30), tried, name, score, judging)

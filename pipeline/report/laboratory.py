@@ -35,9 +35,9 @@ SECTIONS = {
     "table_5": "Table 5: tau between flatness and accuracy, by the set of sigmas",
     "table_6": "Table 6: tau between flatness and accuracy, by alpha",
     "table_7": "Table 7: tau between flatness and accuracy, by where noise acts and where it points",
-    "searched": "Sums of the ranks by up to three readings: the best thirty, tau on the search half",
-    "judged": "The best of these sums and every measure: tau on the judging half, of other architectures and supernets",
-    "margins": "By how much the best of these sums is above every measure in tau, on the judging half",
+    "searched": "Sums (&) and products (*) of the ranks by up to three readings: the best thirty, on the search half",
+    "judged": "The best of these and every measure: tau on the judging half, of other architectures and supernets",
+    "margins": "By how much the best of these is above every measure in tau, on the judging half",
 }
 """Tables by name and what they are called, in the order of the page; one that was not left is passed over."""
 DRAWN = ("table_6", "generalisation", "walks", "training_length")

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pipeline.laboratory.ranking import Array, signs
+from pipeline.laboratory.ranking import DIGITS, Array, signs
 from pipeline.laboratory.scores import Score, Stored
 
 MOST = 1000
@@ -30,10 +30,10 @@ def drawn(truth: Array, permutations: int) -> Array:
 
 
 def mean_taus(ranks: Sequence[Array], sums: Sequence[Sequence[int]], truths: Array) -> Array:
-    """Kendall's tau-b of rank sums with truths, the mean over runs.
+    """Kendall's tau-b of sums with truths, the mean over runs.
 
     Args:
-        ranks: of each run, the ranks by each reading, (readings, n).
+        ranks: of each run, the ranks by each reading, or their logarithms, (readings, n).
         sums: the readings in each sum.
         truths: (t, n).
 
@@ -45,7 +45,8 @@ def mean_taus(ranks: Sequence[Array], sums: Sequence[Sequence[int]], truths: Arr
     for start in range(0, len(sums), size):
         block = sums[start : start + size]
         for run in ranks:
-            order, by_sum = signs(np.stack([run[list(places)].sum(0) for places in block]))
+            values = np.round([run[list(places)].sum(0) for places in block], DIGITS)
+            order, by_sum = signs(rankdata(values, axis=1))
             result[start : start + size] += (order @ wanted.T) / np.outer(by_sum, by_truth) / len(ranks)
     return result
 

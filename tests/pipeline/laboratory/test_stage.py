@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -178,12 +179,14 @@ def test_the_search_finds_the_best_sum_without_the_judging_half(stored: tuple[li
     chosen = {name: terms(runs[0])[name] for name in ("loss", "params", "angle", "snip")}
     searching, judging = np.arange(0, 60, 2), np.arange(1, 60, 2)
     found, about = combine.search(runs, truth, chosen, searching, 20, "cifar10")
-    assert len(found) == about["tried"] == 4 + 6 + 4
-    assert "loss" in found["score"][0].split(combine.JOIN)
+    assert len(found) == about["tried"] == 4 + 2 * (6 + 4)
+    assert "loss" in re.split(" [&*] ", found["score"][0])
     assert found["tau"].is_monotonic_decreasing
-    alone = found.set_index("score")["tau"]
-    expected = np.mean([tau(-run.column("loss")[searching], truth[searching]) for run in runs])
-    assert alone["loss"] == pytest.approx(expected, abs=1e-6)
+    known = found.set_index("score")["tau"]
+    half = [Stored(run.table.iloc[searching], run.settings) for run in runs]
+    for name in ("loss", "loss & angle", "loss & params & snip", "loss * angle", "loss * params * snip"):
+        expected = np.mean([tau(combine.combined(name, chosen)(run), truth[searching]) for run in half])
+        assert known[name] == pytest.approx(expected, abs=1e-6)
     spoiled = truth.copy()
     spoiled[judging] = -100
     for run in runs:
