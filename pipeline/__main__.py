@@ -75,12 +75,14 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
 
 
 def leave(context: Context, metrics: dict[str, Any] | None, seconds: float) -> None:
-    """Write ``metrics.json``, and ``timing.json`` for all stages but scans."""
+    """Write ``metrics.json``, and ``timing.json`` for all stages but scans: how long the row took, in this sitting and
+    in those that were killed."""
     if metrics is not None:
         (context.out / "metrics.json").write_text(json.dumps(metrics, indent=1, sort_keys=True) + "\n")
     if not STAGES[context.stage].scan:
         device = str(context.device) if "torch" in sys.modules else "cpu"  # its import alone takes two seconds
-        timing = {"seconds": round(seconds, 1), "device": device, **context.notes}
+        whole = seconds + float(context.notes.get("earlier", 0))
+        timing = {"seconds": round(whole, 1), "device": device, **context.notes}
         (context.out / "timing.json").write_text(json.dumps(timing) + "\n")
 
 

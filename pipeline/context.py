@@ -57,7 +57,8 @@ class Context:
         params: the profile's parameters, validated.
         root: the profile's folder, where ``params.yaml`` and ``out/`` are.
         log: receives live curves.
-        notes: how the row was computed where ``params.yaml`` left that open, for ``timing.json``.
+        notes: how the row was computed where ``params.yaml`` left that open, and how many seconds it took before it was
+            killed, for ``timing.json``.
     """
 
     stage: str
@@ -65,7 +66,7 @@ class Context:
     params: Params
     root: Path
     log: Log = field(default=silent)
-    notes: dict[str, str] = field(default_factory=dict, compare=False)
+    notes: dict[str, str | float] = field(default_factory=dict, compare=False)
 
     @property
     def row(self) -> str:

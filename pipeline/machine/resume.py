@@ -2,7 +2,8 @@
 
 The folder's name is a fingerprint of everything that the work depends on: stage, row, parameters, inputs and code.
 Changed parameters therefore find nothing, and a folder that is found always fits. Everything in it is sealed by a
-checksum; what a disk or a kill has damaged is set aside, never read.
+checksum; what a disk or a kill has damaged is set aside, never read. How long the work took before the kill is kept
+beside it, so that ``timing.json`` tells of the whole row.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 import pickle
 import shutil
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ def digest(paths: Iterable[Path]) -> str:
     return sha.hexdigest()
 
 
+SPENT = "seconds"
+"""File of the time that a row has taken so far."""
 SEAL = 64
 """Bytes of a checksum: SHA-256 in hexadecimal."""
 
@@ -81,6 +85,20 @@ class Scratch:
             if stale != self.folder and len(stale.name) == len(self.folder.name):
                 shutil.rmtree(stale, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._started, self._earlier = time.monotonic(), self._spent()
+        if self._earlier:
+            context.notes["earlier"] = self._earlier
+
+    def _spent(self) -> float:
+        """Seconds that the row took until the last time that something was kept."""
+        try:
+            return max(0.0, float((self.folder / SPENT).read_text()))
+        except (OSError, ValueError):
+            return 0.0
+
+    def _note_time(self) -> None:
+        seconds = self._earlier + time.monotonic() - self._started
+        (self.folder / SPENT).write_text(f"{seconds:.1f}")
 
     def save(self, name: str, state: Any) -> None:
         """Write tensors and plain containers under ``name``; the state before stays as ``name.before``.
@@ -106,6 +124,7 @@ class Scratch:
         if path.exists():
             path.replace(_before(path))
         part.replace(path)
+        self._note_time()
 
     def load(self, name: str) -> Any | None:
         """The last state that :meth:`save` wrote and that is as it was written, or None.
@@ -132,6 +151,7 @@ class Scratch:
         text = json.dumps(record)
         with (self.folder / name).open("a") as stream:
             stream.write(f"{_seal(text.encode()).decode()} {text}\n")
+        self._note_time()
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """What :meth:`append` added, up to the first line that is damaged; one that a kill tore is cut off."""

@@ -88,7 +88,8 @@ def metrics(root: Path, key: Key) -> dict[str, float]:
 
 
 def timing(root: Path, key: Key) -> dict[str, Any]:
-    """A row's ``timing.json``: ``seconds``, ``device`` and, where it scores, ``scorer``; empty where it has not run.
+    """A row's ``timing.json``: ``seconds`` in all, ``device`` and, where it scores, ``scorer``, where it was resumed,
+    ``earlier`` seconds; empty where it has not run.
 
     Raises:
         GenasError: it holds something else.

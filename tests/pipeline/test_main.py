@@ -98,6 +98,10 @@ def test_a_stage_leaves_metrics_and_timing(tiny: Tiny, monkeypatch: pytest.Monke
     assert sorted(path.name for path in out.iterdir()) == ["genotype.json", "metrics.json", "timing.json"]
     assert json.loads((out / "metrics.json").read_text()) == {"macs": 530_678_560, "params": 4_718_752}
     assert json.loads((out / "timing.json").read_text())["device"] == "cpu"
+    context = tiny.context("zoo", row="darts_v2_c10")
+    context.notes["earlier"] = 30.0
+    program.leave(context, None, 5.0)
+    assert json.loads((out / "timing.json").read_text()) == {"seconds": 35.0, "device": "cpu", "earlier": 30.0}
 
 
 def test_the_data_stage_leaves_nothing_that_changes_from_run_to_run(

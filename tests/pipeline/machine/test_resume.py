@@ -39,7 +39,7 @@ def test_saving_replaces_and_leaves_no_part(tiny: Tiny) -> None:
     for epoch in range(3):
         one.save("state.pt", {"epoch": epoch})
     assert one.load("state.pt") == {"epoch": 2}
-    assert sorted(path.name for path in one.folder.iterdir()) == ["state.pt", "state.pt.before"]
+    assert sorted(path.name for path in one.folder.iterdir()) == ["seconds", "state.pt", "state.pt.before"]
 
 
 def test_a_save_that_fails_leaves_the_former_state(tiny: Tiny) -> None:
@@ -48,6 +48,23 @@ def test_a_save_that_fails_leaves_the_former_state(tiny: Tiny) -> None:
     with pytest.raises(TypeError, match="cannot pickle"):
         one.save("state.pt", {"epoch": 2, "what": (i for i in ())})
     assert one.load("state.pt") == {"epoch": 1}
+
+
+def test_the_time_before_a_kill_counts(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(scratch.time, "monotonic", lambda: now[0])
+    place(tiny).save("state.pt", {})
+    for begun, kept, earlier in ((200.0, 230.0, 0.0), (300.0, 305.0, 30.0), (400.0, 400.0, 35.0)):
+        now[0] = begun
+        context = tiny.context("supernet", **ROW)
+        one = Scratch(context, processes=1)
+        assert context.notes.get("earlier", 0.0) == earlier
+        now[0] = kept
+        one.append("lines", {"a": 1})
+    (one.folder / "seconds").write_text("torn")
+    context = tiny.context("supernet", **ROW)
+    Scratch(context, processes=1)
+    assert context.notes == {}
 
 
 def flip(path: Path, place: int) -> None:
@@ -82,7 +99,7 @@ def test_a_damaged_state_is_set_aside_and_the_one_before_is_taken(
     assert states.load("state.pt")["epoch"] == 1
     said = capsys.readouterr().err
     assert said == f"warning: {path}.damaged: damaged and set aside, going on from what was before it\n"
-    assert sorted(file.name for file in states.folder.iterdir()) == ["state.pt.before", "state.pt.damaged"]
+    assert sorted(file.name for file in states.folder.iterdir()) == ["seconds", "state.pt.before", "state.pt.damaged"]
     states.save("state.pt", {"epoch": 2})
     assert states.load("state.pt") == {"epoch": 2}
     assert not capsys.readouterr().err
@@ -111,7 +128,7 @@ def test_a_full_disk_leaves_the_former_state_alone(tiny: Tiny, monkeypatch: pyte
     with pytest.raises(OSError, match="No space left"):
         states.save("state.pt", {"epoch": 3})
     assert states.load("state.pt")["epoch"] == 2
-    assert sorted(file.name for file in states.folder.iterdir()) == ["state.pt", "state.pt.before"]
+    assert sorted(file.name for file in states.folder.iterdir()) == ["seconds", "state.pt", "state.pt.before"]
 
 
 @pytest.mark.parametrize("line", range(4))
