@@ -46,9 +46,13 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-# Every profile has the graph as a file of its own.
+# Every profile has the graph, and what makes it a repository of DVC's own, as files of its own; demo's are the pattern.
+SHARED := dvc.yaml .dvcignore .dvc/.gitignore .dvc/config .dvc/config.local code/models code/pipeline
+
 graph:
-	for profile in profiles/*/; do cp dvc.yaml $$profile; done
+	cp dvc.yaml profiles/demo
+	for profile in profiles/*/; do test $$profile = profiles/demo/ || \
+		tar -C profiles/demo -cf - $(SHARED) | tar -C $$profile -xf -; done
 
 setup: .venv/.ready
 
@@ -57,5 +61,4 @@ setup: .venv/.ready
 	command -v uv >/dev/null || $(PIP) $(QUICK) || true
 	PATH="$$PATH:$(BIN)" uv pip install --quiet --compile-bytecode --python $(BIN)/python $(EVERYTHING) || $(PIP) $(EVERYTHING)
 	$(BIN)/python tools/install_detectron2.py
-	$(BIN)/dvc config --local core.check_update false
 	touch $@

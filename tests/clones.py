@@ -23,5 +23,5 @@ def copied(root: Path) -> Path:
 def commit(root: Path) -> None:
     """Make it a repository, with all of it committed."""
     who = ["-c", "user.name=tests", "-c", "user.email=tests@genas.invalid"]
-    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "As it is now"]):
+    for command in (["init", "-q"], ["add", "--all", "--force"], [*who, "commit", "-q", "-m", "As it is now"]):
         subprocess.run(["git", *command], cwd=root, check=True)

@@ -20,6 +20,7 @@ from pipeline.config.reading import read_yaml
 from pipeline.data.reading.files import reason
 from pipeline.scaffold import sizes
 from pipeline.scaffold.looking import Parts, digest_for, objects, photographs, segmented
+from pipeline.scaffold.shared import share
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -149,7 +150,7 @@ def _write(home: Path, text: str, links: list[Link]) -> None:
             Params.model_validate(read_yaml(home / "params.yaml"))
         except ValidationError as error:
             raise GenasError(explain(error, home / "params.yaml")) from None
-        shutil.copyfile(REPOSITORY / "dvc.yaml", home / "dvc.yaml")
+        share(home)
     except BaseException:
         for path in made:
             path.unlink() if path.is_symlink() else shutil.rmtree(path, ignore_errors=True)

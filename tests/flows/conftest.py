@@ -105,7 +105,7 @@ class Toy:
     def cached(self, output: str) -> Path:
         """Where DVC's cache keeps a file of the outputs."""
         digest = hashlib.md5((self.folder / output).read_bytes()).hexdigest()
-        return self.folder.parent.parent / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
+        return self.folder / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
 
     def damage(self, output: str, content: bytes | None) -> None:
         """Another content of a cached file, protected as DVC leaves it, or none; what stood in ``out`` is gone."""
@@ -139,7 +139,7 @@ class Toy:
 
 
 def repository(folder: Path) -> Toy:
-    """A toy profile inside a repository whose root is a profile too."""
+    """A toy profile inside a repository whose root is a profile too, each a repository of DVC's own."""
     root = Toy(folder)
     root.write()
     (root.folder / ".gitignore").write_text("out/\n.scratch/\nruns/\nfaults/\n")
@@ -147,6 +147,7 @@ def repository(folder: Path) -> Toy:
     root.dvc("init", "--quiet")
     inner = Toy(root.folder / "profiles" / "toy")
     inner.write()
+    inner.dvc("init", "--quiet", "--subdir")
     return inner
 
 

@@ -28,14 +28,14 @@ def test_it_is_the_graph_that_dvc_draws(toy: Toy) -> None:
     graph = stage_graph(toy.folder)
     assert set(graph) == set(toy.dvc("stage", "list", "--name-only").split())
     drawn = mermaid(toy.dvc("dag", "--mermaid"))
-    assert set(graph.edges) == {(a, b) for a, b in drawn if ":" not in a}
+    assert set(graph.edges) == drawn
     assert {name for name in graph if graph.nodes[name]["scan"]} == {"data@a", "data@b"}
 
 
 def test_the_root_profile_does_not_see_those_below_it(toy: Toy) -> None:
     root = toy.folder.parent.parent
     assert set(stage_graph(root)) == set(stage_graph(toy.folder))
-    assert "profiles/toy/dvc.yaml:report" in Toy(root).dvc("dag", "--mermaid")
+    assert "toy" not in Toy(root).dvc("dag", "--mermaid")
 
 
 @pytest.mark.parametrize(

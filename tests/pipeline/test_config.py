@@ -51,7 +51,7 @@ def write(folder: Path, params: dict[str, Any]) -> Path:
 def test_every_profile_is_valid(profile: str) -> None:
     params = load_params(PROFILES[profile])
     assert params.profile == profile
-    assert (PROFILES[profile] / params.code).resolve() == REPOSITORY
+    assert (PROFILES[profile] / params.code / "pipeline").resolve() == REPOSITORY / "pipeline"
     laboratory = {name for name, stage in STAGES.items() if stage.flow == "laboratory"}
     if profile in ("laboratory", "official"):  # a part of the chain each
         there = laboratory if profile == "laboratory" else {"supernet", "search", "zoo", "retrain"}

@@ -18,6 +18,7 @@ from pipeline.data.stage import check, describe
 from pipeline.scaffold import looking, sizes
 from pipeline.scaffold.looking import Objects, Photographs, Scenes
 from pipeline.scaffold.profile import Folders, init
+from pipeline.scaffold.shared import SHARED
 from pipeline.stages import rows_of
 from tests.pipeline.data import good
 
@@ -39,13 +40,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for module in ("pipeline.config.places", "pipeline.scaffold.profile"):
         monkeypatch.setattr(f"{module}.REPOSITORY", tmp_path)
     monkeypatch.setenv("GENAS_DATA", str(tmp_path / "data"))
-    shutil.copy(REPOSITORY / "dvc.yaml", tmp_path)
     return tmp_path
 
 
 def left(home: Path) -> list[str]:
-    """What there is of profiles and data."""
-    return sorted(str(path.relative_to(home)) for name in ("profiles", "data") for path in (home / name).glob("*/*"))
+    """What there is of profiles and data, but for what all profiles have the same."""
+    found = (path.relative_to(home) for name in ("profiles", "data") for path in (home / name).glob("*/*"))
+    return sorted(str(path) for path in found if path.name not in {Path(one).parts[0] for one in SHARED})
 
 
 def test_photographs_alone(home: Path) -> None:
@@ -58,6 +59,7 @@ def test_photographs_alone(home: Path) -> None:
     assert params.profile == "pets"
     assert (params.detect, params.segment) == (None, None)
     assert (folder / "dvc.yaml").read_text() == (REPOSITORY / "dvc.yaml").read_text()
+    assert (folder / params.code / "pipeline").resolve() == home / "pipeline"
     assert (
         (folder / "params.yaml").read_text().startswith("# pets: a search on photographs of one's own.\n#\n#   command")
     )
@@ -94,7 +96,7 @@ def test_a_coco_set_and_scenes_beside(home: Path) -> None:
     params = load_params(folder)
     assert params.data["photographs"].path == "own photographs"
     assert left(home) == ["data/all/objects", "data/all/scenes", "data/own photographs/train",
-                          "data/own photographs/val", "profiles/all/dvc.yaml", "profiles/all/params.yaml"]  # fmt: skip
+                          "data/own photographs/val", "profiles/all/params.yaml"]  # fmt: skip
     assert all(ok for _, ok, _ in check(folder))
     assert params.data["scenes"].layout == "camvid"
     assert (rows_of(params, "detect"), rows_of(params, "segment")) == (["angle_flatness"], ["angle_flatness"])

@@ -31,7 +31,8 @@ def dvc_rows(profile: str) -> dict[Key, Any]:
 
     folder = PROFILES[profile].resolve()
     with Repo(str(folder)) as repo:
-        stages = [s for s in repo.index.graph if isinstance(s, PipelineStage) and Path(s.path).parent == folder]
+        assert Path(repo.root_dir) == folder, "a repository of DVC's own, which sees no other profile"
+        stages = [s for s in repo.index.graph if isinstance(s, PipelineStage)]
         inputs = {key_of(s.name): {key_of(i.name) for i in repo.index.graph.successors(s)} for s in stages}
         params = {
             key_of(s.name): {name for dep in s.deps if hasattr(dep, "params") for name in dep.params} for s in stages
