@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import networkx as nx
 
 from models.errors import GenasError
+
+if TYPE_CHECKING:
+    from dvc.stage import PipelineStage as Stage
+
+
+@contextmanager
+def stages_of(folder: Path) -> Iterator[list[Stage]]:
+    """DVC's stages of the profile in ``folder``, while its lock is held, which is waited for.
+
+    Raises:
+        GenasError: a ``dvc.yaml`` that DVC does not accept, or DVC could not tell what is asked of the stages.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo, lock_repo
+
+    logging.getLogger("dvc").setLevel(logging.CRITICAL)  # no progress bars of its own
+    folder = folder.resolve()
+    try:
+        with Repo(str(folder), _wait_for_lock=True) as repo, lock_repo(repo):
+            yield list(repo.stage.load_all(str(folder / "dvc.yaml")))
+    except DvcException as error:
+        raise GenasError(f"{folder / 'dvc.yaml'}: {' '.join(str(error).split())}") from None
 
 
 def stage_graph(folder: Path, targets: Sequence[str] = ()) -> nx.DiGraph[str]:
@@ -25,21 +50,18 @@ def stage_graph(folder: Path, targets: Sequence[str] = ()) -> nx.DiGraph[str]:
     Raises:
         GenasError: an unknown target, or a ``dvc.yaml`` that DVC does not accept.
     """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
+    with stages_of(folder) as found:
+        return graph_of(found, targets)
+
+
+def graph_of(found: Sequence[Stage], targets: Sequence[str]) -> nx.DiGraph[str]:
+    """:func:`stage_graph` of stages that are read already."""
     from dvc.repo.graph import build_graph
 
-    folder = folder.resolve()
-    try:
-        with Repo(str(folder)) as repo:
-            # Of this file alone: repo.index reads those of all profiles, which takes seconds. Semi-public;
-            # tests/flows/test_graph.py compares it with `dvc dag`.
-            graph = build_graph(repo.stage.load_all(str(folder / "dvc.yaml")))
-            scans = {stage.name: bool(stage.always_changed) for stage in graph}
-            stages = chained(nx.relabel_nodes(graph.reverse(), {stage: stage.name for stage in graph}))
-    except DvcException as error:
-        raise GenasError(f"{folder / 'dvc.yaml'}: {' '.join(str(error).split())}") from None
-    nx.set_node_attributes(stages, scans, "scan")
+    # Semi-public; tests/flows/test_graph.py compares it with `dvc dag`.
+    graph = build_graph(found)
+    stages = chained(nx.relabel_nodes(graph.reverse(), {stage: stage.name for stage in graph}))
+    nx.set_node_attributes(stages, {stage.name: bool(stage.always_changed) for stage in found}, "scan")
     wanted = resolve(targets, list(stages)) if targets else set(stages)
     return stages.subgraph(wanted.union(*(nx.ancestors(stages, name) for name in wanted))).copy()
 

@@ -96,7 +96,7 @@ class Pool:
             GenasError: a user's mistake, on either side.
             StageError: the stage or its worker failed, or its outputs are not in DVC's remote.
         """
-        if not changed(folder, children, stage):
+        if not changed(folder, [stage]):
             return "unchanged"
         upstream = lockfile.entries(folder, self.graph.predecessors(stage))
         parameters = {
