@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from itertools import islice
 from typing import Any, NamedTuple
@@ -11,11 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+from models.errors import GenasError
 from models.spaces.base.oneshot import Architecture, OneShot
 from models.spaces.darts.genotype import random_genotype
 from pipeline.config import MeasureParams, TrainingParams
 from pipeline.context import Context, chosen_device
 from pipeline.data.reading.halves import SearchData, memory_format
+from pipeline.data.reading.layouts import split_file
+from pipeline.data.reading.splits import read_split
 from pipeline.forecast.count import path_cost
 from pipeline.forecast.stopwatch import repeated
 from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
@@ -68,11 +72,19 @@ def space_of(profile: Profile, key: Key) -> Space:
 
 
 def halves_of(profile: Profile, key: Key) -> tuple[int, int]:
-    """Images of the training half and of the half that is held out."""
-    training = space_of(profile, key).training
-    images = profile.images(STAGES[key[0]].rows(profile.params)[key[1]]["dataset"])
-    if training.train_share is None:  # a split file, which is not read: half of one of the two parts is held out
-        return images.train, images.val // 2
+    """Images of the training half and of the half that is held out, as a split file says where there is one; by its
+    name, where it is one of NAS-Bench-201's that is not here, or there are not as many images as it numbers."""
+    training, dataset = space_of(profile, key).training, STAGES[key[0]].rows(profile.params)[key[1]]["dataset"]
+    images = profile.images(dataset)
+    if training.split == "file":
+        path = split_file(profile.params.data[dataset])
+        assert path is not None, "params.yaml was validated"
+        with suppress(GenasError):
+            split = read_split(path, images.train, images.val)
+            return len(split.train), len(split.held)
+        of_validation = path.name.endswith("-test-split.txt")
+        return (images.train, images.val // 2) if of_validation else (images.train // 2, images.train // 2)
+    assert training.train_share is not None, "params.yaml was validated"
     train = int(images.train * training.train_share)
     return train, images.train - train
 

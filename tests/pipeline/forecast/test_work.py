@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -14,11 +16,12 @@ from models.spaces.nasbench201.cell import all_cells
 from models.spaces.nasbench201.cost import nasbench201_cost
 from models.spaces.nasbench201.network import NasBench201
 from pipeline.config import PROFILES, load_params
+from pipeline.data.reading.layouts import split_file
 from pipeline.forecast import scoring
 from pipeline.forecast.count import cell_cost, cost_of, path_cost
 from pipeline.forecast.plan import PUBLISHED
 from pipeline.forecast.scoring import flatness_passes, loads, passes
-from pipeline.forecast.supernets import space_of
+from pipeline.forecast.supernets import halves_of, space_of
 from pipeline.forecast.transfer import detector_size
 from pipeline.forecast.work import BACKWARD, BASE, Cost, Images, Load, Profile, Work, forecast_of, load, training_memory
 from pipeline.stages import STAGES
@@ -67,6 +70,26 @@ def test_a_supernet_trains_its_half_and_validates_paths(demo: Profile) -> None:
     assert step.flops == BACKWARD * cost.flops * 10 * 700
     assert look.images == 2 * 4 * (256 + 128)
     assert work.disk == 2 * 4 * cost.weights
+
+
+def test_a_split_file_says_how_many_images_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it is not here: NAS-Bench-201 halves the training images of CIFAR-10, and of ImageNet16-120 those of the
+    validation. ``demo`` has no such rows, the root has."""
+    monkeypatch.setenv("GENAS_DATA", str(tmp_path))
+    profile = profile_of("paper", **{name: PUBLISHED[name] for name in ("cifar10", "cifar100", "imagenet16_120")})
+    rows = {row: axes["dataset"] for row, axes in STAGES["supernet201"].rows(profile.params).items()}
+    halves = {name: halves_of(profile, ("supernet201", row)) for row, name in rows.items()}
+    assert halves["cifar10"] == (25_000, 25_000)
+    assert halves["imagenet16_120"] == (151_700, 3_000)
+    path = split_file(profile.params.data["cifar10"])
+    assert path is not None
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps({"train": ["int", ["0", "2", "5"]], "valid": ["int", ["1", "3"]]}))
+    row = next(row for row, name in rows.items() if name == "cifar10")
+    assert halves_of(profile, ("supernet201", row)) == (3, 2)
+    work = forecast_of("supernet201").work(profile, ("supernet201", row))
+    recipe = profile.params.nasbench201.required.recipes[STAGES["supernet201"].rows(profile.params)[row]["recipe"]]
+    assert work.loads[0].images == recipe.epochs * 3
 
 
 def test_flatness_passes_the_images_for_each_sigma_of_each_draw(demo: Profile) -> None:
