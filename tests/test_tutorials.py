@@ -24,6 +24,7 @@ from flows.cli import app
 from flows.estimate import duration
 from pipeline.config import REPOSITORY, load_params
 from pipeline.forecast.plan import forecast
+from pipeline.scaffold.shared import share
 from pipeline.stages.graph import graph
 from tests.clones import commit, copied
 from tests.test_chain import params
@@ -132,11 +133,11 @@ SRUN = '#!/bin/bash\nexec "$@"\n'
 def test_the_jobs_of_slurm_are_shell_that_runs(clone: Path, tmp_path: Path) -> None:
     """On one machine with two processes, on CPUs; Slurm's own two commands stand in for a cluster's."""
     profile, bin = clone / "profiles" / "tiny", tmp_path / "bin"
-    tiny = params() | {"code": "../..", "profile": "tiny"}
+    tiny = params() | {"code": "code", "profile": "tiny"}
     tiny["rows"]["found"]["cell"] = "zoo/darts_v2_c10"
     profile.mkdir()
     (profile / "params.yaml").write_text(yaml.safe_dump(tiny))
-    shutil.copy(clone / "dvc.yaml", profile)
+    share(profile)
     bin.mkdir()
     for name, text in (("scontrol", SCONTROL), ("srun", SRUN)):
         (bin / name).write_text(text)

@@ -103,7 +103,7 @@ def require_remote(folder: Path) -> None:
     """
     if lockfile.remote(folder) is None:
         raise GenasError(
-            "no DVC remote, through which machines exchange what stages make: dvc remote add --default NAME URL"
+            "no DVC remote, through which machines exchange what stages make: dvc remote add --local --default NAME URL"
         )
 
 

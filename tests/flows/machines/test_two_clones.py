@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from flows import environment
+from pipeline.scaffold.shared import share
 from tests.clones import commit, copied
 from tests.flows.conftest import alive
 from tests.test_chain import params
@@ -69,8 +70,8 @@ def committed(root: Path) -> Path:
     copied(root)
     profile = root / "profiles" / "tiny"
     profile.mkdir()
-    (profile / "dvc.yaml").symlink_to("../../dvc.yaml")
-    (profile / "params.yaml").write_text(yaml.safe_dump(params() | {"code": "../.."}))
+    share(profile)
+    (profile / "params.yaml").write_text(yaml.safe_dump(params() | {"code": "code"}))
     commit(root)
     return root
 
