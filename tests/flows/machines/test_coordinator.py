@@ -72,7 +72,7 @@ def test_other_data_are_refused(done: Toy) -> None:
 
 
 def test_without_a_remote_nothing_can_be_exchanged(done: Toy) -> None:
-    with pytest.raises(GenasError, match=r"^no DVC remote, .*: dvc remote add --default NAME URL$"):
+    with pytest.raises(GenasError, match=r"^no DVC remote, .*: dvc remote add --local --default NAME URL$"):
         worker.require_remote(done.folder)
 
 
