@@ -47,12 +47,8 @@ lint: setup
 	$(BIN)/lint-imports --no-cache
 
 # Every profile has the graph, and what makes it a repository of DVC's own, as files of its own; demo's are the pattern.
-SHARED := dvc.yaml .dvcignore .dvc/.gitignore .dvc/config .dvc/config.local code/models code/pipeline
-
 graph:
-	cp dvc.yaml profiles/demo
-	for profile in profiles/*/; do test $$profile = profiles/demo/ || \
-		tar -C profiles/demo -cf - $(SHARED) | tar -C $$profile -xf -; done
+	$(BIN)/python -m pipeline.scaffold.shared
 
 setup: .venv/.ready
 

@@ -239,7 +239,7 @@ def doctor(
     on_gpu: Annotated[bool, typer.Option("--gpu", help="Compare every kind of step with the CPU: minutes.")] = False,
 ) -> None:
     """Look whether everything is here that a profile needs, or whether the GPU computes what the CPU does."""
-    from flows.doctor import examine, gpu
+    from flows.commands.doctor import examine, gpu
     from pipeline.config import profile_folder
 
     lacking = 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pipeline.config import PROFILES
+from pipeline.config import PROFILES, REPOSITORY, profiles
 
 SHARED = (
     "dvc.yaml",
@@ -21,11 +21,25 @@ since DVC takes account of what it is to ignore, bytecode above all, only by pat
 
 
 def share(folder: Path) -> None:
-    """Lay all of it into a profile's folder below ``profiles/``, as the demo has it (``make graph`` does too).
+    """Lay all of it into a profile's folder below ``profiles/``, as the demo has it.
 
     Raises:
         OSError: the folder cannot be written.
     """
     for name in SHARED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (folder / name).is_symlink():
+            (folder / name).unlink()
         shutil.copyfile(PROFILES["demo"] / name, folder / name, follow_symlinks=False)
+
+
+def share_everywhere() -> None:
+    """Lay it into every profile, with the root's graph (``make graph``)."""
+    shutil.copyfile(REPOSITORY / "dvc.yaml", PROFILES["demo"] / "dvc.yaml")
+    for folder in profiles().values():
+        if folder not in (REPOSITORY, PROFILES["demo"]):
+            share(folder)
+
+
+if __name__ == "__main__":
+    share_everywhere()

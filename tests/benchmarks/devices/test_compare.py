@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 from benchmarks.devices.classification import Size
 from benchmarks.devices.compare import Comparison, Kind, Work, compare, largest_difference
 from benchmarks.devices.kinds import every_kind
-from flows import cli, doctor
+from flows import cli
+from flows.commands import doctor
 from models.errors import GenasError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Fail to import:UserWarning")  # MMCV without compiled operations

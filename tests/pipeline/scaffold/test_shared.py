@@ -25,10 +25,6 @@ def test_the_projects_profiles_have_it(profile: str) -> None:
     assert contents(PROFILES[profile]) == contents(PROFILES["demo"]), "run make graph"
 
 
-def test_make_lays_the_same() -> None:
-    assert f"SHARED := {' '.join(SHARED)}\n" in (REPOSITORY / "Makefile").read_text()
-
-
 def test_it_is_the_roots_or_leads_there() -> None:
     demo = PROFILES["demo"]
     for name in ("dvc.yaml", ".dvc/.gitignore"):
@@ -38,6 +34,9 @@ def test_it_is_the_roots_or_leads_there() -> None:
     assert (demo / ".dvc" / "config.local").resolve() == REPOSITORY / ".dvc" / "config.local"
 
 
-def test_it_is_laid_into_a_new_profile(tmp_path: Path) -> None:
+def test_it_is_laid_into_a_new_profile_and_over_what_was_there(tmp_path: Path) -> None:
+    share(tmp_path)
+    assert contents(tmp_path) == contents(PROFILES["demo"])
+    (tmp_path / ".dvcignore").write_text("nothing\n")
     share(tmp_path)
     assert contents(tmp_path) == contents(PROFILES["demo"])
