@@ -246,6 +246,6 @@ def run(context: Context) -> dict[str, float]:
         table.to_csv(folder / f"{name}.csv", index=False)
     taus = made["measures"].set_index(["truth", "statistic", "measure"])["value"]
     metrics = {name: taus[laboratory.first, "tau", name] for name in (*PAPERS, *tables.CONTROLS)}
-    judged = made["judged"].set_index(["truth", "score"])["value"]
-    metrics["found"] = judged[laboratory.first, made["searched"]["score"].iloc[0]]
+    judged = made["judged"].set_index(["truth", "statistic", "score"])["value"]
+    metrics["found"] = judged[laboratory.first, "tau", made["searched"]["score"].iloc[0]]
     return {f"tau_{name.replace(' + ', '_')}": float(value) for name, value in metrics.items()}

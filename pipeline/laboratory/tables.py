@@ -83,12 +83,16 @@ def about(runs: Sequence[Stored], graphs: pd.DataFrame, judging: Sized, judges: 
 
 
 def verdict(judges: Judges, best: str, score: Score, scores: Scores) -> dict[str, pd.DataFrame]:
-    """What the best score and the others are worth, and by how much it exceeds each of them, with the interval of
-    that."""
+    """What the best score and the others are worth, by tau, of all and of the best tenth in truth, and by the accuracy
+    of the pick; and by how much the best one exceeds each of them in tau, with the interval of that."""
     judged, margins = [], []
     for truth, judge in judges.items():
-        known = {name: judge.tau(other) for name, other in {best: score, **scores[truth]}.items()}
-        judged += [{"truth": truth, "score": name, **estimate.row()} for name, estimate in known.items()]
+        everything, top = {best: score, **scores[truth]}, judge.best()
+        known = {name: judge.tau(other) for name, other in everything.items()}
+        for name, other in everything.items():
+            about = {"truth": truth, "score": name}
+            estimates = {"tau": known[name], "tau of the best tenth": top.tau(other), "pick": judge.pick(other)}
+            judged += [{**about, "statistic": what, **estimate.row()} for what, estimate in estimates.items()]
         for name, estimate in known.items():
             if name != best:
                 margins.append({"truth": truth, "score": best, "other": name, **known[best].less(estimate).row()})

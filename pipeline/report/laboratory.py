@@ -36,7 +36,7 @@ SECTIONS = {
     "table_6": "Table 6: tau between flatness and accuracy, by alpha",
     "table_7": "Table 7: tau between flatness and accuracy, by where noise acts and where it points",
     "searched": "Sums (&) and products (*) of the ranks by up to three readings: the best thirty, on the search half",
-    "judged": "The best of these and every measure: tau on the judging half, of other architectures and supernets",
+    "judged": "The best of these and every measure on the judging half, of other architectures and supernets",
     "margins": "By how much the best of these is above every measure in tau, on the judging half",
 }
 """Tables by name and what they are called, in the order of the page; one that was not left is passed over."""
@@ -152,6 +152,7 @@ LAID: dict[str, Callable[[pd.DataFrame], list[str]]] = {
     "conditional": lambda table: _by_truth(table, ("tau", "partial tau", "tau at equal MACs")),
     "fitted": lambda table: _by_truth(table, ("tau", "gain"), "added"),
     "generalisation": _generalisation,
+    "judged": lambda table: _by_truth(table, ("tau", "tau of the best tenth", "pick"), "score"),
     "protocols": _protocols,
     "space": lambda table: _by_truth(table, ("tau", "tau of the best tenth", *TOP)),
     "training_length": _by_length,

@@ -526,6 +526,8 @@ def test_the_stage_leaves_every_table_and_nothing_else(judged: Tiny) -> None:
     assert tables["table_7"]["architectures"].tolist().count(2) == 6
     assert tables["about"].set_index("what")["count"]["supernets"] == 2
     assert set(tables["protocols"]["architectures of"]) == {"measured in supernets", "whole space"}
+    assert set(tables["judged"]["statistic"]) == {"tau", "tau of the best tenth", "pick"}
+    assert set(tables["judged"]["score"]) == {tables["searched"]["score"][0], *SCORES, *ZERO_COST, *EVERYWHERE}
 
 
 def test_every_architecture_is_judged_where_all_were_measured(judged: Tiny) -> None:

@@ -28,6 +28,12 @@ MADE = {
             estimates(truth="cifar10", added="angle", statistic="gain"),
         ]
     ),
+    "judged": pd.DataFrame(
+        [
+            estimates(truth="cifar10", score="loss & params", statistic=name)
+            for name in ("tau", "tau of the best tenth", "pick")
+        ]
+    ),
     "protocols": pd.DataFrame(
         {
             "truth": "cifar10",
@@ -96,6 +102,7 @@ def test_tables_that_are_laid_out_have_a_row_for_each_score(shown: Path) -> None
         "| angle | 0.300 ± 0.020 |  |",
         f"| (none) | {usual} |  |",
         f"| angle | {usual} | {usual} |",
+        f"| loss & params | {usual} | {usual} | {usual} |",
         f"| flatness | {usual} | {usual} |  |",
         "| kind | truth | flatness | flatness, flat term |",
         "### Architectures: measured in supernets; after 20 evaluations, the best there is 94.37",
