@@ -89,7 +89,7 @@ def scores(context: Context, genotypes: list[Genotype], draws: int, parts: int) 
     if len(data.held_labels) < images * parts:
         raise GenasError(f"--parts {parts} of {images} images each: there are {len(data.held_labels)} held-out images")
     initial, trained = load_supernets(context, data.num_classes)
-    settings = settled(settings, trained.space, context.device)
+    settings = settled(settings, trained.space, context.device, trained.stem_kind)
     result = np.empty((len(TERMS), len(genotypes), draws, parts))
     for draw, part in tqdm([*product(range(draws), range(parts))], f"supernet {context.axes['seed']}", disable=None):
         seen = slice(part * images, (part + 1) * images)

@@ -76,7 +76,7 @@ def values(context: Context, params: MeasureParams, genotypes: list[Genotype], s
     """Every term of every architecture in the row's supernet, by name; noise by ``seed``."""
     data = load_probe_data(context, training_of(context), params)
     initial, trained = load_supernets(context, data.num_classes)
-    probe = make_probe(trained, data, settled(params, trained.space, context.device), seed, initial)
+    probe = make_probe(trained, data, settled(params, trained.space, context.device, trained.stem_kind), seed, initial)
     rows = [take(probe, one, ["flatness", "accuracy", "angle"]) for one in tqdm(genotypes, what, disable=None)]
     return {name: np.array([row[name] for row in rows]) for name in ("flatness", "accuracy", "angle")}
 

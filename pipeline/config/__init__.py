@@ -13,6 +13,7 @@ from pipeline.config.laboratory import (
 )
 from pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
 from pipeline.config.params import DIGITS, Params, load_params
+from pipeline.config.pixels import PixelParams, StreamParams
 from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder, profiles
 from pipeline.config.rows import DataParams, Row
 from pipeline.config.search import (
@@ -47,12 +48,14 @@ __all__ = [
     "NasBench201Params",
     "NasBench301Params",
     "Params",
+    "PixelParams",
     "RecipeParams",
     "RetrainParams",
     "Row",
     "SearchParams",
     "SegmentParams",
     "Settings201",
+    "StreamParams",
     "Supernet201Params",
     "SupernetParams",
     "TrainingParams",

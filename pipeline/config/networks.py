@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed, Several, below
+from pipeline.config.pixels import PixelParams
 from pipeline.config.search import require_increasing
 
 Base = Annotated[str, AfterValidator(lambda path: below(path, "the framework's configurations"))]
@@ -21,7 +22,7 @@ class RetrainParams(Section):
     workers: NotNegative
 
 
-class RecipeParams(Section):
+class RecipeParams(PixelParams):
     """How a network is trained (official retrain_architecture, or another).
 
     ``batch_size`` is that of a step, however many processes share it and in however many parts (``accumulate``) each
@@ -29,11 +30,9 @@ class RecipeParams(Section):
 
     ``optimizer``: a name of timm's (``momentum`` is SGD without Nesterov's). ``decay``: weight decay on ``all``
     parameters, or on the ``weights`` of convolutions and of the classifier only. ``warmup_to``: the ``full`` rate, or
-    what a linear ``schedule`` has ``decayed`` it to, as in the official code. ``preprocessing``: ``timm``, or
-    ``official`` (square crop, PCA lighting, OpenCV), which knows none of ``color_jitter``, ``auto_augment`` and
-    ``random_erasing``, or ``released``, the same with the slips of the released code. ``ema_decay``: of the moving
-    average of the weights, which is then what is validated and kept; 0 for none. ``keep``: the weights of the last
-    epoch, or of the first with the best top-1.
+    what a linear ``schedule`` has ``decayed`` it to, as in the official code. ``ema_decay``: of the moving average of
+    the weights, which is then what is validated and kept; 0 for none. ``keep``: the weights of the last epoch, or of
+    the first with the best top-1.
     """
 
     epochs: Count
@@ -53,17 +52,9 @@ class RecipeParams(Section):
     label_smoothing: Fraction
     auxiliary_weight: Annotated[float, Field(ge=0)]
     drop_path: Annotated[float, Field(ge=0, lt=1)]
-    preprocessing: Literal["timm", "official", "released"]
-    crop_scale_min: Annotated[float, Field(gt=0, le=1)]
     flip: bool
-    color_jitter: Fraction
-    auto_augment: str | None
-    random_erasing: Fraction
     mixup: Annotated[float, Field(ge=0)]
     cutmix: Annotated[float, Field(ge=0)]
-    normalise: Literal["dataset", "none"]
-    interpolation: Literal["bilinear", "bicubic"]
-    crop_pct: Annotated[float, Field(gt=0, le=1)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     keep: Literal["last", "best"]
 
@@ -75,13 +66,6 @@ class RecipeParams(Section):
             raise ValueError("warmup_to decayed needs schedule linear: the cosine begins behind the warm-up")
         if self.batch_size < 2 * self.accumulate:
             raise ValueError(f"batch_size {self.batch_size} in {self.accumulate} parts: a part has at least 2 images")
-        if self.preprocessing != "timm":
-            if self.color_jitter or self.auto_augment or self.random_erasing:
-                raise ValueError(
-                    f"the {self.preprocessing} preprocessing has no color_jitter, auto_augment or random_erasing"
-                )
-            if self.interpolation != "bilinear":
-                raise ValueError(f"the {self.preprocessing} preprocessing is bilinear")
         return self
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from pipeline.config.base import Count, Fraction, Positive, Section, Several
+from pipeline.config.pixels import StreamParams
 
 
 class TrainingParams(Section):
@@ -25,6 +26,9 @@ class TrainingParams(Section):
     a step has not selected go on to ``decay`` and to move by their momentum, from the first step on or, as in the
     official code, each from its ``first`` selection on; or they ``freeze``. Gradients are clipped by the ``clip_norm``
     of all together or by ``clip_value`` each, or not at all.
+
+    Images lie in memory, decoded and shrunk, and are cropped by ``crop_padding``; or they are ``streamed`` from their
+    files epoch after epoch, cropped as when networks are retrained, and ``crop_padding`` is 0.
     """
 
     trainer: Literal["plain", "fast"]
@@ -49,6 +53,7 @@ class TrainingParams(Section):
     channels_last: bool
     crop_padding: Annotated[float, Field(ge=0, le=1, description="share of an image's side: 0.125 is 4 of 32 pixels")]
     flip: bool
+    streamed: StreamParams | None
     validate_every: Count
     validate_paths: Count
     validate_images: Count
@@ -65,14 +70,24 @@ class TrainingParams(Section):
             raise ValueError("unselected: first needs trainer plain, the fast one has all parameters in one vector")
         if self.nesterov and not self.momentum:
             raise ValueError("nesterov needs a momentum")
+        if self.streamed is not None and self.crop_padding:
+            raise ValueError("crop_padding: 0 with streamed, whose crops follow crop_scale_min")
         return self
 
 
 class SupernetParams(TrainingParams):
-    """The supernet of the DARTS space: C of the first cell, and its cells."""
+    """The supernet of the DARTS space: C of the first cell, its cells, and the ``stem`` before them: that for ``cifar``
+    keeps the resolution, that for ``imagenet`` takes an eighth of it."""
 
     channels: Count
     layers: Annotated[int, Field(ge=3)]
+    stem: Literal["cifar", "imagenet"]
+
+    @model_validator(mode="after")
+    def _stem_fits(self) -> Self:
+        if self.stem == "imagenet" and self.channels % 2:
+            raise ValueError(f"channels: {self.channels}, expected an even number, which the stem of imagenet halves")
+        return self
 
 
 class Supernet201Params(TrainingParams):

@@ -18,12 +18,12 @@ from pipeline.config import RecipeParams, Row
 from pipeline.context import chosen_device
 from pipeline.data.reading.images import Images as Arrays
 from pipeline.data.reading.images import Pictures
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform, train_transform
 from pipeline.forecast.count import built, cell_cost, cells_of, network_cost
 from pipeline.forecast.stopwatch import affordable, now, repeated
 from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
 from pipeline.retrain.epoch import Training
 from pipeline.retrain.evaluation import logits_of
-from pipeline.retrain.preprocessing import evaluation_transform, train_transform
 from pipeline.stages import Key
 
 PHOTOGRAPH = (500, 375)
@@ -132,9 +132,8 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     """Epochs of at most two steps as the stage runs them, and evaluations of as many images."""
     row, recipe, _ = _of(profile, key)
     classes, workers = profile.images(profile.params.retrain.dataset).classes, profile.params.retrain.workers
-    library = "opencv" if recipe.preprocessing != "timm" else "pillow"
     grey = (0.5,) * 3
-    pixels = Preprocessing(row.image_size, grey, grey, recipe.interpolation, recipe.crop_pct, library)
+    pixels = Preprocessing(row.image_size, grey, grey, recipe.interpolation, recipe.crop_pct, recipe.resize)
     found: dict[str, list[Rate]] = {}
     for made in networks(row, classes, recipe.auxiliary_weight > 0):
         started = now()
@@ -144,9 +143,8 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
         count = max(4 * recipe.accumulate, min(2 * recipe.batch_size, int(affordable() / (BACKWARD * flops))))
         with tempfile.TemporaryDirectory() as folder:
             source = source_of(profile, Path(folder), count)
-            train, val = (
-                Pictures(source, to) for to in (train_transform(recipe, pixels), evaluation_transform(pixels))
-            )
+            train = Pictures(source, train_transform(recipe, recipe.flip, pixels))
+            val = Pictures(source, evaluation_transform(pixels))
             acts: dict[str, tuple[Callable[[int], object], float]] = {
                 _step(row): (partial(_epoch, trained, train, workers), BACKWARD * flops),
                 _look(row): (lambda _: logits_of(trained.evaluated, val, recipe.batch_size, workers), flops),  # noqa: B023

@@ -41,4 +41,5 @@ def run(context: Context) -> dict[str, float]:
     """
     params, weights = context.params, weights_of(context, "supernet")
     settings, genotypes = params.nasbench301.required, sample(params)
-    return read_all(context, settings, Supernet.space, genotypes, make_scorer, weights, table_of(params))
+    space, stem = Supernet.space, training_of(context).stem
+    return read_all(context, settings, space, genotypes, make_scorer, weights, table_of(params), stem=stem)

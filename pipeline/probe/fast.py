@@ -94,13 +94,14 @@ def make_probe(
     Raises:
         GenasError: ``native`` is named, but runs neither for this network nor here.
     """
-    params = settled(params, network.space, data.held_images.device)
+    params = settled(params, network.space, data.held_images.device, network.stem_kind)
     kind = Probe if params.scorer == "plain" else FastProbe
     return kind(network, data, params, seed, initial)
 
 
-def settled(params: MeasureParams, space: str, device: torch.device) -> MeasureParams:
-    """``params`` with a scorer that runs for ``space`` on ``device``: for ``auto`` the quickest, else what it names.
+def settled(params: MeasureParams, space: str, device: torch.device, stem: str = "cifar") -> MeasureParams:
+    """``params`` with a scorer that runs for a ``space`` and a ``stem`` on ``device``: for ``auto`` the quickest, else
+    what it names.
 
     Raises:
         GenasError: ``native`` is named, and does not run.
@@ -109,7 +110,7 @@ def settled(params: MeasureParams, space: str, device: torch.device) -> MeasureP
         return params
     scorer = "native"
     try:
-        native.require(space, device)
+        native.require(space, stem, device)
         if params.precision != "float32":
             scorer = "fast"
     except GenasError:

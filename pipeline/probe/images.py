@@ -20,8 +20,14 @@ def load_probe_data(
     Raises:
         GenasError: as :func:`~pipeline.data.reading.halves.load_search_data`.
     """
-    data = load_search_data(context, training, params.recalibrate_images, None if all_held else params.images)
-    return augmented(data, training, int(context.axes["seed"])) if params.recalibrate_augmented else data
+    held, seed = None if all_held else params.images, int(context.axes["seed"])
+    if params.recalibrate_augmented and training.streamed is not None:
+        data = load_search_data(context, training, 0, held)
+        assert data.stream is not None, "images are streamed"
+        images, labels = data.stream.augmented(params.recalibrate_images, seed, training.epochs)
+        return data._replace(train_images=images, train_labels=labels)
+    data = load_search_data(context, training, params.recalibrate_images, held)
+    return augmented(data, training, seed) if params.recalibrate_augmented else data
 
 
 def augmented(data: SearchData, training: TrainingParams, seed: int) -> SearchData:

@@ -8,55 +8,28 @@ in an epoch depend only on (seed, epoch).
 from __future__ import annotations
 
 import math
-import random
 from contextlib import nullcontext
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.data import Mixup
 from timm.optim import create_optimizer_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from models.errors import GenasError
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import RecipeParams
 from pipeline.data.reading.images import Pictures
+from pipeline.data.reading.inputs.seeded import Seeded, seed_everything, state_of
 from pipeline.machine.data_parallel import average, average_statistics, parallel, share, weight
 from pipeline.machine.distributed import rank, size
 
 LAST_EPOCHS = 5
 """Of the linear schedule, which have a slope of their own."""
 PRECISIONS = {"bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def state_of(*key: int) -> int:
-    """A seed for a generator from the numbers that it may depend on."""
-    return int(np.random.SeedSequence(key).generate_state(1)[0])
-
-
-class Seeded(Dataset[tuple[Tensor, int]]):
-    """A data set whose augmentation of image i in an epoch is a pure function of (seed, epoch, i)."""
-
-    def __init__(self, source: Pictures, seed: int, epoch: int) -> None:
-        self.source, self.key = source, (seed, epoch)
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, int]:
-        seed_everything(state_of(*self.key, int(index)))
-        return self.source[index]
-
-
-def seed_everything(state: int) -> None:
-    """Seed every generator that augmentations draw from."""
-    random.seed(state)
-    np.random.seed(state)
-    torch.manual_seed(state)
 
 
 def learning_rate(epoch: int, recipe: RecipeParams) -> float:

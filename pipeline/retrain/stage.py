@@ -19,14 +19,14 @@ from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import RecipeParams
 from pipeline.context import Context
-from pipeline.data.reading.images import Pictures, channel_statistics, pictures
+from pipeline.data.reading.images import Pictures, pictures
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform, preprocessing_of, train_transform
 from pipeline.data.reading.layouts import dataset_root, index_of
 from pipeline.data.reading.manifest import read_manifest
 from pipeline.machine.distributed import leader
 from pipeline.machine.resume import Scratch
 from pipeline.retrain.epoch import Training, learning_rate
 from pipeline.retrain.evaluation import logits_of, top_k
-from pipeline.retrain.preprocessing import evaluation_transform, train_transform
 
 
 def recipe_of(context: Context) -> RecipeParams:
@@ -46,16 +46,8 @@ def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[s
     classes = read_manifest(context, name)["classes"]
     names, index = classes or None, index_of(context, name)
     train, val = (pictures(root, layout, split, names, index) for split in ("train", "val"))
-    mean, std = ((0.0,) * 3, (1.0,) * 3) if recipe.normalise == "none" else channel_statistics(train)
-    preprocessing = Preprocessing(
-        context.params.rows[context.row].image_size,
-        mean,
-        std,
-        recipe.interpolation,
-        recipe.crop_pct,
-        "opencv" if recipe.preprocessing != "timm" else "pillow",
-    )
-    train.transform = train_transform(recipe, preprocessing)
+    preprocessing = preprocessing_of(train, recipe, context.params.rows[context.row].image_size)
+    train.transform = train_transform(recipe, recipe.flip, preprocessing)
     val.transform = evaluation_transform(preprocessing)
     if not classes:
         classes = [str(i) for i in range(1 + max(train.label(i) for i in range(len(train))))]

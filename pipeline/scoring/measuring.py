@@ -79,7 +79,7 @@ def with_scorer(context: Context) -> Context:
     Raises:
         GenasError: ``params.yaml`` names ``native``, which does not run here.
     """
-    found = settled(context.params.measures, Supernet.space, context.device)
+    found = settled(context.params.measures, Supernet.space, context.device, training_of(context).stem)
     context.notes["scorer"] = found.scorer
     return replace(context, params=context.params.model_copy(update={"measures": found}))
 

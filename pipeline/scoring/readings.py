@@ -125,6 +125,7 @@ def read_all(
     make: MakeReader,
     weights: Weights,
     *inputs: Path,
+    stem: str = "cifar",
     told: Told | None = None,
 ) -> dict[str, float]:
     """Measure architectures in the row's supernet; leaves ``scores.parquet`` with a row for each, in their order, or
@@ -138,12 +139,13 @@ def read_all(
         make: a module's function, called wherever one is measured.
         weights: the supernet's.
         inputs: what else the result depends on.
+        stem: the supernet's.
         told: what is stored of those that were measured, if not they alone.
 
     Raises:
         GenasError: one could not be measured.
     """
-    scorer = context.notes["scorer"] = settled(settings.measures, space, context.device).scorer
+    scorer = context.notes["scorer"] = settled(settings.measures, space, context.device, stem).scorer
     scratch = Scratch(context, [*weights, *inputs])
     rows = scratch.records("scores.jsonl")
     with (

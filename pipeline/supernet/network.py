@@ -23,7 +23,7 @@ def build_supernet(context: Context, num_classes: int) -> Supernet:
     """The supernet of a row before training; its weights depend only on the seed."""
     torch.manual_seed(int(context.axes["seed"]))
     params = training_of(context)
-    network = Supernet(num_classes, params.channels, params.layers)
+    network = Supernet(num_classes, params.channels, params.layers, stem=params.stem)
     network = network.to(context.device).to(memory_format=memory_format(params))
     return quicken(network) if params.trainer == "fast" else network
 

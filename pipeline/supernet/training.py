@@ -26,11 +26,12 @@ from models.spaces.base.oneshot import Architecture, OneShot
 from models.spaces.base.weights import save_weights
 from pipeline.config import MeasureParams, TrainingParams
 from pipeline.context import Context
-from pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
-from pipeline.machine.data_parallel import average, parallel, share, weight
+from pipeline.data.reading.halves import SearchData, load_search_data
+from pipeline.machine.data_parallel import average, parallel, weight
 from pipeline.machine.distributed import leader, size
 from pipeline.machine.resume import Scratch
 from pipeline.probe.plain import Probe
+from pipeline.supernet.batches import batches, random_labels, training_images
 from pipeline.supernet.one_vector import flatten
 from pipeline.supernet.weights import INITIAL, TRAINED, snapshot
 
@@ -46,15 +47,6 @@ def draw_uniformly(sample: Callable[[np.random.Generator], Architecture]) -> Dra
             yield sample(rng)
 
     return draw
-
-
-def random_labels(data: SearchData, seed: int) -> SearchData:
-    """The data with a random class for each training image, the same in every epoch (RLNAS, Zhang et al., 2021).
-
-    Held-out images keep their labels.
-    """
-    drawn = np.random.default_rng([seed, 7]).integers(data.num_classes, size=len(data.train_labels))
-    return data._replace(train_labels=torch.from_numpy(drawn).to(data.train_labels.device))
 
 
 def learning_rate(epoch: int, share: float, params: TrainingParams) -> float:
@@ -115,27 +107,18 @@ def train_epoch(
     """One epoch of single-path training; returns the mean training loss of its steps.
 
     Raises:
-        GenasError: too few images for a single step.
+        GenasError: too few images for a single step, or one that cannot be read.
     """
-    generator = torch.Generator().manual_seed(int(np.random.SeedSequence([seed, 1, epoch]).generate_state(1)[0]))
     paths = draw(np.random.default_rng([seed, 2, epoch]))
-    device, count = data.train_images.device, len(data.train_labels)
-    order = torch.randperm(count, generator=generator).to(device)
-    augmentation = Augmentation.draw(data.train_images, params, generator)
-    total, steps = torch.zeros((), device=device), 0
+    total, steps = torch.zeros((), device=data.train_images.device), 0
     network.train()
-    for start in range(0, count, params.batch_size):
-        part = slice(start, start + params.batch_size)
-        index = order[part]
-        if len(index) < 2 * size():  # BatchNorm needs two images
-            continue
-        images = share(augmentation.of(part)(data.train_images[index]))
-        labels = share(data.train_labels[index])
+    for batch in batches(data, params, seed, epoch):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(epoch, start / count, params)
-        loss = train_step(network, optimizer, images, labels, next(paths), params, len(index))
+            group["lr"] = learning_rate(epoch, batch.done, params)
+        loss = train_step(network, optimizer, batch.images, batch.labels, next(paths), params, batch.whole)
         total, steps = total + loss, steps + 1
     if not steps:
+        count = training_images(data)
         raise GenasError(f"no step in an epoch: {count} images to train on, expected at least {2 * size()}")
     return float(average(total / steps))
 
@@ -217,7 +200,8 @@ def train(
         GenasError: the data cannot be used, or a loss is no longer finite.
     """
     seed = int(context.axes["seed"])
-    data = load_search_data(context, params, held=params.validate_images)
+    resident = None if params.streamed is None else measures.recalibrate_images  # the others are read when they train
+    data = load_search_data(context, params, resident, params.validate_images)
     if params.labels == "random":
         data = random_labels(data, seed)
     network = build(data.num_classes)

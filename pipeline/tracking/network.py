@@ -87,7 +87,7 @@ class Classifier:
 
     def __init__(self, weights: Path) -> None:
         from models.networks.files.checkpoint import load_network, read_header
-        from pipeline.retrain.preprocessing import evaluation_transform
+        from pipeline.data.reading.inputs.preprocessing import evaluation_transform
 
         header = read_header(weights)
         self.network = load_network(weights)

@@ -20,12 +20,12 @@ from models.networks.files.checkpoint import load_network, read_header
 from pipeline.config import CurvatureParams
 from pipeline.context import Context
 from pipeline.data.reading.images import Pictures, evenly, pictures
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform
 from pipeline.data.reading.layouts import dataset_root, index_of
 from pipeline.measures import Array
 from pipeline.measures.flatness import flatness, standard_noise
 from pipeline.retrain.evaluation import logits_of, top_k
 from pipeline.retrain.network_file import retrained
-from pipeline.retrain.preprocessing import evaluation_transform
 
 
 @torch.no_grad()

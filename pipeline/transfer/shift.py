@@ -28,10 +28,10 @@ from models.networks.files.checkpoint import load_network, read_header
 from pipeline.context import Context
 from pipeline.data.reading import files
 from pipeline.data.reading.images import Pictures, list_folder, pictures
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform
 from pipeline.data.reading.layouts import dataset_root, index_of
 from pipeline.retrain.evaluation import logits_of, top_k
 from pipeline.retrain.network_file import retrained
-from pipeline.retrain.preprocessing import evaluation_transform
 
 IMAGENET_V2, IMAGENET_A, IMAGENET_O, IMAGENET_R = (
     "imagenetv2-matched-frequency",

@@ -79,9 +79,22 @@ def _cell(
     return torch.cat(run_nodes(narrow, NODES, edges, operate), 1)
 
 
+def _stem(network: Supernet, images: Tensor, norm: Normalisation) -> tuple[Tensor, Tensor]:
+    """The ReLU of the two inputs of the first cell."""
+    if network.stem_kind == "cifar":
+        s1 = F.relu_(norm.finish(norm.convolve(images, "stem.0", "stem.1", padding=1), "stem.1"))
+        return s1, s1
+
+    def halve(x: Tensor, name: str, behind: str) -> Tensor:
+        return F.relu_(norm.finish(norm.convolve(x, name, behind, padding=1, stride=2), behind))
+
+    s0 = halve(halve(images, "stem.0.0", "stem.0.1"), "stem.0.3", "stem.0.4")
+    return s0, halve(s0, "stem.1.1", "stem.1.2")
+
+
 def run_path(network: Supernet, genotype: Genotype, images: Tensor, norm: Normalisation) -> Tensor:
     """Logits (N, num_classes) of a path for images (N, in_chans, H, W), channels-last."""
-    s0 = s1 = F.relu_(norm.finish(norm.convolve(images, "stem.0", "stem.1", padding=1), "stem.1"))
+    s0, s1 = _stem(network, images, norm)
     for index, cell in enumerate(network.cells):
         assert isinstance(cell, SupernetCell)
         out = _cell(cell, f"cells.{index}", (s0, s1), genotype.cell(cell.reduction), norm)

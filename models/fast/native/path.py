@@ -24,8 +24,8 @@ from models.spaces.base.moments import Batch, Moments, settled
 from models.spaces.darts.genotype import NODES, Genotype
 from models.spaces.darts.supernet import Supernet
 
-SPACES = ("darts",)
-"""The search spaces whose operations ``blocks.c`` has."""
+SPACES, STEMS = ("darts",), ("cifar",)
+"""The search spaces whose operations ``blocks.c`` has, and the stems."""
 
 
 class Scratch(threading.local):
@@ -42,26 +42,29 @@ class Scratch(threading.local):
 _scratch = Scratch()
 
 
-def require(space: str, device: torch.device) -> None:
+def require(space: str, stem: str, device: torch.device) -> None:
     """Return if paths of a search space run here.
 
     Args:
         space: name of the search space.
+        stem: what its network begins with.
         device: where weights and images are.
 
     Raises:
-        GenasError: the space is not among :data:`SPACES`, the device is no CPU, or no library can be made
-            (:func:`models.fast.native.build.load`).
+        GenasError: the space is not among :data:`SPACES`, the stem not among :data:`STEMS`, the device is no CPU, or no
+            library can be made (:func:`models.fast.native.build.load`).
     """
     if space not in SPACES:
         raise GenasError(f"scorer native knows {', '.join(SPACES)}, not the space {space}; choose scorer fast")
+    if stem not in STEMS:
+        raise GenasError(f"scorer native knows stem {', '.join(STEMS)}, not {stem}; choose scorer fast")
     if device.type != "cpu":
         raise GenasError(f"scorer native computes on a CPU, not on {device}; choose scorer fast")
     load(LANES)
 
 
 def _library(network: Supernet, images: Tensor) -> ctypes.CDLL:
-    require(network.space, images.device)
+    require(network.space, network.stem_kind, images.device)
     return load(lanes_for(_channels(network)))
 
 

@@ -16,7 +16,8 @@ from timm.models._features import FeatureGetterNet
 from torch import Tensor, nn
 
 from models.errors import GenasError
-from models.networks.files.header import NetworkFile, Preprocessing, parse
+from models.networks.files.header import NetworkFile, parse
+from models.spaces.base.preprocessing import Preprocessing
 from models.spaces.base.weights import check_state, load_state, save_weights
 from models.spaces.darts.network import GenasNetwork
 

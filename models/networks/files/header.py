@@ -11,27 +11,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
 from models.errors import GenasError
+from models.spaces.base.preprocessing import Preprocessing
 from models.spaces.darts.genotype import Genotype
 
 LARGEST = 2**24
 """Characters of a header."""
-
-
-@dataclass(frozen=True)
-class Preprocessing:
-    """How pixels become network input; travels with the weights to every later stage.
-
-    RGB in [0, 1] is normalised with ``mean`` and ``std``; evaluation resizes the shorter side to
-    ``size / crop_pct`` and crops the centre. ``resize`` is the library that does it: ``pillow``, with antialiasing, or
-    ``opencv``, without.
-    """
-
-    size: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str = "bilinear"
-    crop_pct: float = 1.0
-    resize: str = "pillow"
 
 
 @dataclass(frozen=True)

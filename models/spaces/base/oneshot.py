@@ -24,9 +24,11 @@ class OneShot(nn.Module, ABC, Generic[Path]):
 
     Attributes:
         space: the name of its search space, and of the module in :mod:`models.fast.folded` that runs a path quickly.
+        stem_kind: what it begins with: ``cifar``, which keeps the resolution, or ``imagenet``, to stride 8.
     """
 
     space: ClassVar[str]
+    stem_kind: str = "cifar"
 
     @abstractmethod
     def path_modules(self, path: Path) -> list[nn.Module]:

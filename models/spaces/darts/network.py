@@ -27,6 +27,7 @@ from models.spaces.darts.auxiliary import AuxiliaryHead
 from models.spaces.darts.cell import preprocess, run_cell
 from models.spaces.darts.genotype import Genotype
 from models.spaces.darts.layout import edge_stride, is_reduction, require_shape
+from models.spaces.darts.stem import cifar_stem, imagenet_stems
 
 
 class Cell(nn.Module):
@@ -62,18 +63,6 @@ class Cell(nn.Module):
             return out if isinstance(self.operations[i], nn.Identity) else self.drop_path(out)
 
         return run_cell(self.preprocess0(s0), self.preprocess1(s1), self.edges, operate)
-
-
-def _imagenet_stems(in_chans: int, width: int) -> tuple[nn.Sequential, nn.Sequential]:
-    stem0 = nn.Sequential(
-        nn.Conv2d(in_chans, width // 2, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(width // 2),
-        nn.ReLU(),
-        nn.Conv2d(width // 2, width, 3, 2, 1, bias=False),
-        nn.BatchNorm2d(width),
-    )
-    stem1 = nn.Sequential(nn.ReLU(), nn.Conv2d(width, width, 3, 2, 1, bias=False), nn.BatchNorm2d(width))
-    return stem0, stem1
 
 
 class GenasNetwork(nn.Module):
@@ -118,14 +107,13 @@ class GenasNetwork(nn.Module):
         self.auxiliary_index = 2 * layers // 3
 
         if stem == "imagenet":
-            self.stem0, self.stem1 = _imagenet_stems(in_chans, width)
+            self.stem0, self.stem1 = imagenet_stems(in_chans, width)
             before = last = width
             reduction_before, stride = True, 8
             self.feature_info = [{"num_chs": width, "reduction": 4, "module": "stem0"}]
         else:
             before = last = 3 * width
-            self.stem0 = nn.Sequential(nn.Conv2d(in_chans, last, 3, padding=1, bias=False), nn.BatchNorm2d(last))
-            self.stem1 = nn.Sequential()
+            self.stem0, self.stem1 = cifar_stem(in_chans, width), nn.Sequential()
             reduction_before, stride = False, 1
             self.feature_info = []
 

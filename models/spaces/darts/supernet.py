@@ -14,7 +14,8 @@ from models.spaces.base.path_vector import Piece, flat, operation_weights, path_
 from models.spaces.darts.cell import concatenate, preprocess, run_cell
 from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
 from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype
-from models.spaces.darts.layout import edge_stride, is_reduction
+from models.spaces.darts.layout import edge_stride, is_reduction, require_stem
+from models.spaces.darts.stem import cifar_stem, imagenet_stems
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:
@@ -56,23 +57,35 @@ class SupernetCell(nn.Module):
 
 
 class Supernet(OneShot[Genotype]):
-    """The weight-sharing network of the DARTS space for small images.
+    """The weight-sharing network of the DARTS space.
 
     Args:
         num_classes: outputs of the classifier.
-        channels: C of the first cell; the stem has 3 C, and C doubles at each reduction (official: 16).
-        layers: cells, with reductions at one third and two thirds (official: 8).
+        channels: C of the first cell, which doubles at each reduction (official: 16; on ImageNet RLNAS has 48).
+        layers: cells, with reductions at one third and two thirds (official: 8; on ImageNet RLNAS has 14).
         in_chans: channels of the images.
+        stem: ``cifar``, one convolution to 3 C channels that keeps the resolution; ``imagenet``, that of the network
+            that a found cell becomes: three convolutions to stride 8, and a first cell that halves its older input.
+
+    Raises:
+        GenasError: an unknown stem, or an odd number of channels where the stem halves it.
     """
 
     space = "darts"
 
-    def __init__(self, num_classes: int, channels: int = 16, layers: int = 8, in_chans: int = 3) -> None:
+    def __init__(
+        self, num_classes: int, channels: int = 16, layers: int = 8, in_chans: int = 3, stem: str = "cifar"
+    ) -> None:
         super().__init__()
-        width = 3 * channels
-        self.stem = nn.Sequential(nn.Conv2d(in_chans, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
+        require_stem(channels, stem)
+        self.stem_kind = stem
+        if stem == "imagenet":
+            self.stem = nn.Sequential(*imagenet_stems(in_chans, channels))
+            before, last, reduction_before = channels, channels, True
+        else:
+            self.stem = cifar_stem(in_chans, channels)
+            before, last, reduction_before = 3 * channels, 3 * channels, False
         self.cells = nn.ModuleList()
-        before, last, reduction_before = width, width, False
         for index in range(layers):
             reduction = is_reduction(index, layers)
             channels *= 2 if reduction else 1
@@ -82,7 +95,11 @@ class Supernet(OneShot[Genotype]):
 
     def forward(self, x: Tensor, genotype: Genotype) -> Tensor:
         """Logits (N, num_classes) of the path ``genotype`` for images (N, in_chans, H, W)."""
-        s0 = s1 = self.stem(x)
+        if self.stem_kind == "imagenet":
+            s0 = self.stem[0](x)
+            s1 = self.stem[1](s0)
+        else:
+            s0 = s1 = self.stem(x)
         for cell in self.cells:
             s0, s1 = s1, cell(s0, s1, genotype.cell(cell.reduction))  # type: ignore[arg-type]
         return self.classifier(s1.mean((2, 3)))

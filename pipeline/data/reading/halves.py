@@ -1,5 +1,6 @@
 """What supernet training and search share: images to train on and others held out, normalised and resident, and how
-whole batches of them are cropped and flipped where they are.
+whole batches of them are cropped and flipped where they are. Of a set that is too large for that the training half
+stays in its files (:mod:`pipeline.data.reading.inputs.streams`).
 
 The paper trains the supernet on one half of CIFAR's training images and searches on the other; test images are never
 seen by either. Which images these are is said by ``split`` (:mod:`pipeline.data.reading.splits`).
@@ -7,7 +8,8 @@ seen by either. Which images these are is said by ``split`` (:mod:`pipeline.data
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -23,21 +25,27 @@ from pipeline.data.reading.images import (
     evenly,
     load_images,
     number_of_classes,
+    pictures,
     to_tensor,
 )
 from pipeline.data.reading.layouts import dataset_root, index_of, split_file, validation_images
 from pipeline.data.reading.manifest import read_manifest
-from pipeline.data.reading.splits import split_of
+from pipeline.data.reading.splits import Split, split_of
+
+if TYPE_CHECKING:
+    from pipeline.data.reading.inputs.streams import Stream
 
 
 class SearchData(NamedTuple):
-    """Images (N, 3, H, W) float32, normalised, and labels (N,), of both halves."""
+    """Images (N, 3, H, W) float32, normalised, and labels (N,), of both halves; where there is a ``stream``, it has the
+    whole training half, and ``train_images`` are those that a probe looks at."""
 
     train_images: Tensor
     train_labels: Tensor
     held_images: Tensor
     held_labels: Tensor
     num_classes: int
+    stream: Stream | None = None
 
 
 def memory_format(params: TrainingParams) -> torch.memory_format:
@@ -58,10 +66,14 @@ def load_search_data(
     Raises:
         GenasError: the data set or its split is missing or unreadable, or one of the halves would be empty.
     """
-    name, layout = context.axes["dataset"], memory_format(training)
+    name = context.axes["dataset"]
     spec, root, manifest = context.params.data[name], dataset_root(context, name), read_manifest(context, name)
     counts = manifest["splits"]["train"], validation_images(spec.layout, manifest["splits"])
     split = split_of(training, split_file(spec), *counts, int(context.axes["seed"]))
+    wanted = split._replace(train=split.train[:train], held=split.held[:held])
+    classes = len(manifest["classes"]) or number_of_classes(root, spec.layout)
+    if training.streamed is not None:
+        return _streamed(context, training, manifest, split, wanted, classes)
 
     def load(source: str, *parts: np.ndarray) -> list[Images]:
         rows, places = np.unique(np.concatenate(parts), return_inverse=True)  # none is decoded twice
@@ -69,18 +81,46 @@ def load_search_data(
         ends = np.cumsum([len(part) for part in parts])[:-1]
         return [Images(found.pixels[part], found.labels[part]) for part in np.split(places, ends)]
 
-    of_train, of_held = [evenly(counts[0]), split.train[:train]], split.held[:held]
+    of_train = [evenly(counts[0]), wanted.train]
     if split.source == "train":
-        looked_at, *parts = load("train", *of_train, of_held)
+        looked_at, *parts = load("train", *of_train, wanted.held)
     else:
-        looked_at, *parts = [*load("train", *of_train), *load(split.source, of_held)]
+        looked_at, *parts = [*load("train", *of_train), *load(split.source, wanted.held)]
     mean, std = channel_statistics(Pictures(looked_at))
     halves: list[Tensor] = []
     for pixels, labels in parts:
-        halves += [to_tensor(pixels, mean, std).contiguous(memory_format=layout), torch.from_numpy(labels)]
+        halves += [to_tensor(pixels, mean, std).contiguous(memory_format=memory_format(training))]
+        halves += [torch.from_numpy(labels)]
     train_images, train_labels, held_images, held_labels = (half.to(context.device) for half in halves)
-    classes = len(manifest["classes"]) or number_of_classes(root, spec.layout)
     return SearchData(train_images, train_labels, held_images, held_labels, classes)
+
+
+def _streamed(
+    context: Context, training: TrainingParams, manifest: dict[str, Any], split: Split, wanted: Split, classes: int
+) -> SearchData:
+    """The training half as a stream, and the images of both that are ``wanted`` in memory, as evaluation has them."""
+    # Seconds to import, for few supernets.
+    from pipeline.data.reading.inputs.preprocessing import evaluation_transform, preprocessing_of, train_transform
+    from pipeline.data.reading.inputs.streams import Chosen, Stream
+
+    name = context.axes["dataset"]
+    spec, params = context.params.data[name], training.streamed
+    assert params is not None, "images are streamed"
+    assert spec.pixels is not None, "params.yaml was validated"
+    read = partial(
+        pictures,
+        dataset_root(context, name),
+        spec.layout,
+        classes=manifest["classes"] or None,
+        index=index_of(context, name),
+    )
+    train = read(split="train")
+    pixels = preprocessing_of(train, params, spec.pixels)
+    source = Chosen.of(train, split.train, train_transform(params, training.flip, pixels))
+    stream = Stream(source, params.workers, context.device, memory_format(training))
+    evaluated = evaluation_transform(pixels)
+    held = stream.plain(train if split.source == "train" else read(split=split.source), wanted.held, evaluated)
+    return SearchData(*stream.plain(train, wanted.train, evaluated), *held, classes, stream)
 
 
 class Augmentation(NamedTuple):

@@ -157,7 +157,7 @@ def test_other_types_and_devices_are_refused() -> None:
     with pytest.raises(GenasError, match="float32"):
         native.Folded({}, {}, torch.bfloat16)
     with pytest.raises(GenasError, match="on a CPU, not on meta"):
-        native.require("darts", torch.device("meta"))
+        native.require("darts", "cifar", torch.device("meta"))
 
 
 @pytest.fixture

@@ -20,11 +20,11 @@ from pipeline.data import stage as data
 from pipeline.data.reading import shards
 from pipeline.data.reading.halves import load_search_data
 from pipeline.data.reading.images import Pictures, list_folder, load_images, pictures
+from pipeline.data.reading.inputs.seeded import Seeded
 from pipeline.data.reading.layouts import index_of
 from pipeline.data.reading.manifest import read_manifest
 from pipeline.data.stage import check
 from pipeline.retrain import stage as retrain
-from pipeline.retrain.epoch import Seeded
 from tests.conftest import Tiny
 
 Member = tuple[str, bytes]

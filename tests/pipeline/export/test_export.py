@@ -24,10 +24,10 @@ from models.networks.published import zoo
 from models.spaces.darts.genotype import random_genotype
 from pipeline.__main__ import run
 from pipeline.config import REPOSITORY, load_params
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform
 from pipeline.export.card import model_card
 from pipeline.export.folder import FILES, export
 from pipeline.results import records
-from pipeline.retrain.preprocessing import evaluation_transform
 from pipeline.stages.graph import settings
 from tests.conftest import Killed, Tiny, make_tiny
 from tests.networks import write_network

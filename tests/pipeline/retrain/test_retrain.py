@@ -26,10 +26,7 @@ from models.spaces.darts.network import GenasNetwork
 from pipeline import zoo
 from pipeline.config import RecipeParams
 from pipeline.data.reading.images import Images, Pictures
-from pipeline.retrain import stage as retrain
-from pipeline.retrain.epoch import Seeded, Training, learning_rate, loss_of, parts
-from pipeline.retrain.evaluation import logits_of, top_k
-from pipeline.retrain.preprocessing import (
+from pipeline.data.reading.inputs.preprocessing import (
     byte_lighting,
     evaluation_transform,
     lighting,
@@ -37,6 +34,10 @@ from pipeline.retrain.preprocessing import (
     square_crop,
     train_transform,
 )
+from pipeline.data.reading.inputs.seeded import Seeded
+from pipeline.retrain import stage as retrain
+from pipeline.retrain.epoch import Training, learning_rate, loss_of, parts
+from pipeline.retrain.evaluation import logits_of, top_k
 from tests.conftest import Killed, Tiny, kill_at, make_tiny, tiny_params
 
 FILES = ("weights.safetensors", "history.csv")
@@ -396,10 +397,10 @@ def test_a_released_crop_that_fits_is_a_square_of_the_image() -> None:
 
 def test_released_lighting_is_that_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of a 255th and more is cut off, not rounded: a shift of 0.9 bytes leaves 100 where it is."""
-    monkeypatch.setattr("pipeline.retrain.preprocessing.lighting", lambda pixels: pixels + 0.9 / 255)
+    monkeypatch.setattr("pipeline.data.reading.inputs.preprocessing.lighting", lambda pixels: pixels + 0.9 / 255)
     pixels = torch.tensor([0.0, 100.0, 255.0]).expand(3, 1, 3) / 255
     assert (byte_lighting(pixels) * 255)[0, 0].tolist() == pytest.approx([0, 100, 255])
-    monkeypatch.setattr("pipeline.retrain.preprocessing.lighting", lambda pixels: pixels - 0.9 / 255)
+    monkeypatch.setattr("pipeline.data.reading.inputs.preprocessing.lighting", lambda pixels: pixels - 0.9 / 255)
     assert (byte_lighting(pixels) * 255)[0, 0].tolist() == pytest.approx([0, 99, 254])
 
 
@@ -422,7 +423,8 @@ def test_the_official_preprocessing_travels_with_the_weights(published: Tiny) ->
     resized = cv2.resize(np.asarray(image), (85, 64), interpolation=cv2.INTER_LINEAR)
     expected = torch.from_numpy(resized[16:48, 26:58] / 255).permute(2, 0, 1).float()
     torch.testing.assert_close(evaluation_transform(pre)(image), expected)
-    assert train_transform(settings(preprocessing="official", color_jitter=0.0), pre)(image).shape == (3, 32, 32)
+    official = settings(preprocessing="official", color_jitter=0.0)
+    assert train_transform(official, official.flip, pre)(image).shape == (3, 32, 32)
 
 
 # ---- evaluation -----------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from pipeline.context import Context
 from pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
 from pipeline.supernet import stage as supernet
 from pipeline.supernet import training
+from pipeline.supernet.batches import random_labels
 from pipeline.supernet.network import build_supernet, load_supernets
 from pipeline.supernet.training import (
     INITIAL,
@@ -28,7 +29,6 @@ from pipeline.supernet.training import (
     draw_uniformly,
     learning_rate,
     make_optimizer,
-    random_labels,
     train_epoch,
 )
 from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, tiny_params

@@ -21,8 +21,8 @@ from models.errors import GenasError
 from models.networks.files.checkpoint import Preprocessing, load_network, save_network
 from models.spaces.darts.genotype import random_genotype
 from pipeline.config import load_params
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform
 from pipeline.results import records
-from pipeline.retrain.preprocessing import evaluation_transform
 from pipeline.tracking import mlflow as tracking
 from pipeline.tracking.board import leaderboard, rebuild
 from pipeline.tracking.mlflow import uri

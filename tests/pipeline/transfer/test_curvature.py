@@ -16,8 +16,8 @@ from torch.utils.data import TensorDataset
 from models.networks.files.checkpoint import Preprocessing, load_network
 from pipeline.config import CurvatureParams, data_root
 from pipeline.data.reading.images import pictures
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform
 from pipeline.measures.flatness import standard_noise
-from pipeline.retrain.preprocessing import evaluation_transform
 from pipeline.transfer import curvature
 from tests.conftest import Tiny
 from tests.networks import write_network

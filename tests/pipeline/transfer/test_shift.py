@@ -21,8 +21,8 @@ from models.networks.published import zoo_genotype
 from models.spaces.darts.network import GenasNetwork
 from pipeline.config import data_root
 from pipeline.data import stage as data
+from pipeline.data.reading.inputs.preprocessing import evaluation_transform
 from pipeline.retrain.evaluation import logits_of, top_k
-from pipeline.retrain.preprocessing import evaluation_transform
 from pipeline.transfer import shift
 from pipeline.transfer.shift import labelled, labels_by_number, masked, real_top1, unknown_aupr, unlabelled
 from tests.conftest import Tiny

@@ -19,8 +19,9 @@ from timm.data import create_transform
 from torch import Tensor
 from torchvision import transforms
 
-from models.networks.files.checkpoint import Preprocessing
-from pipeline.config import RecipeParams
+from models.spaces.base.preprocessing import Preprocessing
+from pipeline.config import PixelParams
+from pipeline.data.reading.images import Pictures, channel_statistics
 
 PCA_VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
 """Eigenvalues of the covariance of ImageNet's RGB pixels in [0, 1] (Krizhevsky et al., 2012, Section 4.1)."""
@@ -79,17 +80,24 @@ def shorter_side(image: Image.Image, size: int) -> Image.Image:
     return opencv_resize(image, *(int(side * scale + 0.5) for side in image.size))
 
 
-def train_transform(recipe: RecipeParams, preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
-    """From an image to an augmented tensor (3, size, size), drawn from the generators of torch, numpy and Python."""
+def preprocessing_of(train: Pictures, params: PixelParams, size: int) -> Preprocessing:
+    """What evaluation does to pixels, mean and deviation by the training pictures."""
+    mean, std = ((0.0,) * 3, (1.0,) * 3) if params.normalise == "none" else channel_statistics(train)
+    return Preprocessing(size, mean, std, params.interpolation, params.crop_pct, params.resize)
+
+
+def train_transform(params: PixelParams, flip: bool, preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
+    """From an image to an augmented tensor (3, size, size), drawn from the generators of torch, numpy and Python;
+    ``flip``: half of them."""
     size = preprocessing.size
-    if recipe.preprocessing != "timm":
+    if params.preprocessing != "timm":
         crop, light = {"official": (square_crop, lighting), "released": (padded_crop, byte_lighting)}[
-            recipe.preprocessing
+            params.preprocessing
         ]
         return transforms.Compose(
             [
-                transforms.Lambda(lambda image: crop(image, size, recipe.crop_scale_min)),
-                transforms.RandomHorizontalFlip(0.5 if recipe.flip else 0.0),
+                transforms.Lambda(lambda image: crop(image, size, params.crop_scale_min)),
+                transforms.RandomHorizontalFlip(0.5 if flip else 0.0),
                 transforms.ToTensor(),
                 transforms.Lambda(light),
                 transforms.Normalize(preprocessing.mean, preprocessing.std),
@@ -98,11 +106,11 @@ def train_transform(recipe: RecipeParams, preprocessing: Preprocessing) -> Calla
     return create_transform(
         (3, size, size),
         is_training=True,
-        scale=(recipe.crop_scale_min, 1.0),
-        hflip=0.5 if recipe.flip else 0.0,
-        color_jitter=recipe.color_jitter or None,
-        auto_augment=recipe.auto_augment,
-        re_prob=recipe.random_erasing,
+        scale=(params.crop_scale_min, 1.0),
+        hflip=0.5 if flip else 0.0,
+        color_jitter=params.color_jitter or None,
+        auto_augment=params.auto_augment,
+        re_prob=params.random_erasing,
         re_mode="pixel",
         interpolation=preprocessing.interpolation,
         mean=preprocessing.mean,
