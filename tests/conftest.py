@@ -111,6 +111,20 @@ def write_small(root: Path) -> None:
     (root / "classes.txt").write_text("zero\none\ntwo\n")
 
 
+def write_photographs(root: Path) -> None:
+    """Twelve training and three validation JPEG files of each of the digits 0, 1 and 2, of different sizes, as class
+    folders."""
+    from sklearn.datasets import load_digits
+
+    pixels, labels = load_digits(n_class=3, return_X_y=True)
+    for label, name in enumerate(("zero", "one", "two")):
+        for number, flat in enumerate(pixels[labels == label][:15]):
+            grey = Image.fromarray((flat.reshape(8, 8) * (255 / 16)).astype(np.uint8))
+            path = root / ("train" if number < 12 else "val") / f"{label}-{name}" / f"{number:02}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            grey.resize((72 + 4 * number, 84)).convert("RGB").save(path, quality=95)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
@@ -191,6 +205,51 @@ def tiny(tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch) -> T
     root = tmp_path / "tiny"
     root.mkdir()
     return make_tiny(root)
+
+
+STREAMED: dict[str, Any] = {
+    "preprocessing": "official",
+    "crop_scale_min": 0.08,
+    "color_jitter": 0.0,
+    "auto_augment": None,
+    "random_erasing": 0.0,
+    "normalise": "none",
+    "interpolation": "bilinear",
+    "crop_pct": 0.875,
+    "workers": 0,
+}
+"""How the official code reads ImageNet."""
+
+
+def make_streaming(root: Path, pictures: Path) -> Tiny:
+    """A tiny profile in an empty folder that searches on photographs in ``pictures``, trained on as ImageNet is."""
+    params = tiny_params()
+    params["data"] = {"photos": {"layout": "folder", "digest": "content", "path": pictures.name, "pixels": 64}}
+    params["matrix"] = {name: {axis: [] for axis in axes} for name, axes in params["matrix"].items()}
+    params["matrix"]["supernet"] = {"dataset": ["photos"], "seed": [0]}
+    params["matrix"]["search"] = {"dataset": ["photos"], "metric": ["flatness"], "seed": [0]}
+    recipe = {"channels": 4, "stem": "imagenet", "batch_size": 8, "train_share": 0.75, "flip": True}
+    recipe |= {"crop_padding": 0.0, "streamed": STREAMED, "schedule": "linear", "update": "step", "decay": "weights"}
+    recipe |= {"clip_norm": None, "clip_value": 5.0, "label_smoothing": 0.1, "validate_images": 6}
+    params["supernet"] = {"photos": params["supernet"]["small"] | recipe}
+    params["search"] = {"photos": params["search"]["small"] | {"max_macs": 6.0e8}}
+    params["measures"] |= {"images": 6, "batch_size": 4, "recalibrate_images": 8, "recalibrate_batch_size": 4}
+    params |= {"rows": {}, "agreement": None, "retrain": None, "shift": None, "curvature": None}
+    params |= {"detect": None, "segment": None}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    profile = Tiny(root)
+    data.run(profile.context("data", dataset="photos"))
+    return profile
+
+
+@pytest.fixture
+def streaming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
+    """A fresh tiny profile whose supernet streams photographs, which may be spoilt."""
+    write_photographs(tmp_path / "data" / "photos")
+    monkeypatch.setenv("GENAS_DATA", str(tmp_path / "data"))
+    root = tmp_path / "streaming"
+    root.mkdir()
+    return make_streaming(root, tmp_path / "data" / "photos")
 
 
 @pytest.fixture(scope="session")

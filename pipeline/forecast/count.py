@@ -77,22 +77,21 @@ def random_genotypes(count: int) -> list[Genotype]:
 
 
 @cache
-def path_cost(space: str, channels: int, cells: int, size: int) -> Cost:
+def path_cost(space: str, channels: int, cells: int, size: int, stem: str = "cifar") -> Cost:
     """A path of a supernet for ten classes, the mean over random ones; its ``weights`` are those of the whole supernet.
 
     Args:
         space: ``darts`` or ``nasbench201``.
         channels, cells: as the supernet has them.
         size: height and width of the image.
+        stem: of a supernet of the DARTS space.
     """
     rng = np.random.default_rng(0)
-    build, sample, argument = {
-        "darts": (Supernet, random_genotype, "genotype"),
-        "nasbench201": (NasBench201, random_cell, "cell"),
-    }[space]
+    darts = space == "darts"
     with torch.device("meta"):
-        network: Any = build(10, channels, cells)
-    paths = [sample(rng) for _ in range(SAMPLE)]
+        network: Any = Supernet(10, channels, cells, stem=stem) if darts else NasBench201(10, channels, cells)
+    paths = [(random_genotype if darts else random_cell)(rng) for _ in range(SAMPLE)]
+    argument = "genotype" if darts else "cell"
     return mean([cost_of(partial(network, **{argument: path}), network, (size, size)) for path in paths])
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import timm
 import torch
-from PIL import Image
 
 from models.networks.files.checkpoint import Preprocessing, architecture_of
 from models.spaces.darts.network import GenasNetwork
@@ -20,19 +19,12 @@ from pipeline.data.reading.images import Images as Arrays
 from pipeline.data.reading.images import Pictures
 from pipeline.data.reading.inputs.preprocessing import evaluation_transform, train_transform
 from pipeline.forecast.count import built, cell_cost, cells_of, network_cost
+from pipeline.forecast.photographs import photographs
 from pipeline.forecast.stopwatch import affordable, now, repeated
 from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
 from pipeline.retrain.epoch import Training
 from pipeline.retrain.evaluation import logits_of
 from pipeline.stages import Key
-
-PHOTOGRAPH = (500, 375)
-"""Width and height of the pictures that stand for a data set of files: ImageNet's median."""
-GRAIN = 14
-"""Its standard deviation, of 255."""
-RESIDENT = ("parquet", "cifar10", "cifar100")
-"""Layouts whose images lie in memory, decoded."""
-
 
 TRIED = 2
 """Random cells of a trial: how long a network takes depends on its cell."""
@@ -52,10 +44,6 @@ def _of(profile: Profile, key: Key) -> tuple[Row, RecipeParams, Cost]:
     return row, profile.params.recipes[row.recipe], network_cost(row, classes)
 
 
-def _files(profile: Profile, name: str, images: float) -> float:
-    return 0 if profile.params.data[name].layout in RESIDENT else images
-
-
 def retrain(profile: Profile, key: Key) -> Work:
     """``epochs`` x the training images in batches, each forward and backward; after each epoch the validation images,
     twice where there is a moving average."""
@@ -65,7 +53,7 @@ def retrain(profile: Profile, key: Key) -> Work:
     batch = min(recipe.batch_size, images.train)
     seen = recipe.epochs * images.train
     checked = recipe.epochs * images.val * (2 if recipe.ema_decay else 1)
-    files, workers = _files(profile, settings.dataset, 1), settings.workers
+    files, workers = profile.files(settings.dataset, 1), settings.workers
     steps = load(_step(row), cost, seen, batch / recipe.accumulate, BACKWARD, half, files * seen, workers)
     checks = load(_look(row), cost, checked, batch, files=files * checked, workers=workers)
     memory = training_memory(cost, batch / recipe.accumulate, 4 if recipe.ema_decay else 3, half)
@@ -77,7 +65,7 @@ def _looks(profile: Profile, key: Key, images: float, batch: int, copies: int, d
     row, _, cost = _of(profile, key)
     settings = profile.params.retrain
     looks = load(
-        _look(row), cost, images, batch, files=_files(profile, settings.dataset, images), workers=settings.workers
+        _look(row), cost, images, batch, files=profile.files(settings.dataset, images), workers=settings.workers
     )
     return Work((looks,), training_memory(cost, batch / 10, copies), disk)
 
@@ -97,22 +85,9 @@ def curvature(profile: Profile, key: Key) -> Work:
     return _looks(profile, key, passes * images, params.batch_size, copies=2, disk=2e3)
 
 
-def photographs(folder: Path, count: int) -> list[tuple[Path, int]]:
-    """Coloured clouds with some grain as JPEG files of some 110 kB, as photographs of ImageNet are."""
-    rng, listing = np.random.default_rng(0), []
-    for number in range(count):
-        small = Image.fromarray(rng.integers(0, 256, (24, 32, 3), dtype=np.uint8))
-        clouds = np.asarray(small.resize(PHOTOGRAPH, Image.Resampling.BICUBIC), dtype=np.float64)
-        grainy = (clouds + rng.normal(0, GRAIN, clouds.shape)).clip(0, 255).astype(np.uint8)
-        path = folder / f"{number}.jpg"
-        Image.fromarray(grainy).save(path, quality=90)
-        listing.append((path, number % 2))
-    return listing
-
-
 def source_of(profile: Profile, folder: Path, count: int) -> Arrays | list[tuple[Path, int]]:
     """So many images as the data set of retraining has them: arrays of 32 pixels in memory, or files."""
-    if profile.params.data[profile.params.retrain.dataset].layout not in RESIDENT:
+    if profile.files(profile.params.retrain.dataset, count):
         return photographs(folder, count)
     pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     return Arrays(pixels, np.arange(count) % 2)

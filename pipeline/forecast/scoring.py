@@ -16,7 +16,7 @@ from pipeline import measures
 from pipeline.config import MEASURES, FlatnessParams, MeasureParams
 from pipeline.forecast.light import DISTINCT201, SIZE301
 from pipeline.forecast.stopwatch import now
-from pipeline.forecast.supernets import Space, build, halves_of, paths, space_of, synthetic
+from pipeline.forecast.supernets import Space, build, decoding, halves_of, paths, space_of, synthetic
 from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
 from pipeline.measures.flatness import draw_losses
 from pipeline.measures.swap import IMAGES
@@ -113,7 +113,13 @@ def _memory(space: Space, train: int, held: int) -> float:
     """Two supernets, the noise of every weight, the images, and the maps of one kernel after the other."""
     noises = 1 + flatness_passes(space.measures.flatness)
     maps = space.measures.batch_size * space.cost.maps / 10
-    return BASE + 4 * space.cost.weights * (2 + noises) + 4 * 3 * space.pixels**2 * (train + 2 * held) + maps
+    kept = space.resident(train, 2 * held, space.measures.images)
+    return BASE + 4 * space.cost.weights * (2 + noises) + 4 * 3 * space.pixels**2 * kept + maps
+
+
+def _read(space: Space, train: int, held: int, looked: int) -> tuple[Load, ...]:
+    """What a probe looks at, ``looked`` held-out images, decoded."""
+    return space.decoding(space.resident(train, held, looked))
 
 
 def search(profile: Profile, key: Key) -> Work:
@@ -122,7 +128,8 @@ def search(profile: Profile, key: Key) -> Work:
     metric = params.metrics[STAGES[key[0]].rows(params)[key[1]]["metric"]]
     spent = budget(params.search[params.matrix.search.rows()[key[1]]["dataset"]], metric)
     count = spent.generations * spent.population
-    return Work(loads(metric.terms, count, space, *halves), _memory(space, *halves), 300 * count)
+    parts = (*loads(metric.terms, count, space, *halves), *_read(space, *halves, space.measures.images))
+    return Work(parts, _memory(space, *halves), 300 * count)
 
 
 def agreement(profile: Profile, key: Key) -> Work:
@@ -135,6 +142,7 @@ def agreement(profile: Profile, key: Key) -> Work:
         own = space.measures.model_copy(update={"images": images, "flatness": flat})
         count = params.error.replicates * params.error.architectures
         parts += loads(["flatness"], count, space._replace(measures=own), train, held)
+    parts += _read(space, train, held, held)
     return Work(merged(parts), _memory(space, train, held), 300 * params.architectures)
 
 
@@ -157,6 +165,7 @@ def readings(profile: Profile, key: Key) -> Work:
         looked = space.measures.flatness.hessian_images
         product = load("", space.cost, curved * looked, looked, PRODUCTS * 2 * BACKWARD)
         parts.append(Load(_kind(HESSIAN, space), curved, curved, product.flops, product.traffic, product.calls))
+    parts += _read(space, train, held, images)
     return Work(merged(parts), _memory(space, train, held), disk=500 * count)
 
 
@@ -199,7 +208,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
         for name, total in seconds.items()
     }
     first = next(iter(rates))
-    return {**rates, first: rates[first]._replace(setup=setup)}
+    return {**rates, first: rates[first]._replace(setup=setup), **decoding(space)}
 
 
 SEARCH, AGREEMENT, READINGS = (Forecast(work, trial) for work in (search, agreement, readings))

@@ -18,6 +18,10 @@ BASE = 0.95e9
 """Bytes of a process before it has done anything: Python, torch and the frameworks, as measured."""
 
 
+RESIDENT = ("parquet", "cifar10", "cifar100")
+"""Layouts whose images lie in memory, decoded."""
+
+
 class Images(NamedTuple):
     """A data set: images to train on and to validate or test on, and classes."""
 
@@ -42,6 +46,10 @@ class Profile:
         if name not in self.sets:
             raise GenasError(f"data set {name} is not there, and how many images it has is not known")
         return self.sets[name]
+
+    def files(self, name: str, images: float) -> float:
+        """How many of so many images that are read are decoded from a file."""
+        return 0 if self.params.data[name].layout in RESIDENT else images
 
 
 class Cost(NamedTuple):

@@ -31,9 +31,9 @@ def worn(network: Network) -> Network:
     return network
 
 
-def supernet() -> Supernet:
+def supernet(stem: str = "cifar") -> Supernet:
     torch.manual_seed(0)
-    return worn(Supernet(num_classes=5, channels=4, layers=3))
+    return worn(Supernet(num_classes=5, channels=4, layers=3, stem=stem))
 
 
 def images(count: int = 20, size: int = 16) -> Tensor:
@@ -98,6 +98,19 @@ def test_whole_paths_also_with_other_weights_and_running_averages(seed: int) -> 
         for name, parameter in network.named_parameters():
             parameter.add_(noise[name])
         expected = network(images(), genotype)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("size", [64, 45])
+@pytest.mark.parametrize("seed", range(3))
+def test_whole_paths_behind_the_stem_of_imagenet(seed: int, size: int) -> None:
+    network, genotype = supernet("imagenet"), random_genotype(np.random.default_rng(seed))
+    batches = images(size=size).split(10)
+    recalibrated(network, genotype, batches, 0.1)
+    statistics = calibrate(network, genotype, weights(network), batches, 0.1)
+    with torch.no_grad():
+        expected = network(batches[0], genotype)
+        found = run_path(network, genotype, batches[0], Folded(weights(network), statistics, torch.float32))
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from models.errors import GenasError
 from models.networks.published import zoo, zoo_genotype
 from models.spaces.base.edge import Edge
 from models.spaces.darts.genotype import EDGES, PRIMITIVES, Genotype, random_genotype
+from models.spaces.darts.layout import STEMS
 from models.spaces.darts.network import GenasNetwork
 from models.spaces.darts.supernet import Supernet, SupernetCell
 
@@ -67,15 +71,20 @@ def test_exactly_the_path_gets_gradients(seed: int) -> None:
     assert len(touched) < len(list(supernet.parameters()))
 
 
-def test_a_path_computes_what_the_network_of_its_genotype_computes() -> None:
-    """The same weights in a stand-alone cifar network; a path without pooling, after which only the supernet has a
+@pytest.mark.parametrize("stem", STEMS)
+def test_a_path_computes_what_the_network_of_its_genotype_computes(stem: str) -> None:
+    """The same weights in a stand-alone network; a path without pooling, after which only the supernet has a
     BatchNorm."""
     torch.manual_seed(0)
-    supernet = Supernet(num_classes=5, channels=2, layers=5).eval()
+    supernet = Supernet(num_classes=5, channels=2, layers=5, stem=stem).eval()
     code = [i + 2 if 0 < i < 3 else i for i in path(3).encode()]  # pooling becomes skip or separable
     genotype = Genotype.decode(code)
-    network = GenasNetwork(genotype, width=2, layers=5, num_classes=5, stem="cifar").eval()
-    network.stem0.load_state_dict(supernet.stem.state_dict())
+    network = GenasNetwork(genotype, width=2, layers=5, num_classes=5, stem=stem).eval()
+    if stem == "cifar":
+        network.stem0.load_state_dict(supernet.stem.state_dict())
+    else:
+        network.stem0.load_state_dict(supernet.stem[0].state_dict())
+        network.stem1.load_state_dict(supernet.stem[1].state_dict())
     network.classifier.load_state_dict(supernet.classifier.state_dict())
     for mine, its in zip(network.cells, supernet.cells, strict=True):
         assert isinstance(its, SupernetCell)
@@ -83,7 +92,43 @@ def test_a_path_computes_what_the_network_of_its_genotype_computes() -> None:
         mine.preprocess1.load_state_dict(its.preprocess1.state_dict())
         for operation, edge in zip(mine.operations, genotype.cell(its.reduction), strict=True):
             operation.load_state_dict(its.operation(edge).state_dict())
-    torch.testing.assert_close(network(images()), supernet(images(), genotype))
+    x = images(16 if stem == "cifar" else 70)  # maps of 9, 5 and 3 pixels
+    torch.testing.assert_close(network(x), supernet(x, genotype))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_the_stem_of_imagenet_is_a_part_of_every_path(seed: int) -> None:
+    supernet = Supernet(num_classes=5, channels=2, layers=3, stem="imagenet")
+    supernet(images(32), path(seed)).square().sum().backward()
+    inside = {id(p) for module in supernet.path_modules(path(seed)) for p in module.parameters()}
+    assert {id(p) for p in supernet.parameters() if p.grad is not None} == inside
+    pieces = list(supernet.weighted_vectors(path(seed)))
+    assert pieces[0][0] == 1
+    assert len(pieces[0][1]) == sum(p.numel() for p in supernet.stem.parameters())
+
+
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ({"stem": "photographs"}, "unknown stem 'photographs', expected one of imagenet, cifar"),
+        ({"channels": 3, "stem": "imagenet"}, "width 3: the width is even, the first stem halves it"),
+    ],
+)
+def test_a_stem_that_cannot_be_built_is_one_line(shape: dict[str, Any], message: str) -> None:
+    with pytest.raises(GenasError, match=f"^{message}$"):
+        Supernet(num_classes=5, **shape)
+
+
+def test_the_size_on_imagenet() -> None:
+    """RLNAS: 48 channels and 14 cells, the first of them behind stride 8."""
+    sizes: list[int] = []
+    with torch.device("meta"):
+        supernet = Supernet(num_classes=1000, channels=48, layers=14, stem="imagenet")
+        for cell in supernet.cells:
+            cell.register_forward_hook(lambda _, __, out: sizes.append(out.shape[2]))
+        assert supernet(torch.empty(2, 3, 224, 224), path(0)).shape == (2, 1000)
+    assert sizes == [28] * 4 + [14] * 5 + [7] * 5
+    assert supernet.classifier.in_features == 768
 
 
 def test_the_logits_are_the_classifier_of_the_mean_of_the_last_cell(supernet: Supernet) -> None:

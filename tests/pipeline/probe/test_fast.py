@@ -104,21 +104,24 @@ def test_native_says_at_once_where_it_cannot_run() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "precision", "space", "device", "found"),
+    ("asked", "precision", "space", "stem", "device", "found"),
     [
-        ("auto", "float32", "darts", "cpu", "native"),
-        ("auto", "float32", "nasbench201", "cpu", "fast"),
-        ("auto", "float32", "darts", "meta", "fast"),
-        ("auto", "bfloat16", "darts", "cpu", "fast"),
-        ("fast", "float32", "darts", "cpu", "fast"),
-        ("plain", "float32", "darts", "cpu", "plain"),
+        ("auto", "float32", "darts", "cifar", "cpu", "native"),
+        ("auto", "float32", "darts", "imagenet", "cpu", "fast"),
+        ("auto", "float32", "nasbench201", "cifar", "cpu", "fast"),
+        ("auto", "float32", "darts", "cifar", "meta", "fast"),
+        ("auto", "bfloat16", "darts", "cifar", "cpu", "fast"),
+        ("fast", "float32", "darts", "imagenet", "cpu", "fast"),
+        ("plain", "float32", "darts", "cifar", "cpu", "plain"),
     ],
 )
-def test_auto_is_the_quickest_that_runs(asked: str, precision: str, space: str, device: str, found: str) -> None:
+def test_auto_is_the_quickest_that_runs(
+    asked: str, precision: str, space: str, stem: str, device: str, found: str
+) -> None:
     if found == "native" and not shutil.which("cc"):
         pytest.skip("no C compiler")
     settings = changed(scorer=asked, precision=precision)
-    assert settled(settings, space, torch.device(device)) == changed(scorer=found, precision=precision)
+    assert settled(settings, space, torch.device(device), stem) == changed(scorer=found, precision=precision)
 
 
 def test_auto_needs_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
