@@ -16,6 +16,7 @@ from pipeline.config import (
     REPOSITORY,
     MetricParams,
     Params,
+    SupernetParams,
     data_root,
     load_params,
     profile_folder,
@@ -25,7 +26,7 @@ from pipeline.config.reading import read_yaml
 from pipeline.config.search import measures_in
 from pipeline.report.overview import settings
 from pipeline.stages import STAGES, rows_of
-from tests.conftest import tiny_params
+from tests.conftest import STREAMED, tiny_params
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -149,6 +150,16 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("supernet.small.channels", "many", "supernet.small.channels: .* valid integer.*, got 'many'"),
         ("supernet.small.channels", 0, "supernet.small.channels: .*greater than or equal to 1, got 0"),
         ("supernet.small.layers", 2, "supernet.small.layers: .*greater than or equal to 3, got 2"),
+        ("supernet.small.stem", "photographs", "supernet.small.stem: .*'cifar' or 'imagenet', got 'photographs'"),
+        ("supernet.small.stem", ..., "supernet.small.stem: Field required"),
+        ("supernet.small.streamed", ..., "supernet.small.streamed: Field required"),
+        ("supernet.small.streamed", STREAMED, "supernet.small: crop_padding: 0 with streamed, whose crops follow"),
+        (
+            "supernet.small.streamed",
+            STREAMED | {"color_jitter": 0.4},
+            "supernet.small.streamed: the official preprocessing has no color_jitter",
+        ),
+        ("supernet.small.streamed", STREAMED | {"workers": -1}, "supernet.small.streamed.workers: .*got -1"),
         ("supernet.small.unselected", "keep", "supernet.small.unselected: .*'first' or 'freeze', got 'keep'"),
         (
             "supernet.small.unselected",
@@ -396,3 +407,10 @@ def test_the_data_root_can_be_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     assert data_root() == Path.home() / "sets"
     monkeypatch.delenv("GENAS_DATA")
     assert data_root() in (REPOSITORY.parent / "shared" / "data", REPOSITORY / "data")
+
+
+def test_the_stem_of_imagenet_halves_the_channels() -> None:
+    small = tiny_params()["supernet"]["small"]
+    assert SupernetParams.model_validate(small | {"channels": 3}).channels == 3
+    with pytest.raises(ValidationError, match="channels: 3, expected an even number"):
+        SupernetParams.model_validate(small | {"channels": 3, "stem": "imagenet"})
