@@ -19,8 +19,7 @@ from pipeline.data.reading.images import Images as Arrays
 from pipeline.data.reading.images import Pictures
 from pipeline.data.reading.inputs.preprocessing import evaluation_transform, train_transform
 from pipeline.forecast.count import built, cell_cost, cells_of, network_cost
-from pipeline.forecast.photographs import photographs
-from pipeline.forecast.stopwatch import affordable, now, repeated
+from pipeline.forecast.stopwatch import affordable, now, photographs, repeated
 from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
 from pipeline.retrain.epoch import Training
 from pipeline.retrain.evaluation import logits_of

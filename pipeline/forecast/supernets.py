@@ -27,8 +27,7 @@ from pipeline.data.reading.inputs.streams import Chosen, Stream
 from pipeline.data.reading.layouts import split_file
 from pipeline.data.reading.splits import read_split
 from pipeline.forecast.count import path_cost
-from pipeline.forecast.photographs import photographs
-from pipeline.forecast.stopwatch import affordable, repeated
+from pipeline.forecast.stopwatch import affordable, photographs, repeated
 from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Load, Profile, Rate, Work, load, training_memory
 from pipeline.nasbench201 import network as network201
 from pipeline.nasbench201.supernet import DRAWS
