@@ -72,7 +72,6 @@ def test_a_supernet_trains_its_half_and_validates_paths(demo: Profile) -> None:
     assert work.disk == 2 * 4 * cost.weights
 
 
-<<<<<<< HEAD
 def test_a_split_file_says_how_many_images_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where it is not here: NAS-Bench-201 halves the training images of CIFAR-10, and of ImageNet16-120 those of the
     validation. ``demo`` has no such rows, the root has."""
@@ -91,7 +90,8 @@ def test_a_split_file_says_how_many_images_train(tmp_path: Path, monkeypatch: py
     work = forecast_of("supernet201").work(profile, ("supernet201", row))
     recipe = profile.params.nasbench201.required.recipes[STAGES["supernet201"].rows(profile.params)[row]["recipe"]]
     assert work.loads[0].images == recipe.epochs * 3
-=======
+
+
 def test_a_supernet_on_imagenet_reads_what_it_trains_on_from_files() -> None:
     """50 epochs of 98 % of the images in batches of 512; 16 paths five times on 5,000 + 896 images, decoded once; a
     search on 25,000 + 896. Only those lie in memory."""
@@ -109,7 +109,6 @@ def test_a_supernet_on_imagenet_reads_what_it_trains_on_from_files() -> None:
     found = kinds(forecast_of("search").work(paper, ("search", "imagenet-flatness-0")))
     assert found["decoding"].files == 25_000 + 896
     assert found["flatness"].images == 1000 * 3 * 25_000
->>>>>>> 691d7f3 (The search on ImageNet as its parent code does it, small on Imagenette, and what both cost)
 
 
 def test_flatness_passes_the_images_for_each_sigma_of_each_draw(demo: Profile) -> None:
