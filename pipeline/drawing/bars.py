@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from pipeline.drawing.style import LINES, save
 
@@ -20,9 +21,10 @@ def draw_bars(values: Mapping[str, Mapping[str, float]], path: Path, title: str 
         lengths = [panel.get(row, 0.0) for row in rows]
         bars = axes.barh(rows, lengths, color=colour, alpha=0.75, height=0.65)
         axes.bar_label(
-            bars, [f"{panel[row]:.4g}" if row in panel else "not run" for row in rows], padding=3, fontsize=8
+            bars, [f"{panel[row]:.2f}" if row in panel else "not run" for row in rows], padding=3, fontsize=8
         )
         axes.margins(x=0.22)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.set_title(name, fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].invert_yaxis()

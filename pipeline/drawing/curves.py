@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, plain, save
+from pipeline.drawing.style import LINES, named, plain, save
 
 
 def draw_curves(frame: pd.DataFrame, step: str, columns: Sequence[str], path: Path, title: str) -> None:
@@ -27,7 +28,8 @@ def draw_curves(frame: pd.DataFrame, step: str, columns: Sequence[str], path: Pa
         known = frame[[step, column]].dropna()
         axes.plot(known[step], known[column], color=colour, lw=1.6, marker="o" if len(known) < 30 else "", markersize=3)
         axes.set_xlabel(step)
-        axes.set_title(column, fontsize=10)
+        axes.set_title(named(column), fontsize=10)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         plain(axes)
     figure.suptitle(title, fontsize=12)
     save(figure, path)

@@ -115,6 +115,7 @@ def draw_losses(table: pd.DataFrame, path: Path, title: str) -> None:
         axes.plot(group["sigma"], group["loss"], "o-", color=colour, label=f"{name}-K")
     axes.set(xlabel="sigma", ylabel="validation loss (nats)", title=title)
     axes.set_xscale("symlog", linthresh=5e-4)
+    axes.set_xticks([0, *(tick for tick in (1e-3, 1e-2, 1e-1) if tick <= table["sigma"].max())])  # 1e-4 is at 0 here
     axes.legend(frameon=False)
     save(figure, path)
 

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, plain, save
+from pipeline.drawing.style import LINES, named, plain, save
 
 FINALISTS = 5
 """Candidates whose loss is drawn against sigma."""
@@ -65,7 +65,8 @@ def _losses(axes: Axes, losses: pd.DataFrame) -> None:
     others = axes.plot(losses.index, losses, color=LINES[0], lw=1.1, alpha=0.45, marker="o", markersize=3.5)
     others[0].set(linewidth=2, alpha=1, label="winner")
     axes.set_xlabel("sigma")
-    axes.set_xticks(losses.index)
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    axes.ticklabel_format(axis="x", scilimits=(-2, 4), useMathText=True)
     axes.set_ylabel("validation loss")
     axes.set_title(f"the best {losses.shape[1]}", fontsize=10)
     axes.legend(frameon=False, fontsize=9)
@@ -83,8 +84,10 @@ def draw_scatter(candidates: pd.DataFrame, x: str, y: str, path: Path, title: st
     axes.scatter(
         [winner[x]], [winner[y]], marker="*", s=190, color=LINES[1], edgecolor="white", label="best score", zorder=3
     )
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
+    axes.set_xlabel(named(x))
+    axes.set_ylabel(named(y))
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.ticklabel_format(axis="both", scilimits=(-2, 4), useMathText=True)
     axes.legend(frameon=False, fontsize=9)
     plain(axes)
     axes.set_title(title, fontsize=12)

@@ -15,6 +15,24 @@ from matplotlib.patches import FancyBboxPatch
 LINES = ("#1f6fb4", "#d1495b", "#3a8c5c", "#8a5fb0", "#d98a2b", "#4a4a4a")
 """Colours of lines and points, in order of use."""
 
+NAMES = {
+    "lr": "learning rate",
+    "train_loss": "training loss (nats)",
+    "loss": "validation loss (nats)",
+    "loss_0": "validation loss at the smallest sigma (nats)",
+    "top1": "top-1 (%)",
+    "top5": "top-5 (%)",
+    "miou": "mIoU (%)",
+    "params": "parameters",
+    "macs": "multiply-adds",
+}
+"""How axes are called that show columns of these names."""
+
+
+def named(column: str) -> str:
+    """The title of an axis that shows a column."""
+    return NAMES.get(column, column.replace("_", " "))
+
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG, without the version of the software in it; the folder is made where it is missing."""

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.config import Params
-from pipeline.report.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside
+from pipeline.report.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside, paper_dataset
 from pipeline.results import board as results
 from pipeline.results import records
 from pipeline.stages import Key
@@ -31,6 +31,27 @@ PAPERS_RECIPE = "official"
 
 GAMMA_COLUMNS = ("flatness_share", "top1", "top5")
 
+PIXELS, LAYERS, CLASSES = 224, 14, 1000
+"""The paper's networks: images of ImageNet, cells, classes (Section 4.1)."""
+TASK_SETS = {"ap": ("detect", "coco"), "miou": ("segment", "cityscapes")}
+"""What the paper's columns of other tasks were measured on, and the section of ``params.yaml`` that names ours."""
+
+
+def comparable(params: Params, root: Path, row: str) -> bool:
+    """Whether the numbers of a retrained row may stand beside the paper's: its network has their size, and was trained
+    on ImageNet as they were (by the name of the data set and, where it was looked at, the number of its classes)."""
+    settings = params.rows[row]
+    if params.retrain is None or paper_dataset(params.retrain.dataset) != "ImageNet":
+        return False
+    classes = records.manifest(root, params.retrain.dataset).get("classes")
+    return (settings.image_size, settings.layers, len(classes or [0] * CLASSES)) == (PIXELS, LAYERS, CLASSES)
+
+
+def _column_comparable(params: Params, column: str) -> bool:
+    section, expected = TASK_SETS.get(column, ("", ""))
+    found = getattr(params, section) if section else None
+    return not section or (found is not None and found.dataset == expected)
+
 
 def pairs(ours: dict[str, float], paper: dict[str, float], columns: tuple[str, ...]) -> dict[str, float | None]:
     """Each column with ours and, behind it, the paper's value; None where there is none."""
@@ -40,11 +61,14 @@ def pairs(ours: dict[str, float], paper: dict[str, float], columns: tuple[str, .
     return found
 
 
-def compared(params: Params, board: results.Board, lines: tuple[Line, ...], columns: tuple[str, ...]) -> pd.DataFrame:
+def compared(
+    params: Params, root: Path, board: results.Board, lines: tuple[Line, ...], columns: tuple[str, ...]
+) -> pd.DataFrame:
     """One line for each of our rows that stands beside a line of the paper, or for that line alone.
 
-    Columns: ``searched_on``, ``method``, ``row``, ``cell``, ``recipe``, ``state`` (empty, or why there is
-    nothing), then ``params``, ``paper_params`` and so on.
+    Columns: ``searched_on`` (in the paper), ``method``, ``row``, ``cell``, ``recipe``, ``state`` (empty, or why there
+    is nothing), ``comparable`` (the columns whose numbers may stand beside the paper's, with blanks between), then
+    ``params``, ``paper_params`` and so on.
     """
     rows: list[dict[str, Any]] = []
     for line, matching in beside(params, lines):
@@ -54,7 +78,9 @@ def compared(params: Params, board: results.Board, lines: tuple[Line, ...], colu
             state = ("" if ours else "not run") if row else absent
             recipe = params.rows[row].recipe if row else ""
             about = {"searched_on": line.dataset, "method": line.method, "row": row, "cell": cell}
-            about |= {"recipe": recipe, "state": state}
+            about |= {"recipe": recipe, "state": state, "comparable": ""}
+            if ours and comparable(params, root, row):
+                about["comparable"] = " ".join(c for c in columns if _column_comparable(params, c))
             rows.append({**about, **pairs(ours, line.values, columns)})
     return pd.DataFrame(rows)
 
@@ -81,11 +107,18 @@ def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
             ours = {**board.get(name, {}), **records.metrics(root, keys[0])}
             about = {"search": search, "stage": keys[0][0], "gamma": gamma, "row": name}
             about["recipe"] = params.rows[name].recipe if name else ""
+            fits = {"flatness_share": paper_dataset(params.matrix.search.rows()[search]["dataset"]) == "CIFAR-100"}
+            fits |= dict.fromkeys(GAMMA_COLUMNS[1:], bool(name) and comparable(params, root, name))
+            about["comparable"] = " ".join(column for column, fit in fits.items() if fit)
             rows.append({**about, **pairs(ours, TABLE_8.get(gamma, {}), GAMMA_COLUMNS)})
-    return pd.DataFrame(rows, columns=["search", "stage", "gamma", "row", "recipe", *pairs({}, {}, GAMMA_COLUMNS)])
+    return pd.DataFrame(
+        rows, columns=["search", "stage", "gamma", "row", "recipe", "comparable", *pairs({}, {}, GAMMA_COLUMNS)]
+    )
 
 
 def tables(params: Params, root: Path, board: results.Board) -> dict[str, pd.DataFrame]:
     """All of them by name, ``table2`` to ``table8``."""
-    tables_2_to_4 = {name: compared(params, board, lines, columns) for name, (_, lines, columns) in TABLES.items()}
+    tables_2_to_4 = {
+        name: compared(params, root, board, lines, columns) for name, (_, lines, columns) in TABLES.items()
+    }
     return {**tables_2_to_4, "table8": gammas(params, root, board)}

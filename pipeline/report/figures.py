@@ -10,7 +10,8 @@ import pandas as pd
 from pipeline.config import Params
 from pipeline.drawing.bars import draw_bars
 from pipeline.drawing.curvature import COLUMNS, draw_curvature
-from pipeline.report.page import table
+from pipeline.report.page import emphasised, picture, table
+from pipeline.report.provenance import linked
 from pipeline.results import records
 from pipeline.results.board import number
 from pipeline.stages import Key, rows_of
@@ -30,7 +31,7 @@ ABOUT_4 = (
 
 def figure_3(params: Params, root: Path, folder: Path) -> str:
     """The curves of all rows of the stage ``curvature`` in one picture, and what is seen in it."""
-    heading = "## Figure 3: loss curvature of retrained networks"
+    heading = "### The paper's Figure 3: loss curvature of retrained networks"
     curves: dict[str, pd.DataFrame] = {}
     ends: dict[str, float] = {}
     for row in rows_of(params, "curvature"):
@@ -40,16 +41,23 @@ def figure_3(params: Params, root: Path, folder: Path) -> str:
                 curves[row] = found[list(COLUMNS)].astype(float)
                 ends[row] = float(curves[row]["sigma"].iloc[-1])
     if not curves:
-        return f"{heading}\n\nnot run"
-    draw_curvature(curves, folder / "pictures" / "figure_3.png", "noise on the weights of retrained networks")
+        return ""
+    draw_curvature(curves, folder / "pictures" / "figure_3.png")
     measured = {row: records.metrics(root, ("curvature", row)) for row in curves}
     lines = []
     for row, values in measured.items():
         loss, rise, flat = (_digits(values.get(name)) for name in ("loss", "loss_rise", "flatness"))
         top1 = number(values.get("top1"), "top1")
-        lines.append((row, params.rows[row].cell, top1, loss, f"{rise} to {ends[row]:g}", flat))
-    headings = ("row", "cell", "top-1", "loss", "rise to sigma", "flatness")
-    return "\n\n".join([heading, ABOUT_3, "![Figure 3](pictures/figure_3.png)", seen(measured), table(headings, lines)])
+        name = linked(root, ("curvature", row))
+        lines.append([name, params.rows[row].cell, top1, loss, rise, f"{ends[row]:g}", flat])
+    for place, metric, best in ((2, "top1", max), (3, "loss", min), (4, "loss_rise", min), (6, "flatness", max)):
+        column = emphasised([line[place] for line in lines], [v.get(metric) for v in measured.values()], best)
+        for line, cell in zip(lines, column, strict=True):
+            line[place] = cell
+    headings = ("row", "cell", "top-1", "loss", "rise", "to sigma", "flatness")
+    shown = picture("pictures/figure_3.png", "Noise on the weights of retrained networks, the paper's Figure 3.")
+    caption = "Loss without noise, its rise up to the largest sigma, and flatness by Eq. 4."
+    return "\n\n".join([heading, ABOUT_3, shown, seen(measured), table(headings, lines, caption)])
 
 
 def seen(measured: dict[str, dict[str, float]]) -> str:
@@ -73,7 +81,7 @@ def _digits(value: float | None) -> str:
 
 def figure_4(params: Params, root: Path, folder: Path) -> str:
     """What each search cost with its supernet, as bars and as a table, with the hardware that its rows name."""
-    heading = "## Figure 4: search cost"
+    heading = "### The paper's Figure 4: search cost"
     lines, bars = [], {name: dict[str, float]() for name in ("supernet", "search", "together")}
     nodes = graph(params)
     for row in rows_of(params, "search"):
@@ -86,9 +94,10 @@ def figure_4(params: Params, root: Path, folder: Path) -> str:
         for panel, value in zip(bars.values(), minutes, strict=True):
             panel[row] = value
         hardware = dict.fromkeys(timing[name] for timing in took for name in ("device", "scorer") if name in timing)
-        lines.append((row, *(f"{value:.2f}" for value in minutes), ", ".join(hardware)))
+        lines.append((linked(root, key), *(f"{value:.2f}" for value in minutes), ", ".join(hardware)))
     if not lines:
-        return f"{heading}\n\nnot run"
-    draw_bars(bars, folder / "pictures" / "figure_4.png", "minutes of a search")
+        return ""
+    draw_bars(bars, folder / "pictures" / "figure_4.png")
     headings = ("search", *(f"{name} (min)" for name in bars), "hardware")
-    return "\n\n".join([heading, ABOUT_4, "![Figure 4](pictures/figure_4.png)", table(headings, lines)])
+    shown = picture("pictures/figure_4.png", "Minutes of a search, the paper's Figure 4.")
+    return "\n\n".join([heading, ABOUT_4, shown, table(headings, lines, "Minutes of each search, and on what.")])

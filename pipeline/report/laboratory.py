@@ -9,6 +9,8 @@ import pandas as pd
 
 from pipeline.context import Context
 from pipeline.drawing.laboratory import draw_laboratory, read_tables
+from pipeline.report.html import html
+from pipeline.report.page import numbered, picture
 from pipeline.report.page import table as as_table
 
 RANKING, TOP = ("tau", "tau of the best tenth", "spearman"), ("precision", "nDCG", "pick", "regret")
@@ -40,6 +42,15 @@ SECTIONS = {
     "margins": "By how much the best of these is above every measure in tau, on the judging half",
 }
 """Tables by name and what they are called, in the order of the page; one that was not left is passed over."""
+FIRST = {
+    "measures": "How well measures rank true accuracy.",
+    "scatter": "Architectures by parameters, validation loss and flatness.",
+    "figure_2": "Loss under noise of the best, middle and worst architectures.",
+}
+"""Pictures at the top, and what they show."""
+REPORTED = ("paper", "reported tau")
+"""Columns of what others report; they are known where supernets were trained on the data set whose accuracy they rank,
+as theirs were (:func:`pipeline.laboratory.tables.own`)."""
 DRAWN = ("table_6", "generalisation", "walks", "training_length")
 """Those with a picture of their name."""
 
@@ -63,30 +74,49 @@ def _merged(table: pd.DataFrame) -> pd.DataFrame:
     return rest
 
 
-def markdown(table: pd.DataFrame) -> str:
-    """A table as Markdown, numbers to three digits."""
+def markdown(table: pd.DataFrame, caption: str = "") -> str:
+    """A table as Markdown, numbers to three digits; the paper's column is left out where it is empty."""
     shown = _merged(table)
+    shown = shown.drop(columns=[name for name in REPORTED if name in shown and shown[name].isna().all()])
     rows = [[_number(value) for value in row] for row in shown.itertuples(index=False)]
-    return as_table([str(name) for name in shown.columns], rows)
+    return as_table([str(name) for name in shown.columns], rows, caption)
+
+
+def _bold(table: pd.DataFrame, texts: pd.Series[str]) -> pd.Series[str]:
+    """The estimates, those in bold that are the best of their statistic."""
+    groups = table.groupby("statistic")["value"]
+    best = groups.transform("max").where(table["statistic"] != "regret", groups.transform("min"))
+    choice = groups.transform("nunique") > 1
+    return texts.where((table["value"] != best) | ~choice, "**" + texts + "**")
 
 
 def by_statistic(table: pd.DataFrame, statistics: Sequence[str], name: str = "measure") -> pd.DataFrame:
     """A row for each measure, best first by the first statistic, and a column for each statistic."""
-    wide = _merged(table).pivot(index=name, columns="statistic", values="estimate")
+    merged = _merged(table)
+    merged["estimate"] = _bold(table, merged["estimate"])
+    wide = merged.pivot(index=name, columns="statistic", values="estimate")
     wide = wide.reindex(columns=list(statistics)).astype(object).fillna("")
     order = table[table["statistic"] == statistics[0]].sort_values("value", ascending=False, kind="stable")[name]
     return wide.loc[order].reset_index()
 
 
+def ranking(table: pd.DataFrame, truth: str) -> pd.DataFrame:
+    """How well each measure ranks a truth, and what others report of tau."""
+    own = table[table["truth"] == truth]
+    found = by_statistic(own, RANKING)
+    reported = own[own["statistic"] == "tau"].set_index("measure")["reported"]
+    found["reported tau"] = reported.loc[found["measure"]].to_numpy()
+    return found
+
+
 def _measures(table: pd.DataFrame) -> list[str]:
     parts = []
     for truth, own in table.groupby("truth", sort=False):
-        ranking = by_statistic(own, RANKING)
-        reported = own[own["statistic"] == "tau"].set_index("measure")["reported"]
-        ranking["reported tau"] = reported.loc[ranking["measure"]].to_numpy()
-        parts += [f"## How well measures rank the accuracy on {truth}", markdown(ranking)]
+        about = f"How well measures rank the accuracy on {truth}"
+        parts += [f"## {about}", markdown(ranking(table, str(truth)), f"{about}.")]
         top = by_statistic(own, ("tau", *TOP)).drop(columns="tau")
-        parts += [f"## What is at the top by each measure, accuracy on {truth}", markdown(top)]
+        about = f"What is at the top by each measure, accuracy on {truth}"
+        parts += [f"## {about}", markdown(top, f"{about}.")]
     return parts
 
 
@@ -94,7 +124,7 @@ def _by_truth(table: pd.DataFrame, statistics: Sequence[str], name: str = "measu
     parts = []
     for truth, own in table.groupby("truth", sort=False):
         own = own.assign(**{name: own[name].astype(object).fillna("(none)")})
-        parts += [f"### Accuracy on {truth}", markdown(by_statistic(own, statistics, name))]
+        parts.append(markdown(by_statistic(own, statistics, name), f"Accuracy on {truth}."))
     return parts
 
 
@@ -110,7 +140,7 @@ def _generalisation(table: pd.DataFrame) -> list[str]:
         wide = own.pivot(index=["kind", "truth"], columns="measure", values="estimate")
         rows = pd.MultiIndex.from_frame(own[["kind", "truth"]].drop_duplicates())
         wide = wide.loc[rows, list(own["measure"].unique())].reset_index()
-        parts += [f"### {statistic.capitalize()}", markdown(wide)]
+        parts.append(markdown(wide, f"{statistic.capitalize()}."))
     return parts
 
 
@@ -123,7 +153,7 @@ def _protocols(table: pd.DataFrame) -> list[str]:
         own = own.assign(text=text, column=columns)
         wide = own.pivot(index="score", columns="column", values="text").astype(object).fillna("")
         wide = wide.loc[list(own["score"].unique()), list(dict.fromkeys(columns))].reset_index()
-        parts += [f"### Architectures: {group}; accuracy on {truth}", markdown(wide)]
+        parts.append(markdown(wide, f"Architectures: {group}; accuracy on {truth}."))
     return parts
 
 
@@ -135,7 +165,8 @@ def _walks(table: pd.DataFrame) -> list[str]:
         wide = last.assign(text=text).pivot(index="score", columns="strategy", values="text")
         wide = wide.loc[list(last["score"].unique()), list(last["strategy"].unique())].reset_index()
         end, best = last["evaluations"].iloc[0], last["best"].iloc[0]
-        parts += [f"### Architectures: {group}; after {end} evaluations, the best there is {best:.2f}", markdown(wide)]
+        caption = f"Architectures: {group}; after {end} evaluations, the best there is {best:.2f}."
+        parts.append(markdown(wide, caption))
     return parts
 
 
@@ -144,7 +175,7 @@ def _by_length(table: pd.DataFrame) -> list[str]:
     for truth, own in table.groupby("truth", sort=False):
         wide = _merged(own).pivot(index="measure", columns="epochs", values="estimate")
         last = own[own["epochs"] == own["epochs"].max()].sort_values("value", ascending=False, kind="stable")
-        parts += [f"### Accuracy on {truth}", markdown(wide.loc[last["measure"]].reset_index())]
+        parts.append(markdown(wide.loc[last["measure"]].reset_index(), f"Accuracy on {truth}."))
     return parts
 
 
@@ -185,24 +216,24 @@ def page(benchmark: str, supernets: str, tables: Mapping[str, pd.DataFrame]) -> 
     parts = [
         f"# {benchmark}, supernets on {supernets}",
         intervals(tables["about"]),
-        "![](measures.png)",
-        "![](scatter.png)",
-        "![](figure_2.png)",
+        *(picture(f"{name}.png", caption) for name, caption in FIRST.items()),
         *_measures(tables["measures"]),
     ]
     for name, title in SECTIONS.items():
         if name in tables:
-            laid = LAID[name](tables[name]) if name in LAID else [markdown(tables[name])]
-            parts += [f"## {title}", *([f"![]({name}.png)"] if name in DRAWN else []), *laid]
-    return "\n\n".join(parts) + "\n"
+            laid = LAID[name](tables[name]) if name in LAID else [markdown(tables[name], f"{title}.")]
+            parts += [f"## {title}", *([picture(f"{name}.png", f"{title}.")] if name in DRAWN else []), *laid]
+    return numbered("\n\n".join(parts) + "\n")
 
 
 def run(context: Context) -> None:
-    """Show what ``laboratory`` or ``laboratory301`` found in a row of the same name; leaves ``page.md`` and its
-    pictures."""
+    """Show what ``laboratory`` or ``laboratory301`` found in a row of the same name; leaves ``page.md`` with its
+    pictures, and ``page.html`` with them inside."""
     judged, recipe = context.stage.removesuffix("_report"), context.axes.get("recipe")
     supernets = context.axes["dataset"] + (f" (recipe {recipe})" if recipe else "")
     tables = read_tables(context.output_of(judged, context.row) / "tables")
     draw_laboratory(tables, supernets, context.out)
     benchmark = "NAS-Bench-201" if recipe else "NAS-Bench-301 (the truth is a surrogate's)"
-    (context.out / "page.md").write_text(page(benchmark, supernets, tables))
+    text = page(benchmark, supernets, tables)
+    (context.out / "page.md").write_text(text)
+    (context.out / "page.html").write_text(html(text, f"{benchmark}, {supernets}", context.out))

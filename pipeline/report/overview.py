@@ -1,4 +1,4 @@
-"""What the report says of a profile as such: settings, graph, data, times."""
+"""What the report says of a profile as such: settings, graph, data."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.config import MetricParams, Params
 from pipeline.drawing.graph import draw_graph
-from pipeline.report.page import table
+from pipeline.report.page import picture, table
 from pipeline.results import records
 from pipeline.stages import STAGES
 from pipeline.stages.graph import graph as rows_of_profile
@@ -39,7 +39,7 @@ def settings(params: Params) -> str:
     for title, task in (("detection", params.detect), ("segmentation", params.segment)):
         if task is not None:
             lines.append((title, f"on {task.dataset}, {task.base}"))
-    return "## Settings\n\n" + table(("stage", "what it does here"), lines)
+    return "### Settings\n\n" + table(("stage", "what it does here"), lines, "What each stage does in this profile.")
 
 
 def _formula(metric: MetricParams) -> str:
@@ -52,9 +52,11 @@ def _formula(metric: MetricParams) -> str:
 
 def graph(params: Params, folder: Path) -> str:
     """The graph of rows as a picture, coloured by the phases of the chain."""
-    inputs = {key: node.inputs for key, node in rows_of_profile(params).items() if STAGES[key[0]].reported}
+    reported = {key: node for key, node in rows_of_profile(params).items() if STAGES[key[0]].reported}
+    inputs = {key: [read for read in node.inputs if read in reported] for key, node in reported.items()}
     draw_graph(inputs, {name: stage.phase for name, stage in STAGES.items()}, folder / "pictures" / "graph.png")
-    return "## The graph\n\nWhat reads what; every box is a stage's row.\n\n![graph](pictures/graph.png)"
+    shown = picture("pictures/graph.png", "What reads what; every box is a row of a stage.")
+    return f"### The graph\n\n{shown}"
 
 
 def data(params: Params, root: Path) -> str:
@@ -67,15 +69,5 @@ def data(params: Params, root: Path) -> str:
             digest = f"`{str(found['digest'])[:16]}`" if found else "not run"
             classes = str(len(found.get("classes", []))) if found else "-"
         lines.append((name, about.layout, digest, counts or "-", classes))
-    return "## Data\n\n" + table(("data set", "layout", "digest", "images", "classes"), lines)
-
-
-def times(params: Params, root: Path) -> str:
-    """How long each row took, and on what."""
-    timings = {key: records.timing(root, key) for key in rows_of_profile(params) if STAGES[key[0]].reported}
-    lines = [
-        ("@".join(key), f"{timing['seconds']:.1f}", str(timing["device"]), str(timing.get("scorer", "-")))
-        for key, timing in timings.items()
-        if timing
-    ]
-    return "## Time\n\n" + table(("row", "seconds", "device", "scorer"), lines)
+    headings = ("data set", "layout", "digest", "images", "classes")
+    return "### Data\n\n" + table(headings, lines, "The data sets of this profile.")

@@ -1,41 +1,76 @@
-"""How a page is written: tables in Markdown, and one HTML file with its pictures inside."""
+"""How a page is written in Markdown: tables, captions with numbers, folds, anchors and contents."""
 
 from __future__ import annotations
 
-import base64
 import re
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 
-import markdown
-
-STYLE = """
-body { font: 16px/1.55 system-ui, sans-serif; color: #222; max-width: 1200px; margin: 2rem auto; padding: 0 1.2rem; }
-h1, h2, h3 { line-height: 1.25; } h2 { margin-top: 2.4rem; border-bottom: 1px solid #ddd; padding-bottom: .3rem; }
-table { border-collapse: collapse; font-size: 13px; margin: 1rem 0; display: block; overflow-x: auto; }
-th, td { padding: .25rem .5rem; border-bottom: 1px solid #e4e4e4; text-align: left; white-space: nowrap; }
-th { background: #f6f6f6; } tr:hover td { background: #fafafa; }
-img { max-width: 100%; } code { background: #f4f4f4; padding: .1rem .3rem; border-radius: 3px; }
-"""
+NUMBER = re.compile(r"[-+]?\d[\d.,]*(e[-+]?\d+)?%?( ?[±\[(].*)?")
+"""A cell that is one, maybe with an interval or a spread behind it."""
+NOTHING = ("", "-")
+"""Cells without a value."""
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [headings, ["---"] * len(headings), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]], caption: str = "") -> str:
+    """A Markdown table, with a caption above it if it has one; columns of numbers are flush right."""
+    lines = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    marks = ["---:" if _numbers([line[place] for line in lines]) else "---" for place in range(len(headings))]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in [headings, marks, *lines])
+    return f"**Table.** {caption}\n\n{text}" if caption else text
 
 
-def html(text: str, title: str, folder: Path) -> str:
-    """A page of Markdown rendered, with those of its pictures inside that lie in ``pictures/`` of its folder. Names
-    in it may be anybody's: what looks like HTML is text."""
-    renderer = markdown.Markdown(extensions=["tables"])
-    renderer.preprocessors.deregister("html_block")
-    renderer.inlinePatterns.deregister("html")
-    body = renderer.convert(text)
+def _numbers(cells: Sequence[str]) -> bool:
+    plain = [re.sub(r"\*\*|\[(.*?)\]\(.*?\)", r"\1", cell) for cell in cells]
+    return any(cell not in NOTHING for cell in plain) and all(
+        cell in NOTHING or NUMBER.fullmatch(cell) for cell in plain
+    )
 
-    def embed(found: re.Match[str]) -> str:
-        return f'src="data:image/png;base64,{base64.b64encode((folder / found[1]).read_bytes()).decode()}"'
 
-    body = re.sub(r'src="(pictures/[^"]+)"', embed, body)
-    start = f'<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>{title}</title>\n'
-    return f"{start}<style>{STYLE}</style>\n{body}\n</html>\n"
+def picture(path: str, caption: str) -> str:
+    """A picture with its caption below it."""
+    return f"![]({path})\n\n**Figure.** {caption}"
+
+
+def folded(title: str, *parts: str) -> str:
+    """Parts that are seen when they are asked for."""
+    return "\n\n".join([f"<details><summary>{' '.join(title.split())}</summary>", *parts, "</details>"])
+
+
+def emphasised(
+    shown: Sequence[str], values: Sequence[float | None], best: Callable[[Iterable[float]], float] = max
+) -> list[str]:
+    """The values of a column as they are shown, the best in bold, where there are two to choose from."""
+    known = {text: value for text, value in zip(shown, values, strict=True) if value is not None}
+    if len([value for value in values if value is not None]) < 2:
+        return list(shown)
+    winner = best(known.values())
+    return [f"**{text}**" if known.get(text) == winner else text for text in shown]
+
+
+def slug(heading: str, separator: str = "-") -> str:
+    """The anchor of a heading, as GitHub and the page in HTML both make it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", separator)
+
+
+def link(heading: str, text: str = "") -> str:
+    """A link to a heading of the same page."""
+    return f"[{text or heading}](#{slug(heading)})"
+
+
+def numbered(text: str) -> str:
+    """A page whose captions have numbers, tables and figures each in their order."""
+    seen = {"Table": 0, "Figure": 0}
+
+    def number(found: re.Match[str]) -> str:
+        seen[found[1]] += 1
+        return f"**{found[1]} {seen[found[1]]}.**"
+
+    return re.sub(r"(?m)^\*\*(Table|Figure)\.\*\*", number, text)
+
+
+def contents(text: str) -> str:
+    """Links to the sections of a page, those below them behind them."""
+    lines = []
+    for level, heading in re.findall(r"(?m)^(##|###) (.+)$", text):
+        lines.append(f"{'    ' * (len(level) - 2)}- {link(heading)}")
+    return "\n".join(lines)

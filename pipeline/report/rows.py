@@ -1,18 +1,37 @@
-"""The report's sections that show rows: curves, searches, agreement of the measures, examples."""
+"""The report's sections that show rows: curves, searches, agreement of the measures, examples,
+laboratories."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from pipeline.config import Params
+from pipeline.drawing.laboratory import draw_measures, read_tables
 from pipeline.drawing.rows import draw_row
-from pipeline.report.page import table
+from pipeline.report.laboratory import intervals, markdown, ranking
+from pipeline.report.page import folded, picture, table
+from pipeline.report.provenance import linked
 from pipeline.results import records
 from pipeline.results.board import number
-from pipeline.stages import STAGES, Key, rows_of
+from pipeline.stages import STAGES, Key, folder_of, rows_of
 
 TERMS = ("score", "flatness", "angle", "accuracy", "loss")
 """What a search's winner is shown by."""
+
+
+CAPTIONS = {
+    "curves": "what was watched while it was trained.",
+    "search": "scores by generation, and the loss of the best candidates under noise on the weights.",
+    "candidates": "every candidate, by two of its readings.",
+    "cell": "the cell that was found.",
+    "agreement": "Kendall's tau between measures, and the standard error of flatness.",
+    "detections": "true boxes, and below them what the detector predicts.",
+    "segmentations": "images, labels and what the segmenter predicts.",
+}
+"""What a picture of a row shows, by its name."""
 
 
 def gallery(params: Params, root: Path, key: Key, folder: Path) -> list[str]:
@@ -20,51 +39,112 @@ def gallery(params: Params, root: Path, key: Key, folder: Path) -> list[str]:
     not run."""
     stage, row = key
     paths = draw_row(params, root, stage, row, folder / "pictures" / stage / row)
-    return [f"![{stage} {row} {path.stem}]({path.relative_to(folder).as_posix()})" for path in paths]
+    name = linked(root, key, records.named(key))
+    return [picture(path.relative_to(folder).as_posix(), f"{name}: {CAPTIONS[path.stem]}") for path in paths]
+
+
+def not_run(params: Params, keys: Sequence[Key]) -> str:
+    """Rows that have left nothing, folded, with what makes them."""
+    lines = "\n".join(f"- `genas run {records.named(key)} --profile {params.profile}`" for key in keys)
+    return folded(f"Not run: {len(keys)}", lines)
 
 
 def pictured(params: Params, root: Path, stage: str, folder: Path) -> str:
-    """The pictures of every row of a stage under its title."""
-    parts = [part for row in rows_of(params, stage) for part in gallery(params, root, (stage, row), folder)]
-    return "\n\n".join([f"## {STAGES[stage].title}", *(parts or ["not run"])])
+    """The pictures of every row of a stage under its title, each row's folded where there are several; nothing where
+    the profile has no such rows."""
+    drawn = {row: gallery(params, root, (stage, row), folder) for row in rows_of(params, stage)}
+    if not drawn:
+        return ""
+    seen = {row: parts for row, parts in drawn.items() if parts}
+    idle = [(stage, row) for row in drawn if row not in seen]
+    parts = [folded(row, *pictures) if len(seen) > 1 else "\n\n".join(pictures) for row, pictures in seen.items()]
+    return "\n\n".join([f"### {STAGES[stage].title}", *parts, *([not_run(params, idle)] if idle else [])])
 
 
 def searches(params: Params, root: Path, folder: Path) -> str:
     """What each search found, as a table, and each search drawn."""
-    parts, lines = [], []
+    parts, lines, idle = [], [], []
     for row in rows_of(params, "search"):
         key = ("search", row)
         winner, candidates = records.metrics(root, key), records.table(root, key, "candidates.parquet")
         if candidates is None:
-            lines.append((row, "not run", *["-"] * (len(TERMS) + 1)))
+            idle.append(key)
             continue
         terms = [f"{winner[name]:.4g}" if name in winner else "-" for name in TERMS]
-        lines.append((row, str(len(candidates)), *terms, number(winner.get("macs"), "macs")))
-        parts += [f"### {row}", *gallery(params, root, key, folder)]
-    return "\n\n".join(["## Searches", table(("search", "candidates", *TERMS, "MACs (M)"), lines), *parts])
+        lines.append((linked(root, key), str(len(candidates)), *terms, number(winner.get("macs"), "macs")))
+        parts.append(folded(row, *gallery(params, root, key, folder)))
+    caption = (
+        "What each search found: readings of its winner in the supernet. Scores of different metrics do not compare."
+    )
+    found = [table(("search", "candidates", *TERMS, "MACs (M)"), lines, caption)] if lines else []
+    ends = [not_run(params, idle)] if idle else []
+    return "\n\n".join(["### Searches", *found, *parts, *ends]) if found or ends else ""
 
 
 def agreement(params: Params, root: Path, folder: Path) -> str:
     """The rank agreement of the measures and the error of flatness, as tables and drawn."""
     parts = [
-        "## Agreement of the measures\n\nKendall's tau between measures of the same random architectures, and the "
+        "### Agreement of the measures\n\nKendall's tau between measures of the same random architectures, and the "
         "standard error of flatness in percent by the number of images and of draws."
     ]
+    idle = []
     for row in rows_of(params, "agreement"):
         key = ("agreement", row)
         tau, errors = records.table(root, key, "agreement.csv"), records.table(root, key, "errors.csv")
         if tau is None or errors is None:
-            parts.append(f"### {row}\n\nnot run")
+            idle.append(key)
             continue
         with records.sound(root, key):
             tau, errors = tau.set_index("measure"), errors.set_index("images")
             count = int(records.metrics(root, key)["architectures"])
             agreeing = [(str(name), *(f"{value:.2f}" for value in values)) for name, values in tau.iterrows()]
             sure = [(str(images), *(f"{value:.1f}" for value in values)) for images, values in errors.iterrows()]
+        name = linked(root, key)
+        draws = (f"{draws} draws" for draws in errors.columns)
         parts += [
-            f"### {row}, {count} architectures",
-            table(("tau", *tau.columns), agreeing),
-            table(("images", *(f"{draws} draws" for draws in errors.columns)), sure),
+            table(("tau", *tau.columns), agreeing, f"{name}: tau between measures of {count} architectures."),
+            table(("images", *draws), sure, f"{name}: standard error of flatness (%) by images and draws."),
             *gallery(params, root, key, folder),
         ]
-    return "\n\n".join(parts)
+    ends = [not_run(params, idle)] if idle else []
+    return "\n\n".join(parts + ends) if len(parts) > 1 or ends else ""
+
+
+def judging() -> list[str]:
+    """The stages of laboratories, which leave tables of how measures rank."""
+    return [name for name, stage in STAGES.items() if "judgement" in stage.pictures]
+
+
+def laboratories(params: Params, root: Path, folder: Path) -> list[str]:
+    """Of each laboratory that has judged: how its measures rank the first truth, tau between angle and flatness beside
+    the paper's, and where its page lies."""
+    parts = []
+    for stage in judging():
+        idle = []
+        for row in rows_of(params, stage):
+            tables = read_tables(root / folder_of((stage, row)) / "tables")
+            if not tables:
+                idle.append((stage, row))
+                continue
+            with records.sound(root, (stage, row)):
+                parts += _laboratory(root, (stage, row), tables, folder)
+        parts += [not_run(params, idle)] if idle else []
+    return parts
+
+
+def _laboratory(root: Path, key: Key, tables: Mapping[str, pd.DataFrame], folder: Path) -> list[str]:
+    stage, row = key
+    name, truth = linked(root, key, records.named(key)), tables["measures"]["truth"].iloc[0]
+    drawn = folder / "pictures" / stage / f"{row}.png"
+    draw_measures(tables["measures"], drawn, "")
+    page = f"../{stage}_report/{row}/page.html"
+    parts = [
+        f"### {STAGES[stage].title}: {row}",
+        f"{intervals(tables['about'])} [Every table and picture]({page}) is on a page of its own.",
+        picture(drawn.relative_to(folder).as_posix(), f"{name}: how well measures rank true accuracy."),
+        markdown(ranking(tables["measures"], truth), f"{name}: how well measures rank the accuracy on {truth}."),
+    ]
+    if "table_1" in tables:
+        caption = f"{name}: tau between angle and flatness; the paper's where it has supernets on this data set."
+        parts.append(markdown(tables["table_1"], caption))
+    return parts

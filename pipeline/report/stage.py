@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pipeline.config import Params, load_params
 from pipeline.context import Context
-from pipeline.report import figures, numbers, overview, rows
-from pipeline.report.page import html
+from pipeline.report import figures, numbers, overview, provenance, rows, summary
+from pipeline.report.html import html
+from pipeline.report.page import contents, numbered
+from pipeline.stages import STAGES
 
 DIFFERENT = (
     "Data, sizes and lengths differ from the paper's, so **the numbers cannot be compared with the paper's**, "
-    "which stand beside them for orientation only."
+    "which are folded away below our own."
 )
 ABOUT = {
     "paper": "the paper's own experiment: its data sets, its recipes.",
@@ -55,23 +58,28 @@ def _write(params: Params, root: Path, folder: Path) -> None:
     """Write every file of the report into an empty folder."""
     for name in ("pictures", "tables"):
         (folder / name).mkdir()
+    name, first = params.profile, summary.first_screen(params, root, folder)
+    search = [rows.searches(params, root, folder), figures.figure_4(params, root, folder)]
+    search += [rows.pictured(params, root, "supernet", folder), rows.agreement(params, root, folder)]
+    networks = [rows.pictured(params, root, "retrain", folder), figures.figure_3(params, root, folder)]
+    networks += [rows.pictured(params, root, stage, folder) for stage, about in STAGES.items() if about.task]
+    made = [overview.settings(params), overview.graph(params, folder), overview.data(params, root)]
     parts = [
-        f"# GeNAS, profile `{params.profile}`",
-        f"This profile is {ABOUT.get(params.profile, OWN)}",
-        overview.settings(params),
-        overview.graph(params, folder),
-        overview.data(params, root),
         numbers.tables(params, root, folder),
-        rows.pictured(params, root, "supernet", folder),
-        rows.searches(params, root, folder),
-        figures.figure_4(params, root, folder),
-        rows.agreement(params, root, folder),
-        rows.pictured(params, root, "retrain", folder),
-        figures.figure_3(params, root, folder),
-        rows.pictured(params, root, "detect", folder),
-        rows.pictured(params, root, "segment", folder),
-        overview.times(params, root),
+        _section("Supernets and searches", search),
+        _section("Retrained networks", networks),
+        _section("The laboratory", rows.laboratories(params, root, folder)),
+        _section("How it was made", made),
+        provenance.rows(params, root),
     ]
-    text = "\n\n".join(part for part in parts if part) + "\n"
+    body = "\n\n".join(part for part in parts if part)
+    about = f"# GeNAS, profile `{name}`\n\nThis profile is {ABOUT.get(name, OWN)}"
+    text = numbered("\n\n".join([about, first, "## Contents", contents(body), body]) + "\n")
     (folder / "report.md").write_text(text)
-    (folder / "report.html").write_text(html(text, f"GeNAS, profile {params.profile}", folder))
+    (folder / "report.html").write_text(html(text, f"GeNAS, profile {name}", folder))
+
+
+def _section(title: str, parts: Sequence[str]) -> str:
+    """Parts under a heading; nothing where there are none."""
+    present = [part for part in parts if part]
+    return "\n\n".join([f"## {title}", *present]) if present else ""

@@ -147,14 +147,14 @@ _STAGES = (
         keys=keys("nasbench201"),
         forecast="pipeline.forecast.light:LABORATORY",
         measures=lambda params, axes: {*params.nasbench201.required.measured, "flatness"},
-        flow="laboratory", reported=False, pictures=("judgement",),
+        flow="laboratory", pictures=("judgement",),
     ),
     Stage(
         "laboratory_report", "pipeline.report.laboratory", "Pages of the laboratory", ("dataset", "recipe"),
         rows=laboratory("laboratory", "dataset", "recipe"),
         reads=lambda params, axes: [("laboratory", f"{axes['dataset']}-{axes['recipe']}")],
         forecast="pipeline.forecast.light:PICTURES",
-        flow="laboratory", reported=False,
+        flow="laboratory",
     ),
     Stage(
         "laboratory301", "pipeline.nasbench301.judging", "Laboratory of the DARTS space", ("dataset",),
@@ -167,14 +167,14 @@ _STAGES = (
         keys=keys("matrix.nasbench301", "nasbench301"),
         forecast="pipeline.forecast.light:LABORATORY301",
         measures=lambda params, axes: ["flatness"],
-        flow="laboratory", reported=False, pictures=("judgement",),
+        flow="laboratory", pictures=("judgement",),
     ),
     Stage(
         "laboratory301_report", "pipeline.report.laboratory", "Pages of the DARTS space", ("dataset",),
         rows=_judged301,
         reads=lambda params, axes: [("laboratory301", axes["dataset"])],
         forecast="pipeline.forecast.light:PICTURES",
-        flow="laboratory", reported=False,
+        flow="laboratory",
     ),
     Stage(
         "zoo", "pipeline.zoo", "Published cells", ("row",),

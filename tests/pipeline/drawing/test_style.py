@@ -6,7 +6,9 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from models.spaces.darts.genotype import random_genotype
@@ -49,3 +51,39 @@ def test_same_data_same_bytes(name: str, tmp_path: Path) -> None:
     with Image.open(tmp_path / "two.png") as image:
         assert set(image.info) <= {"dpi"}, "no software, no dates"
         assert len(np.unique(np.asarray(image.convert("L")))) > 10, "not blank"
+
+
+SMALL = [1e-6, 5e-6, 1e-5]
+"""The smallest sigmas of the paper's Table 5."""
+CROWDED = {
+    **PICTURES,
+    "small sigmas": lambda _, path: draw_search(made.HISTORY, path, "", made.LOSSES.set_index(pd.Index(SMALL))),
+    "small values": lambda _, path: draw_scatter(
+        made.CANDIDATES.assign(flatness=[8.5e-4, 1.05e-3, 9e-4], accuracy=[3e6, 5e6, 4e6]), "flatness", "accuracy", path
+    ),
+    "small bars": lambda _, path: draw_bars({name: {"a": 0.024, "b": 0.0283} for name in "abc"}, path),
+    "large bars": lambda _, path: draw_bars({name: {"a": 1234567.0, "b": 3.0} for name in "abc"}, path),
+    "long": lambda _, path: draw_curves(
+        pd.DataFrame({"epoch": range(10000), "top1": 1.0}), "epoch", ["top1"], path, ""
+    ),
+    "all sigmas": lambda _, path: draw_losses(
+        pd.DataFrame([{"group": "top", "sigma": sigma, "loss": 1.0} for sigma in (0, *SMALL, 5e-4, 2e-3, 2e-2)]),
+        path,
+        "",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CROWDED)
+def test_labels_of_ticks_stand_apart(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Figure] = []
+    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: drawn.append(figure))
+    CROWDED[name](tmp_path / "read", tmp_path / "one.png")
+    for axis in (axis for axes in drawn[0].axes for axis in (axes.xaxis, axes.yaxis)):
+        axis.figure.canvas.draw()
+        labels = [label for label in axis.get_ticklabels() if label.get_text() and label.get_rotation() % 90 == 0]
+        low, high = sorted(axis.get_view_interval())
+        shown = [label for label in labels if low <= label.get_position()[axis.axis_name == "y"] <= high]
+        boxes = [label.get_window_extent() for label in shown]
+        for i, one in enumerate(boxes):
+            assert not any(one.overlaps(other) for other in boxes[:i]), f"{shown[i].get_text()} is on another label"

@@ -78,17 +78,21 @@ def test_the_page_shows_every_table_and_picture(shown: Path) -> None:
     pictures = {path.name for path in shown.glob("*.png")}
     assert pictures == PICTURES
     assert set(re.findall(r"!\[\]\(([^)]+)\)", text)) == pictures
-    assert {path.name for path in shown.iterdir()} == pictures | {"page.md"}
+    assert {path.name for path in shown.iterdir()} == pictures | {"page.md", "page.html"}
+    assert (shown / "page.html").read_text().count('src="data:image/png;base64,') == len(pictures)
+    tables = len([line for line in text.splitlines() if line.startswith("| ---")])
+    captions = [int(number) for number in re.findall(r"(?m)^\*\*Table (\d+)\.\*\*", text)]
+    assert captions == list(range(1, tables + 1))
 
 
 def test_measures_stand_best_first_by_their_tau(shown: Path) -> None:
     lines = (shown / "page.md").read_text().splitlines()
-    start = lines.index("## How well measures rank the accuracy on cifar10") + 2
+    start = lines.index("## How well measures rank the accuracy on cifar10") + 4
     assert lines[start] == "| measure | tau | tau of the best tenth | spearman | reported tau |"
     usual = "0.500 [0.400, 0.600] ± 0.010"
-    assert lines[start + 2] == f"| params | 0.590 [0.400, 0.600] ± 0.010 | {usual} | {usual} |  |"
+    assert lines[start + 2] == f"| params | **0.590 [0.400, 0.600] ± 0.010** | {usual} | {usual} |  |"
     assert lines[start + 3] == f"| flatness | {usual} | {usual} | {usual} | 0.600 |"
-    start = lines.index("## What is at the top by each measure, accuracy on cifar10") + 2
+    start = lines.index("## What is at the top by each measure, accuracy on cifar10") + 4
     assert lines[start] == "| measure | precision | nDCG | pick | regret |"
     assert lines[start + 2].startswith("| params |")
 
@@ -105,10 +109,10 @@ def test_tables_that_are_laid_out_have_a_row_for_each_score(shown: Path) -> None
         f"| loss & params | {usual} | {usual} | {usual} |",
         f"| flatness | {usual} | {usual} |  |",
         "| kind | truth | flatness | flatness, flat term |",
-        "### Architectures: measured in supernets; after 20 evaluations, the best there is 94.37",
         "| flatness | 91.00 ± 0.50 | 91.00 ± 0.50 |",
     ):
         assert line in text.splitlines(), line
+    assert ".** Architectures: measured in supernets; after 20 evaluations, the best there is 94.37.\n" in text
     assert "here that is 0 of 4; 4 do." in text
 
 
@@ -135,14 +139,26 @@ def test_training_lengths_stand_side_by_side_and_the_best_at_the_end_first(shown
         {**estimates(truth="x", measure=name, epochs=epochs), "value": value}
         for (name, epochs), value in values.items()
     ]
-    heading, table = laboratory.LAID["training_length"](pd.DataFrame(rows))
-    assert heading == "### Accuracy on x"
-    lines = table.splitlines()
+    (table,) = laboratory.LAID["training_length"](pd.DataFrame(rows))
+    caption, _, *lines = table.splitlines()
+    assert caption == "**Table.** Accuracy on x."
     assert lines[0] == "| measure | 5 | 20 |"
     assert [line.split(" ")[1] for line in lines[2:]] == ["b", "a"]
     assert lines[2].startswith("| b | 0.200 [0.400, 0.600]")
 
 
 def test_a_page_shows_estimates_in_one_column() -> None:
-    table = pd.DataFrame([{**estimates(truth="a"), "paper": np.nan}])
-    assert laboratory.markdown(table).splitlines()[-1] == "| a | 0.500 [0.400, 0.600] ± 0.010 |  |"
+    rows = [{**estimates(truth=truth), "paper": paper} for truth, paper in (("a", np.nan), ("b", 0.4))]
+    lines = laboratory.markdown(pd.DataFrame(rows)).splitlines()
+    assert lines[-2:] == ["| a | 0.500 [0.400, 0.600] ± 0.010 |  |", "| b | 0.500 [0.400, 0.600] ± 0.010 | 0.400 |"]
+    assert laboratory.markdown(pd.DataFrame(rows[:1])).splitlines()[0] == "| truth | estimate |", "nothing reported"
+
+
+def test_the_best_of_a_column_is_bold_by_what_is_best_of_it() -> None:
+    values = {("a", "tau"): 0.3, ("b", "tau"): 0.5, ("a", "regret"): 1.0, ("b", "regret"): 2.0}
+    table = pd.DataFrame(
+        [{**estimates(measure=measure, statistic=name), "value": v} for (measure, name), v in values.items()]
+    )
+    found = laboratory.by_statistic(table, ("tau", "regret"))
+    bold = [[cell.startswith("**") for cell in row] for row in found[["tau", "regret"]].to_numpy()]
+    assert bold == [[True, False], [False, True]], "b has the larger tau, a the smaller regret"

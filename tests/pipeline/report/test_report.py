@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import re
 import shutil
@@ -14,10 +16,16 @@ import yaml
 from models.errors import GenasError
 from pipeline.config import Params, load_params
 from pipeline.context import Context
-from pipeline.report import paper_tables
+from pipeline.report import comparison, paper_tables
 from pipeline.report import stage as report
+from pipeline.report.html import html
+from pipeline.report.numbers import over_seeds
+from pipeline.results.board import leaderboard
 from tests.conftest import tiny_params
-from tests.pipeline.conftest import leave_all, write_params
+from tests.pipeline.conftest import leave, leave_all, write_params
+from tests.pipeline.drawing.made import TABLES, estimates
+
+COUNTS = pd.DataFrame({"what": ["supernets", "architectures", "distinct architectures"], "count": [2, 10, 9]})
 
 
 @pytest.fixture(scope="module")
@@ -45,60 +53,180 @@ def lines(root: Path) -> list[str]:
     return (root / "out" / "report" / "report.md").read_text().splitlines()
 
 
-def test_ours_stands_beside_the_paper(built: Path) -> None:
-    found = lines(built)
-    ours = "flatness from search/digits-flatness-0, recipe short"
-    assert f"| CIFAR-10 | Flatness | {ours} | 5.2 (5.6) | 580 (610) | 81.50 (75.95) | 98.50 (92.74) |" in found
-    assert "| ImageNet | Angle | not run | - (5.4) | - (600) | - (75.09) | - (92.30) |" in found
-    darts = "darts from zoo/darts_v2_c10, recipe short"
-    assert f"| CIFAR-10 | DARTS | {darts} | 5.2 (4.7) | 580 (570) | 79.00 (73.30) | 98.50 (91.30) |" in found
-    assert any(line.startswith("| CIFAR-10 | SANAS | not run, its cell is not published |") for line in found)
-    four = f"| CIFAR-100 | GeNAS (Flatness) | {ours} | 5.2 (5.2) | 580 (580) | 61.50 (63.38)"
-    assert f"{four} | 5.65 (5.65) | 20.10 (-) | 37.05 (37.05) | 72.58 (72.58) |" in found
-    whole = ["5.2", "580", "81.50", "82.50", "98.50", "61.50", "5.65", "20.10", "37.05", "72.58"]
+def rest(line: str) -> str:
+    """A line of a table without its links."""
+    return re.sub(r"(?<!!)\[([^\]]*)\]\([^)]*\)", r"\1", line)
+
+
+def plain(root: Path) -> list[str]:
+    """The lines of a report without links."""
+    return [rest(line) for line in lines(root)]
+
+
+def test_ours_stands_apart_from_the_papers_where_data_differ(built: Path) -> None:
+    found = plain(built)
+    ours = "flatness, recipe short"
+    assert f"| Flatness | digits | {ours} | 5.2 | 580 | **81.50** | **98.50** |" in found
+    assert "| Flatness | CIFAR-10 | flatness | 5.6 | 610 | 75.95 | 92.74 |" in found
+    assert "| Angle | ImageNet | not run | 5.4 | 600 | 75.09 | 92.30 |" in found
+    assert "| DARTS | CIFAR-10 | darts, recipe short | 5.2 | 580 | 79.00 | **98.50** |" in found
+    assert "| SANAS | CIFAR-10 | not run, its cell is not published | 4.9 | 550 | 75.20 | 91.70 |" in found
+    four = f"| GeNAS (Flatness) | digits | {ours} | 5.2 | 580 | 61.50 | 5.65 | 20.10 | 37.05 | 72.58 |"
+    assert four in found
+    assert "| GeNAS (Flatness) | CIFAR-100 | flatness | 5.2 | 580 | 63.38 | 5.65 | - | 37.05 | 72.58 |" in found
+    whole = ["5.2", "580", "**81.50**", "**82.50**", "**98.50**", "61.50", "5.65", "20.10", "37.05", "72.58"]
     assert f"| flatness | search/digits-flatness-0 | {' | '.join(whole)} |" in found
     assert any("cannot be compared with the paper's" in line for line in found)
+    heading = found.index("<details><summary>Not run: 13 of 15 lines. The paper's numbers</summary>")
+    assert found.index("| Angle | ImageNet | not run | 5.4 | 600 | 75.09 | 92.30 |") > heading
+
+
+def as_the_papers(root: Path, **changes: object) -> None:
+    """Let networks be trained on ImageNet at the paper's size."""
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    params["data"]["imagenet"] = {"layout": "folder", "digest": "listing", "path": "imagenet"}
+    params["retrain"]["dataset"] = "imagenet"
+    for row in params["rows"].values():
+        row |= {"image_size": 224, "layers": 14, "stem": "imagenet", **changes}
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_networks_of_the_papers_size_on_imagenet_stand_beside_the_papers(finished: Path) -> None:
+    as_the_papers(finished)
+    report.build(finished)
+    found = plain(finished)
+    costs = "5.2 | 5.6 | 580 | 610"
+    assert f"| Flatness | digits | flatness, recipe short | {costs} | **81.50** | 75.95 | **98.50** | 92.74 |" in found
+    four = [line for line in found if line.startswith("| GeNAS (Flatness) | digits")][1]
+    assert four.endswith("| 61.50 | 63.38 | 5.65 | 5.65 | 20.10 | - | 37.05 | 72.58 |"), (
+        "other scenes: no AP beside ours"
+    )
+    table = pd.read_csv(finished / "out/report/tables/table4.csv").set_index("method")
+    assert table.loc["GeNAS (Flatness)", "comparable"] == "params macs v2_top1 a_top1 o_aupr"
+
+
+@pytest.mark.parametrize(
+    ("changes", "classes", "fits"),
+    [
+        ({}, None, True),
+        ({}, 1000, True),
+        ({}, 100, False),
+        ({"image_size": 160}, None, False),
+        ({"layers": 8}, 1000, False),
+    ],
+    ids=str,
+)
+def test_what_may_stand_beside_the_papers(profile: Path, changes: dict[str, int], classes: int, fits: bool) -> None:
+    """Data and size of the network; how many classes there are is known where the data were looked at."""
+    as_the_papers(profile, **changes)
+    if classes:
+        manifest = profile / "out/data/imagenet/manifest.json"
+        manifest.parent.mkdir(parents=True)
+        manifest.write_text(json.dumps({"classes": [""] * classes}))
+    assert comparison.comparable(load_params(profile), profile, "flatness") is fits
 
 
 def test_the_page_holds_its_pictures(built: Path) -> None:
     page = (built / "out/report/report.html").read_text()
-    named = re.findall(r"\]\((pictures/[^)]+)\)", "\n".join(lines(built)))
-    assert len(named) == len(set(named)) == 17
+    text = (built / "out/report/report.md").read_text()
+    named = re.findall(r"\]\((pictures/[^)]+)\)", text)
+    assert len(named) == len(set(named)) == 18
     assert all((built / "out/report" / name).exists() for name in named)
-    assert page.count('src="data:image/png;base64,') == 17
+    assert page.count('src="data:image/png;base64,') == 18
     assert "pictures/" not in page
-    assert page.count("<table>") == 15
     assert "<title>GeNAS, profile demo</title>" in page
 
 
+def test_captions_are_numbered_and_stand_with_what_they_tell_of(built: Path) -> None:
+    page, text = (built / "out/report" / name for name in ("report.html", "report.md"))
+    for kind, count in (("Table", page.read_text().count("<table>")), ("Figure", 18)):
+        numbers = [int(number) for number in re.findall(rf"(?m)^\*\*{kind} (\d+)\.\*\*", text.read_text())]
+        assert numbers == list(range(1, count + 1)), kind
+        captions = re.findall(rf"<figcaption><strong>{kind} (\d+)\.</strong>", page.read_text())
+        assert [int(number) for number in captions] == numbers
+
+
+def test_every_link_leads_somewhere(built: Path) -> None:
+    """Anchors on the page, and files of the profile."""
+    folder = built / "out/report"
+    page, text = (folder / "report.html").read_text(), (folder / "report.md").read_text()
+    anchors = re.findall(r' id="([^"]+)"', page)
+    assert len(anchors) == len(set(anchors))
+    links = re.findall(r'href="([^"]*)"', page)
+    assert set(links) == set(re.findall(r"(?<!!)\[[^\]]*\]\(([^)]+)\)", text))
+    assert len(links) > 100
+    for link in links:
+        assert link[1:] in anchors if link.startswith("#") else (folder / link).exists(), link
+
+
+def test_a_row_has_its_parameters_its_metrics_and_what_recorded_it(built: Path) -> None:
+    text = "\n".join(plain(built)).split("#### retrain@flatness\n")[1].split("\n####")[0]
+    assert "- Retraining: 12.3 s on cpu, scored by native" in text
+    assert "- reads data@digits, search@digits-flatness-0; read by shift@flatness, curvature@flatness" in text
+    metrics = (built / "out/retrain/flatness/metrics.json").read_bytes()
+    assert f"git log --oneline -S {hashlib.md5(metrics).hexdigest()} -- dvc.lock" in text
+    assert "    top1 = 81.5\n" in text
+    assert "    row.cell: search/digits-flatness-0\n" in text
+
+
+def test_the_first_screen_says_what_was_found(built: Path) -> None:
+    text = "\n".join(plain(built)).split("## What was found\n")[1].split("## Contents")[0]
+    size = "5 cells, 32 pixels, recipe short"
+    assert (
+        f"- Of 3 networks of one size ({size}) the best by top-1 is flatness with 81.50 %, then angle-flatness with "
+        "80.25 %, then darts with 79.00 %.\n"
+    ) in text
+    alone = (
+        "V2 61.50 (flatness), A 5.65 (flatness), O AUPR 20.10 (flatness), AP 37.05 (flatness), mIoU 72.58 (flatness)"
+    )
+    assert f"- Measured of one network alone: {alone}.\n" in text
+    assert "other measures of 16 random architectures (digits-0): loss 0.88.\n" in text
+    assert "- Every row has one seed" in text
+    assert "| row | cell | params (M) | top-1 | V2 | AP | mIoU |" in text
+    assert text.count("pictures/first.png") == text.count("\n| row |") == 1
+    assert "17 of 20 rows of this profile have run." in text
+    assert "- `genas run detect@darts --profile demo`" in text
+
+
+def test_rows_that_differ_in_seeds_have_a_mean_and_a_deviation(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["matrix"]["supernet"]["seed"] = params["matrix"]["search"]["seed"] = [0, 1]
+    params["rows"]["again"] = {**params["rows"]["flatness"], "cell": "search/digits-flatness-1"}
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    leave(finished, "retrain", "again", {"top1": 82.5, "top5": 97.5})
+    settings = load_params(finished)
+    _, text = over_seeds(settings, finished, leaderboard(settings, finished))
+    line = "| flatness, again | 82.00 ± 0.71 (n = 2) | - | 98.00 ± 0.71 (n = 2) | - | - | - | - | - |"
+    assert rest(text).splitlines()[-1] == line
+
+
 @pytest.mark.usefixtures("undrawn")
-def test_other_gammas_stand_beside_table_8(finished: Path) -> None:
+def test_other_gammas_stand_apart_from_table_8(finished: Path) -> None:
     params = yaml.safe_load((finished / "params.yaml").read_text())
     params["rows"]["darts"]["cell"] = "rerank/digits-angle_flatness-0-16"
     (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     report.build(finished)
     row = "| digits-angle_flatness-0 |"
-    assert f"{row} rated anew | 0 | not retrained | 0.00 (0.00) | - (75.00) | - (92.31) |" in lines(finished)
-    searched = f"{row} searched | 16 | darts, recipe short | 93.00 (89.00) | 79.00 (75.72) | 98.50 (92.46) |"
-    assert searched in lines(finished)
+    assert f"{row} rated anew | 0 | not retrained | 0.00 | - | - |" in plain(finished)
+    assert f"{row} searched | 16 | darts, recipe short | 93.00 | 79.00 | **98.50** |" in plain(finished)
+    assert "| 16 | 89.00 | 75.72 | 92.46 |" in plain(finished)
     gammas = pd.read_csv(finished / "out/report/tables/table8.csv")
     assert list(zip(gammas["stage"], gammas["gamma"], strict=True)) == [("search", 16)] * 2 + [("rerank", 0)]
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_papers_own_recipe_goes_without_saying(finished: Path) -> None:
-    """Another one is named in every table that has the paper's numbers."""
+    """Another one is named in every table of the paper."""
     text = (finished / "params.yaml").read_text()
     (finished / "params.yaml").write_text(
         text.replace("recipe: short", "recipe: official").replace("short:", "official:")
     )
     report.build(finished)
-    found = lines(finished)
-    assert any(
-        line.startswith("| CIFAR-10 | Flatness | flatness from search/digits-flatness-0 | 5.2") for line in found
-    )
+    found = plain(finished)
+    assert any(line.startswith("| Flatness | digits | flatness | 5.2") for line in found)
     assert any(line.startswith("| digits-angle_flatness-0 | searched | 16 | angle-flatness | 93.00") for line in found)
-    assert not any("recipe official" in line for line in found)
+    assert not any("recipe official" in line for line in found if line.startswith("|"))
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -107,7 +235,7 @@ def test_a_gamma_that_the_paper_does_not_have(finished: Path) -> None:
     params["matrix"]["rerank"]["gamma"] = [0.25]
     (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     report.build(finished)
-    assert "| digits-angle_flatness-0 | rated anew | 0.25 | not retrained | - (-) | - (-) | - (-) |" in lines(finished)
+    assert "- gamma 0.25 of digits-angle_flatness-0" in plain(finished)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -121,8 +249,8 @@ def test_the_settings_say_what_a_metric_is(finished: Path) -> None:
 
 
 def test_the_agreement_of_the_measures(built: Path) -> None:
-    found = lines(built)
-    assert "### digits-0, 16 architectures" in found
+    found = plain(built)
+    assert any(line.endswith("digits-0: tau between measures of 16 architectures.") for line in found)
     assert "| flatness | 1.00 | 0.88 |" in found
     assert found[found.index("| images | 1 draws | 4 draws |") + 2] == "| 64 | 12.3 | 6.0 |"
 
@@ -143,15 +271,16 @@ def test_only_the_papers_metrics_stand_beside_the_papers() -> None:
 
 
 def test_whole_detectors_and_segmenters_have_their_cost(built: Path) -> None:
-    assert "| row | AP | AP50 | AP75 | params (M) | MACs (M) |" in lines(built)
-    assert "| flatness | 37.05 | 56.00 | 39.00 | 35 | 200000 |" in lines(built)
-    assert "| flatness | 72.58 | 80.00 | 95.00 | 39 | 180000 |" in lines(built)
+    assert "| row | AP | AP50 | AP75 | params (M) | MACs (M) |" in plain(built)
+    assert "| flatness | 37.05 | 56.00 | 39.00 | 35 | 200000 |" in plain(built)
+    assert "| flatness | 72.58 | 80.00 | 95.00 | 39 | 180000 |" in plain(built)
 
 
 def test_data_and_times(built: Path) -> None:
     assert "| digits | parquet | `digits0000000000` | train 1400, test 397 | 10 |" in lines(built)
-    assert "| search@digits-flatness-0 | 12.3 | cpu | native |" in lines(built)
-    assert not any("detect@darts" in line for line in lines(built))
+    text = "\n".join(lines(built))
+    assert "#### search@digits-flatness-0\n\n- Searches: 12.3 s on cpu, scored by native\n" in text
+    assert "#### detect@darts" not in text
 
 
 def files_of(root: Path) -> dict[str, bytes]:
@@ -175,13 +304,16 @@ def test_same_inputs_same_bytes(built: Path, reported: Path) -> None:
 
 def test_nothing_has_run(profile: Path) -> None:
     report.build(profile)
-    text = "\n".join(lines(profile))
-    assert "| CIFAR-10 | Flatness | flatness from search/digits-flatness-0, recipe short, not run | - (5.6) |" in text
-    assert text.count("\nnot run") == 9
+    text = "\n".join(plain(profile))
+    assert "No network has been retrained yet." in text
+    assert "0 of 20 rows of this profile have run." in text
+    assert text.count("No row of this table has run.") == 4
+    assert "| Flatness | CIFAR-10 | flatness, not run | 5.6 | 610 | 75.95 | 92.74 |" in text
     assert "| digits | parquet | not run | - | - |" in text
-    gamma = "| digits-angle_flatness-0 | searched | 16 | angle-flatness, recipe short |"
-    assert f"{gamma} - (89.00) | - (75.72) | - (92.46) |" in text
-    assert "### digits-0\n\nnot run" in text
+    assert "- gamma 16 of digits-angle_flatness-0" in text
+    for key in ("agreement@digits-0", "search@digits-flatness-0", "retrain@darts", "laboratory@digits-darts"):
+        assert f"- `genas run {key} --profile demo`" in text.split("## Contents")[1], "folded where it would stand"
+    assert "No row has run yet." in text
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -189,9 +321,28 @@ def test_half_of_it_has_run(finished: Path) -> None:
     for folder in ("search/digits-flatness-0", "detect/flatness", "retrain/darts"):
         shutil.rmtree(finished / "out" / folder)
     report.build(finished)
+    text = "\n".join(plain(finished))
+    assert "- `genas run search@digits-flatness-0 --profile demo`" in text
+    assert "| DARTS | CIFAR-10 | darts, not run | 4.7 | 570 | 73.30 | 91.30 |" in text
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_a_laboratory_has_its_first_tables_and_a_link_to_its_page(finished: Path) -> None:
+    folder = finished / "out/laboratory/digits-darts/tables"
+    folder.mkdir(parents=True)
+    shown = pd.concat([TABLES["measures"].assign(statistic=name) for name in ("tau", "spearman")])
+    one = pd.DataFrame([{**estimates(dataset="digits"), "paper": float("nan")}])
+    for name, table in {"measures": shown, "about": COUNTS, "table_1": one}.items():
+        table.to_csv(folder / f"{name}.csv", index=False)
+    page = finished / "out/laboratory_report/digits-darts/page.html"
+    page.parent.mkdir(parents=True)
+    page.touch()
+    report.build(finished)
     text = "\n".join(lines(finished))
-    assert "| digits-flatness-0 | not run |" in text
-    assert "darts from zoo/darts_v2_c10, recipe short, not run" in text
+    assert "### Laboratory: digits-darts" in text
+    assert "[Every table and picture](../laboratory_report/digits-darts/page.html)" in text
+    assert "| dataset | estimate |\n" in text, "the paper has no supernets on this data set"
+    assert "measures in laboratory@digits-darts," in "\n".join(plain(finished)).split("## Contents")[0]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -201,7 +352,7 @@ def test_a_row_of_ones_own(finished: Path) -> None:
     params["rows"]["darts"]["cell"] = "zoo/mine"
     (finished / "params.yaml").write_text(yaml.safe_dump({**params, "profile": "trial"}, sort_keys=False))
     report.build(finished)
-    assert any(line.startswith("| darts | zoo/mine | 5.2 | 580 | 79.00 |") for line in lines(finished))
+    assert any(line.startswith("| darts | zoo/mine | 5.2 | 580 | 79.00 |") for line in plain(finished))
     assert any("a profile of your own" in line for line in lines(finished))
 
 
@@ -215,8 +366,27 @@ def test_a_name_is_no_html(finished: Path) -> None:
     params["recipes"]["short"]["optimizer"] = f"\n\n{script}\n\n"
     (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     page = report.build(finished).read_text()
-    assert "<script" not in page
+    assert page.count("<script") == 1, "our own"
     assert "&lt;script&gt;alert(1)" in page
+
+
+@pytest.mark.parametrize("bad", ["javascript:alert(1)", "data:text/html,x", "file:///etc/passwd"])
+def test_a_link_in_a_name_leads_nowhere(bad: str, tmp_path: Path) -> None:
+    page = html(f"[x]({bad}) ![y](../secret.png) ![z]({bad})", "<title>", tmp_path)
+    assert bad not in page
+    assert "secret" not in page
+    assert "<title>&lt;title&gt;</title>" in page
+
+
+def test_the_browser_runs_our_script_alone_and_fetches_nothing(built: Path) -> None:
+    page = (built / "out/report/report.html").read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', page)
+    script = re.search(r"<script>(.*?)</script>", page, re.S)
+    assert policy
+    assert script
+    digest = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert policy[1] == f"default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
+    assert not re.search(r'(?:src|href)="https?:', page)
 
 
 def test_a_broken_genotype_is_named_and_an_earlier_report_stays(built: Path, reported: Path) -> None:
