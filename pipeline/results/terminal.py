@@ -125,7 +125,7 @@ def closing(root: Path, profile: str) -> list[str]:
     if board:
         row, values = max(board.items(), key=lambda item: item[1]["top1"])
         found = (f"{heading(name)} {number(values[name], name)}" for name in FOUND if name in values)
-        lines.append(f"best    {row}, a cell of {params.rows[row].cell}: {', '.join(found)}")
+        lines.append(f"best    {row} ({params.rows[row].cell}): {', '.join(found)}")
     if page.exists():
         lines.append(f"report  {page}")
     return [*lines, f"next    genas results --profile {profile}; genas track ui; genas export ROW"]

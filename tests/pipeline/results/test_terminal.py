@@ -72,13 +72,13 @@ def test_the_best_is_bold(finished: Path) -> None:
 
 def test_a_run_ends_with_what_was_found_and_where_to_look(finished: Path) -> None:
     best, *rest = closing(finished, "demo")
-    assert best == "best    flatness, a cell of search/digits-flatness-0: top-1 81.50, AP 37.05, mIoU 72.58"
+    assert best == "best    flatness (search/digits-flatness-0): top-1 81.50, AP 37.05, mIoU 72.58"
     assert rest == ["next    genas results --profile demo; genas track ui; genas export ROW"]
     (finished / "out/report").mkdir(exist_ok=True)
     (finished / "out/report/report.html").touch()
     assert closing(finished, "demo")[1] == f"report  {finished / 'out/report/report.html'}"
     (finished / "out/retrain/darts/metrics.json").write_text(json.dumps({"top1": 99.0}))
-    assert closing(finished, "demo")[0] == "best    darts, a cell of zoo/darts_v2_c10: top-1 99.00"
+    assert closing(finished, "demo")[0] == "best    darts (zoo/darts_v2_c10): top-1 99.00"
 
 
 def test_before_anything_has_run(profile: Path) -> None:
