@@ -14,6 +14,7 @@ from typer.exceptions import TyperException
 from benchmarks.cli import app as bench_app
 from flows.commands.data import app as data_app
 from flows.commands.options import JOBS, Jobs, Port, Profile, Wait
+from flows.commands.site import site
 from flows.processes.children import StageError
 from flows.run import checked, conclude, console, execute
 from models.errors import GenasError
@@ -30,6 +31,7 @@ track_app = typer.Typer(no_args_is_help=True, help="The tracking database.")
 app.add_typer(data_app, name="data")
 app.add_typer(track_app, name="track")
 app.add_typer(bench_app, name="bench")
+app.command()(site)
 
 
 @app.command()
