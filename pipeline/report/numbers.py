@@ -97,7 +97,7 @@ def _recipe(line: Mapping[Any, Any]) -> str:
     return f"recipe {line['recipe']}" if line["recipe"] not in ("", comparison.PAPERS_RECIPE) else ""
 
 
-def _value(line: Mapping[Any, Any], name: str, column: str) -> float | None:
+def _value(line: Mapping[Any, Any], name: str) -> float | None:
     return None if pd.isna(line[name]) else float(line[name])
 
 
@@ -105,13 +105,13 @@ def _beside(lines: Sequence[Mapping[Any, Any]], columns: Sequence[str]) -> tuple
     """Headings and cells of our values, the best bold; behind a column the paper's where a line may be compared."""
     headings, cells = [], []
     for column in columns:
-        values = [_value(line, column, column) for line in lines]
+        values = [_value(line, column) for line in lines]
         shown = [number(value, column) for value in values]
         headings.append(COLUMNS.get(column, "flatness (%)"))
         cells.append(emphasised(shown, values) if column in COLUMNS and column not in COST else shown)
         beside = [column in line["comparable"].split() for line in lines]
         if any(beside):
-            paper = [_value(line, f"paper_{column}", column) for line in lines]
+            paper = [_value(line, f"paper_{column}") for line in lines]
             headings.append(f"{headings[-1]}, paper")
             cells.append([number(value if fits else None, column) for value, fits in zip(paper, beside, strict=True)])
     return headings, [list(row) for row in zip(*cells, strict=True)]
@@ -146,7 +146,7 @@ def _compare(params: Params, root: Path, frame: pd.DataFrame, title: str, column
         rows = []
         for line in apart:
             row = ", ".join(text for text in (line["row"], line["state"]) if text)
-            theirs = [number(_value(line, f"paper_{column}", column), column) for column in columns]
+            theirs = [number(_value(line, f"paper_{column}"), column) for column in columns]
             rows.append((line["method"], line["searched_on"], row, *theirs))
         headings = ["in the paper", "searched on", "our row", *(COLUMNS[column] for column in columns)]
         caption = f"The paper's own numbers in its {name} (ImageNet, 224 pixels), not to be compared with other data."
