@@ -58,6 +58,9 @@ SMALL = [1e-6, 5e-6, 1e-5]
 CROWDED = {
     **PICTURES,
     "small sigmas": lambda _, path: draw_search(made.HISTORY, path, "", made.LOSSES.set_index(pd.Index(SMALL))),
+    "close sigmas": lambda _, path: draw_search(
+        made.HISTORY, path, "", made.LOSSES.set_index(pd.Index([1e-4, 2e-4, 2e-2]))
+    ),
     "small values": lambda _, path: draw_scatter(
         made.CANDIDATES.assign(flatness=[8.5e-4, 1.05e-3, 9e-4], accuracy=[3e6, 5e6, 4e6]), "flatness", "accuracy", path
     ),
