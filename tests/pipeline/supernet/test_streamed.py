@@ -142,7 +142,7 @@ def test_two_processes_train_it_as_one(streaming: Tiny) -> None:
         return load_file(streaming.root / "out/supernet/photos-0" / TRAINED)
 
     # 27 images: of a rest of three, two processes would have less than two each
-    streaming.change("supernet", photos__learning_rate=0.002, photos__batch_size=9)
+    streaming.change("supernet", photos__learning_rate=0.002, photos__batch_size=9, photos__epochs=1)
     together, again = train(), train()
     assert all(torch.equal(again[name], value) for name, value in together.items())
     supernet.run(streaming.context("supernet", **ROW))
