@@ -6,12 +6,10 @@ not run. Whatever a look does not know, or stumbles over, counts as changed: the
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from pipeline.__main__ import parse
 from pipeline.config import load_params
@@ -40,8 +38,9 @@ def settled(folder: Path, command: str) -> bool:
 def same_data(context: Context) -> bool:
     """Whether a data set is the one of its manifest: digest, counts, classes, what it was derived from."""
     from pipeline.data import derive
-    from pipeline.data.reading.layouts import classes_of, dataset_root, digest_of, index_of, split_file, splits_of
+    from pipeline.data.reading.layouts import dataset_root, digest_of, index_of
     from pipeline.data.reading.manifest import MANIFEST
+    from pipeline.data.stage import manifest_of
 
     name = context.axes["dataset"]
     spec, root, index = context.params.data[name], dataset_root(context, name), index_of(context, name)
@@ -49,10 +48,7 @@ def same_data(context: Context) -> bool:
     digest = digest_of(root, spec.digest)
     if recorded["digest"] != digest:
         return False
-    found: dict[str, Any] = {"name": name, "layout": spec.layout, "digest": digest}
-    found |= {"splits": splits_of(spec.layout, root, index), "classes": classes_of(spec.layout, root, index)}
-    if path := split_file(spec):
-        found["split_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = manifest_of(name, spec, root, index, digest, looked_at=digest)
     if spec.derive is not None:
         found["origin"] = derive.fingerprint(context, spec)
     return bool(recorded == found)

@@ -131,15 +131,15 @@ class NasBench201Params(Section):
     def _fits(self) -> Self:
         if self.runs and self.settings is None:
             raise ValueError("settings are needed for runs")
+        for section, runs in (("runs", self.runs), ("spaces", self.spaces)):
+            for name, run in runs.items():
+                if name != f"{run.group}-{run.seed}":
+                    raise ValueError(f"{section}.{name} is named {run.group}-{run.seed}")
         for name, run in self.runs.items():
-            if name != f"{run.group}-{run.seed}":
-                raise ValueError(f"runs.{name} is named {run.group}-{run.seed}")
             if run.recipe not in self.required.recipes:
                 known = ", ".join(self.required.recipes)
                 raise ValueError(f"runs.{name}: unknown recipe {run.recipe!r}, defined are {known}")
-        for name, run in self.spaces.items():
-            if name != f"{run.group}-{run.seed}":
-                raise ValueError(f"spaces.{name} is named {run.group}-{run.seed}")
+        for name in self.spaces:
             if name not in self.runs:
                 raise ValueError(f"spaces.{name}: no run has this data set, recipe and seed")
         for name, kept in self.snapshots.items():

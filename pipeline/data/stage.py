@@ -50,6 +50,17 @@ def describe(
     digest = digest_of(root, spec.digest)
     if spec.layout == "webdataset" and index is not None:
         shards.record(root, index, digest)
+    return manifest_of(name, spec, root, index, digest, looked_at)
+
+
+def manifest_of(
+    name: str, spec: DataParams, root: Path, index: Path | None, digest: str, looked_at: str | None
+) -> dict[str, Any]:
+    """:func:`describe` of a data set whose digest is known and whose ``index`` is written; writes nothing.
+
+    Raises:
+        GenasError: the set is empty or defective.
+    """
     splits = splits_of(spec.layout, root, index)
     empty = [split for split, count in splits.items() if not count]
     if empty or not splits:
