@@ -48,7 +48,7 @@ lint: setup
 
 # Every profile has the graph, and what makes it a repository of DVC's own, as files of its own; demo's are the pattern.
 graph:
-	$(BIN)/python -m pipeline.scaffold.shared
+	$(BIN)/python -m genas.pipeline.scaffold.shared
 
 setup: .venv/.ready
 

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.sensitivity import another_supernet, trained_row
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype
-from pipeline.analysis.agreement import sample
-from pipeline.context import Context
-from pipeline.measures import take
-from pipeline.probe.fast import make_probe, settled
-from pipeline.probe.images import load_probe_data
-from pipeline.report.page import table
-from pipeline.supernet.network import load_supernets, training_of
+from genas.benchmarks.sensitivity import another_supernet, trained_row
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.analysis.agreement import sample
+from genas.pipeline.context import Context
+from genas.pipeline.measures import take
+from genas.pipeline.probe.fast import make_probe, settled
+from genas.pipeline.probe.images import load_probe_data
+from genas.pipeline.report.page import table
+from genas.pipeline.supernet.network import load_supernets, training_of
 
 FACTORS = ("architecture", "supernet", "noise", "images")
 TERMS = ("flatness", "accuracy", "angle")

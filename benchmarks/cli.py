@@ -18,7 +18,7 @@ Quick = Annotated[bool, typer.Option("--quick", help="Smaller, in under 50 s.")]
 
 def placed(result: dict[str, Any]) -> dict[str, Any]:
     """The result and the instruction set that it was measured with, without which no two can be compared."""
-    from pipeline.machine.processor import instruction_set
+    from genas.pipeline.machine.processor import instruction_set
 
     return {**result, "instruction_set": instruction_set()}
 
@@ -43,7 +43,7 @@ def score(
     precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
 ) -> None:
     """Score candidates by flatness: ours against the official way of doing it, at equal scores."""
-    from benchmarks import score as benchmark
+    from genas.benchmarks import score as benchmark
 
     show(benchmark.run(quick, scorer, precision), as_json)
 
@@ -51,7 +51,7 @@ def score(
 @app.command()
 def supernet(as_json: AsJson = False, quick: Quick = False) -> None:
     """Train the supernet for some steps: ours against the official way of doing it."""
-    from benchmarks import supernet as benchmark
+    from genas.benchmarks import supernet as benchmark
 
     show(benchmark.run(quick), as_json)
 
@@ -61,7 +61,7 @@ def workers(
     as_json: AsJson = False, quick: Quick = False, count: Annotated[int, typer.Option(min=2, help="Processes.")] = 2
 ) -> None:
     """Score the same candidates on several processes and on one."""
-    from benchmarks import workers as benchmark
+    from genas.benchmarks import workers as benchmark
 
     show(benchmark.run(quick, count), as_json)
 
@@ -74,8 +74,8 @@ def early(
     orders: Annotated[int, typer.Option(min=1, help="Random orders of the images.")] = 100,
 ) -> None:
     """How often early decisions end with the best of a full search, and at what share of its cost; prints JSON."""
-    from benchmarks import early as benchmark
-    from pipeline.config import profile_folder
+    from genas.benchmarks import early as benchmark
+    from genas.pipeline.config import profile_folder
 
     typer.echo(json.dumps(placed(benchmark.run(profile_folder(profile), dataset, metric, orders)), indent=1))
 
@@ -83,7 +83,7 @@ def early(
 @app.command()
 def growth(picture: Annotated[Path | None, typer.Option(help="Where to draw it.")] = None) -> None:
     """How the cost of a score grows with images, sigmas and channels; prints JSON."""
-    from benchmarks import growth as benchmark
+    from genas.benchmarks import growth as benchmark
 
     typer.echo(json.dumps(placed(benchmark.run(picture)), indent=1))
 
@@ -99,8 +99,8 @@ def anatomy(
     as_json: AsJson = False,
 ) -> None:
     """What the variance of scores consists of: architecture, supernet, noise, images and what they do together."""
-    from benchmarks import anatomy as benchmark
-    from pipeline.config import profile_folder
+    from genas.benchmarks import anatomy as benchmark
+    from genas.pipeline.config import profile_folder
 
     result = placed(benchmark.run(profile_folder(profile), dataset, architectures, supernets, draws, parts))
     typer.echo(json.dumps(result) if as_json else benchmark.markdown(result))
@@ -114,8 +114,8 @@ def sensitivity(
     as_json: AsJson = False,
 ) -> None:
     """How much each slip of the released code changes the order of scores: a table of Kendall's tau."""
-    from benchmarks import sensitivity as benchmark
-    from pipeline.config import profile_folder
+    from genas.benchmarks import sensitivity as benchmark
+    from genas.pipeline.config import profile_folder
 
     result = placed(benchmark.run(profile_folder(profile), dataset, architectures))
     typer.echo(json.dumps(result) if as_json else benchmark.markdown(result))

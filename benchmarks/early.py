@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from models.spaces.darts.genotype import Genotype
-from pipeline.config import EarlyParams, MeasureParams, MetricParams, load_params
-from pipeline.context import Context
-from pipeline.data.reading.halves import load_search_data
-from pipeline.probe.fast import make_probe
-from pipeline.scoring.early import Evidence, reach, rounds, take_early
-from pipeline.scoring.measuring import EVIDENCE
-from pipeline.search.candidates import Candidate
-from pipeline.search.evolution import best_of, propose, rate
-from pipeline.search.stage import search_of
-from pipeline.supernet.network import load_supernets, training_of
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.config import EarlyParams, MeasureParams, MetricParams, load_params
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.halves import load_search_data
+from genas.pipeline.probe.fast import make_probe
+from genas.pipeline.scoring.early import Evidence, reach, rounds, take_early
+from genas.pipeline.scoring.measuring import EVIDENCE
+from genas.pipeline.search.candidates import Candidate
+from genas.pipeline.search.evolution import best_of, propose, rate
+from genas.pipeline.search.stage import search_of
+from genas.pipeline.supernet.network import load_supernets, training_of
 
 
 def full_search(context: Context, metric: MetricParams) -> list[Candidate]:

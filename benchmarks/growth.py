@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from tqdm import tqdm
 
-from benchmarks import workload
-from models.spaces.darts.genotype import Genotype
-from pipeline import measures
-from pipeline.forecast.count import cost_of
-from pipeline.machine.memory import keep_memory
-from pipeline.probe.fast import make_probe
+from genas.benchmarks import workload
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline import measures
+from genas.pipeline.forecast.count import cost_of
+from genas.pipeline.machine.memory import keep_memory
+from genas.pipeline.probe.fast import make_probe
 
 BASE = {"images": 512, "sigmas": 3, "channels": 16}
 POINTS = {"images": (128, 512), "sigmas": (3, 6), "channels": (8, 16)}

@@ -16,16 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import GenasError
-from models.official.weights import load_official_supernet, our_name
-from models.spaces.darts.genotype import Genotype
-from models.spaces.darts.supernet import Supernet
-from pipeline.config import PROFILES, MeasureParams, load_params
-from pipeline.data.reading.halves import SearchData
-from pipeline.data.reading.images import load_images, to_tensor
-from pipeline.measures import mean_over, take
-from pipeline.measures.flatness import flatness, steps
-from pipeline.probe.plain import Noise, Probe
+from genas.models.errors import GenasError
+from genas.models.official.weights import load_official_supernet, our_name
+from genas.models.spaces.darts.genotype import Genotype
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline.config import PROFILES, MeasureParams, load_params
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.data.reading.images import load_images, to_tensor
+from genas.pipeline.measures import mean_over, take
+from genas.pipeline.measures.flatness import flatness, steps
+from genas.pipeline.probe.plain import Noise, Probe
 
 TOLERANCES = {
     "logits": {"rtol": 1e-4, "atol": 1e-4},

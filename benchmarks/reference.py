@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from models.spaces.darts.genotype import EDGES, NODES, Genotype
-from models.spaces.darts.supernet import Supernet, SupernetCell
-from pipeline.measures.flatness import flatness, standard_noise
+from genas.models.spaces.darts.genotype import EDGES, NODES, Genotype
+from genas.models.spaces.darts.supernet import Supernet, SupernetCell
+from genas.pipeline.measures.flatness import flatness, standard_noise
 
 BATCH = 64
 """Images at a time, in training, recalibration and evaluation."""

@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 
-from benchmarks import reference, workload
-from benchmarks.sides import Side, compare, take_turns
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype
-from models.spaces.darts.supernet import Supernet
-from pipeline import measures
-from pipeline.probe.fast import make_probe, settled
+from genas.benchmarks import reference, workload
+from genas.benchmarks.sides import Side, compare, take_turns
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline import measures
+from genas.pipeline.probe.fast import make_probe, settled
 
 TOLERANCE = 1e-3
 """Largest relative difference of two scores that are called equal."""

@@ -19,17 +19,17 @@ import numpy as np
 from scipy.stats import kendalltau
 from tqdm import tqdm
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype
-from pipeline.analysis.agreement import sample
-from pipeline.config import PROFILES, FlatnessParams, MeasureParams, MetricParams, load_params
-from pipeline.context import Context
-from pipeline.measures import combine, take
-from pipeline.probe.fast import make_probe, settled
-from pipeline.probe.images import load_probe_data
-from pipeline.report.page import table
-from pipeline.supernet import stage as supernet
-from pipeline.supernet.network import load_supernets, training_of
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.analysis.agreement import sample
+from genas.pipeline.config import PROFILES, FlatnessParams, MeasureParams, MetricParams, load_params
+from genas.pipeline.context import Context
+from genas.pipeline.measures import combine, take
+from genas.pipeline.probe.fast import make_probe, settled
+from genas.pipeline.probe.images import load_probe_data
+from genas.pipeline.report.page import table
+from genas.pipeline.supernet import stage as supernet
+from genas.pipeline.supernet.network import load_supernets, training_of
 
 METRICS = {
     "flatness": {"flatness": 1.0},

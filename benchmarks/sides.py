@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import torch
 from tqdm import tqdm
 
-from pipeline.machine.memory import keep_memory
+from genas.pipeline.machine.memory import keep_memory
 
 Side = Callable[[Any], Any]
 """Does one piece of work and returns what came out."""

@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from benchmarks import reference, workload
-from benchmarks.sides import Side, compare, take_turns
-from models.fast.gradients import quicken
-from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.darts.genotype import Genotype
-from pipeline.config import TrainingParams
-from pipeline.data.reading.halves import Augmentation
-from pipeline.supernet.training import make_optimizer, train_step
+from genas.benchmarks import reference, workload
+from genas.benchmarks.sides import Side, compare, take_turns
+from genas.models.fast.gradients import quicken
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.config import TrainingParams
+from genas.pipeline.data.reading.halves import Augmentation
+from genas.pipeline.supernet.training import make_optimizer, train_step
 
 
 def batches(count: int) -> Iterator[list[Tensor]]:

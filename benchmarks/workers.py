@@ -8,12 +8,12 @@ from typing import Any
 
 import torch
 
-from benchmarks import workload
-from benchmarks.score import our_side
-from benchmarks.sides import Side, spread
-from models.spaces.darts.genotype import Genotype
-from pipeline.machine.memory import keep_memory
-from pipeline.machine.workers import Workers
+from genas.benchmarks import workload
+from genas.benchmarks.score import our_side
+from genas.benchmarks.sides import Side, spread
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.machine.memory import keep_memory
+from genas.pipeline.machine.workers import Workers
 
 
 @cache

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from models.spaces.darts.genotype import Genotype, random_genotype
-from models.spaces.darts.supernet import Supernet
-from pipeline.config import REPOSITORY, MeasureParams, SupernetParams, load_params
-from pipeline.data.digits import painted
-from pipeline.data.reading.halves import SearchData
-from pipeline.data.reading.images import Images, to_tensor
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline.config import REPOSITORY, MeasureParams, SupernetParams, load_params
+from genas.pipeline.data.digits import painted
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.data.reading.images import Images, to_tensor
 
 MEAN = STD = (0.5, 0.5, 0.5)
 """Normalisation of the images, whatever they are."""

@@ -11,13 +11,13 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import TyperException
 
-from benchmarks.cli import app as bench_app
-from flows.commands.data import app as data_app
-from flows.commands.options import JOBS, Jobs, Port, Profile, Wait
-from flows.commands.site import site
-from flows.processes.children import StageError
-from flows.run import checked, conclude, console, execute
-from models.errors import GenasError
+from genas.benchmarks.cli import app as bench_app
+from genas.flows.commands.data import app as data_app
+from genas.flows.commands.options import JOBS, Jobs, Port, Profile, Wait
+from genas.flows.commands.site import site
+from genas.flows.processes.children import StageError
+from genas.flows.run import checked, conclude, console, execute
+from genas.models.errors import GenasError
 
 # Everything else is imported where it is used: `genas --help` answers at once.
 
@@ -50,9 +50,9 @@ def init(
     segment: Annotated[Path | None, typer.Option(help="Scenes in the layout of Cityscapes or CamVid.")] = None,
 ) -> None:
     """Write a small profile for photographs of your own."""
-    from pipeline.config import data_root
-    from pipeline.scaffold.profile import Folders
-    from pipeline.scaffold.profile import init as write
+    from genas.pipeline.config import data_root
+    from genas.pipeline.scaffold.profile import Folders
+    from genas.pipeline.scaffold.profile import init as write
 
     folder, found = write(name, Folders(images, detect, segment))
     typer.echo(f"found    {found}\nprofile  {folder}\ndata     below {data_root()}")
@@ -88,7 +88,7 @@ def plan(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say what a run would cost, before it starts: work, time, memory, disk, downloads."""
-    from flows.estimate import Question, estimate
+    from genas.flows.estimate import Question, estimate
 
     estimate(Question(profile, tuple(targets or ()), gpus, jobs, device, calibrate, compare), stages, as_json)
 
@@ -98,8 +98,8 @@ def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--
     """Print what has been measured so far."""
     import json
 
-    from pipeline.results import terminal
-    from pipeline.results.board import collect
+    from genas.pipeline.results import terminal
+    from genas.pipeline.results.board import collect
 
     rows = collect(checked(profile))
     if as_json:
@@ -111,7 +111,7 @@ def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--
 @app.command()
 def report(profile: Profile = "demo") -> None:
     """Write the report from the metrics that are there."""
-    from pipeline.report import stage as page
+    from genas.pipeline.report import stage as page
 
     typer.echo(page.build(checked(profile)))
 
@@ -121,8 +121,8 @@ def zoo(as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """List the published cells: where each comes from, what its network costs, what the paper prints."""
     import json
 
-    from models.networks.published import zoo_table
-    from pipeline.results import terminal
+    from genas.models.networks.published import zoo_table
+    from genas.pipeline.results import terminal
 
     if as_json:
         typer.echo(json.dumps(zoo_table(), indent=1))
@@ -140,9 +140,9 @@ def width(
     classes: Annotated[int, typer.Option(min=1, max=100_000)] = 1000,
 ) -> None:
     """Find the even width that brings a cell's network nearest to a budget."""
-    from models.networks.published import zoo_genotype
-    from models.spaces.darts.cost import fit_width, network_cost
-    from models.spaces.darts.genotype import Genotype
+    from genas.models.networks.published import zoo_genotype
+    from genas.models.spaces.darts.cost import fit_width, network_cost
+    from genas.models.spaces.darts.genotype import Genotype
 
     genotype = Genotype.load(Path(cell)) if cell.endswith(".json") else zoo_genotype(cell)
     shape = {"layers": layers, "num_classes": classes}
@@ -158,7 +158,7 @@ def export(
     to: Annotated[Path | None, typer.Option(help="The folder; by default out/export/ROW of the profile.")] = None,
 ) -> None:
     """Write a retrained row as a folder for timm, ONNX and torch.export, with a model card."""
-    from pipeline.export.folder import export as write
+    from genas.pipeline.export.folder import export as write
 
     typer.echo(write(checked(profile), row, to))
 
@@ -170,8 +170,8 @@ def parity(folder: Path) -> None:
 
     import torch
 
-    from benchmarks.parity import parity as compare
-    from pipeline.config import data_root
+    from genas.benchmarks.parity import parity as compare
+    from genas.pipeline.config import data_root
 
     torch.set_num_threads(1)
     found = compare(folder, data_root() / "cifar10")
@@ -187,10 +187,10 @@ def serve(
     port: Port = 4200,
 ) -> None:
     """Serve every flow of a profile, and refresh it on a schedule or when its data changes."""
-    from flows import environment
+    from genas.flows import environment
 
     environment.for_prefect(console=True)
-    from flows.service.deployments import serve as serve_flows
+    from genas.flows.service.deployments import serve as serve_flows
 
     serve_flows(str(checked(profile)) if os.path.exists(profile) else profile, jobs, cron, port)
 
@@ -201,10 +201,10 @@ def worker(
     limit: Annotated[int, typer.Option(min=1, help="How many stages run here at once.")] = 1,
 ) -> None:
     """Run stages in this clone for runs elsewhere that have GENAS_POOL set to the pool."""
-    from flows import environment
+    from genas.flows import environment
 
     environment.for_prefect(console=True)
-    from flows.machines.worker import work
+    from genas.flows.machines.worker import work
 
     work(pool, limit)
 
@@ -212,7 +212,7 @@ def worker(
 @track_app.command("rebuild")
 def track_rebuild(profile: Profile = "demo") -> None:
     """Rebuild the tracking database from the metrics that DVC keeps."""
-    from pipeline.tracking.board import rebuild
+    from genas.pipeline.tracking.board import rebuild
 
     rebuild(checked(profile))
 
@@ -220,10 +220,10 @@ def track_rebuild(profile: Profile = "demo") -> None:
 @track_app.command("ui")
 def track_ui(port: Port = 5000) -> None:
     """Serve the tracking database of all profiles to the browser."""
-    from flows import environment
-    from flows.service.ports import HOST, require_free
-    from pipeline.tracking.board import links
-    from pipeline.tracking.mlflow import uri
+    from genas.flows import environment
+    from genas.flows.service.ports import HOST, require_free
+    from genas.pipeline.tracking.board import links
+    from genas.pipeline.tracking.mlflow import uri
 
     require_free(port)
     for name, link in links(f"http://{HOST}:{port}").items():
@@ -241,8 +241,8 @@ def doctor(
     on_gpu: Annotated[bool, typer.Option("--gpu", help="Compare every kind of step with the CPU: minutes.")] = False,
 ) -> None:
     """Look whether everything is here that a profile needs, or whether the GPU computes what the CPU does."""
-    from flows.commands.doctor import examine, gpu
-    from pipeline.config import profile_folder
+    from genas.flows.commands.doctor import examine, gpu
+    from genas.pipeline.config import profile_folder
 
     lacking = 0
     for finding in gpu() if on_gpu else examine(profile_folder(profile)):
@@ -260,7 +260,7 @@ def stopped(number: int, frame: Any) -> None:
 def main() -> int:
     """The entry point; exit status 0, 2 for a user's error, 130 when interrupted; 1 for a failed stage or check, and
     for what nobody expected."""
-    from flows import environment
+    from genas.flows import environment
 
     environment.apply(environment.QUIET)
     signal.signal(signal.SIGTERM, stopped)
@@ -275,7 +275,7 @@ def main() -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2 if isinstance(error, GenasError) else 1
     except Exception as error:
-        from pipeline.machine.failure import explain
+        from genas.pipeline.machine.failure import explain
 
         here = Path.cwd()
         print(f"error: {explain(error, here if (here / 'params.yaml').exists() else None, 'genas')}", file=sys.stderr)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 
 STATE = REPOSITORY / ".genas"
 """Prefect's own database lies here, ignored by git; deleting it loses history and nothing else."""
@@ -32,7 +32,7 @@ PREFECT = {
     "PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem",
     "PREFECT_SERVER_DATABASE_CONNECTION_URL": f"sqlite+aiosqlite:///{STATE / 'prefect.db'}",
 }
-"""For :mod:`flows.service.server`, used unless ``PREFECT_API_URL`` or a Prefect profile names a server."""
+"""For :mod:`genas.flows.service.server`, used unless ``PREFECT_API_URL`` or a Prefect profile names a server."""
 
 CONSOLE = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
 """The command line prints its own progress; Prefect's log lines go to its server and to the log files."""

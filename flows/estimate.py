@@ -1,4 +1,4 @@
-"""What ``genas plan`` does: ask what is stale, have it forecast (:mod:`pipeline.forecast`), show it."""
+"""What ``genas plan`` does: ask what is stale, have it forecast (:mod:`genas.pipeline.forecast`), show it."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from flows.graph import stage_graph
-from flows.plan import plan
-from flows.processes.children import Children
-from flows.processes.lock import run_lock
-from flows.progress import shown
-from flows.run import checked, console
-from models.errors import GenasError
-from pipeline.stages import Key
+from genas.flows.graph import stage_graph
+from genas.flows.plan import plan
+from genas.flows.processes.children import Children
+from genas.flows.processes.lock import run_lock
+from genas.flows.progress import shown
+from genas.flows.run import checked, console
+from genas.models.errors import GenasError
+from genas.pipeline.stages import Key
 
 PREFIXES = ("", "k", "M", "G", "T", "P", "E", "Z")
 
@@ -61,8 +61,8 @@ def estimate(question: Question, stages: bool = False, as_json: bool = False) ->
     """
     import torch
 
-    from pipeline.forecast.devices import device
-    from pipeline.forecast.plan import forecast
+    from genas.pipeline.forecast.devices import device
+    from genas.pipeline.forecast.plan import forecast
 
     if question.device:
         device(question.device)

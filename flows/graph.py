@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage as Stage

@@ -11,11 +11,11 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.__main__ import parse
-from pipeline.config import load_params
-from pipeline.context import Context
+from genas.pipeline.__main__ import parse
+from genas.pipeline.config import load_params
+from genas.pipeline.context import Context
 
-PIPELINE = "python -m pipeline "
+PIPELINE = "python -m genas.pipeline "
 """How the command of a stage of ours begins."""
 
 
@@ -37,10 +37,10 @@ def settled(folder: Path, command: str) -> bool:
 
 def same_data(context: Context) -> bool:
     """Whether a data set is the one of its manifest: digest, counts, classes, what it was derived from."""
-    from pipeline.data import derive
-    from pipeline.data.reading.layouts import dataset_root, digest_of, index_of
-    from pipeline.data.reading.manifest import MANIFEST
-    from pipeline.data.stage import manifest_of
+    from genas.pipeline.data import derive
+    from genas.pipeline.data.reading.layouts import dataset_root, digest_of, index_of
+    from genas.pipeline.data.reading.manifest import MANIFEST
+    from genas.pipeline.data.stage import manifest_of
 
     name = context.axes["dataset"]
     spec, root, index = context.params.data[name], dataset_root(context, name), index_of(context, name)
@@ -56,7 +56,7 @@ def same_data(context: Context) -> bool:
 
 def same_measures(context: Context) -> bool:
     """Whether the rows take the measures, of the code, that are recorded: the stage runs where nobody reads."""
-    from pipeline.scoring import code
+    from genas.pipeline.scoring import code
 
     with tempfile.TemporaryDirectory() as place:
         elsewhere = Context(context.stage, context.axes, context.params, Path(place))

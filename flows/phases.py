@@ -1,17 +1,17 @@
 """The named flows: each brings the part of the graph up to date that it is named for, with what that depends on.
 
-Which stages a flow is for is said in the table of stages (:mod:`pipeline.stages`).
+Which stages a flow is for is said in the table of stages (:mod:`genas.pipeline.stages`).
 """
 
 from __future__ import annotations
 
 from prefect import Flow, flow
 
-from flows.processes.lock import run_lock
-from flows.reproduce import JOBS, bring_up_to_date
-from flows.version import VERSION
-from pipeline.config import load_params, profile_folder
-from pipeline.stages import STAGES
+from genas.flows.processes.lock import run_lock
+from genas.flows.reproduce import JOBS, bring_up_to_date
+from genas.flows.version import VERSION
+from genas.pipeline.config import load_params, profile_folder
+from genas.pipeline.stages import STAGES
 
 Phase = Flow[..., dict[str, str]]
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import networkx as nx
 
-from flows import environment
-from flows.graph import graph_of, stages_of
-from flows.looking import settled
-from flows.processes.children import Children
-from flows.progress import report
+from genas.flows import environment
+from genas.flows.graph import graph_of, stages_of
+from genas.flows.looking import settled
+from genas.flows.processes.children import Children
+from genas.flows.progress import report
 
 if TYPE_CHECKING:
     from dvc.stage import PipelineStage as Stage

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-LOGGER = logging.getLogger("flows.progress")
+LOGGER = logging.getLogger("genas.flows.progress")
 COLOURS = {"waiting": "dim", "running": "cyan", "failed": "red", "not run": "yellow"}
 
 

@@ -21,18 +21,18 @@ from prefect.client.schemas.objects import State, TaskRun
 from prefect.futures import PrefectFuture
 from prefect.logging import get_run_logger
 
-from flows.graph import kind, stage_graph
-from flows.machines.coordinator import Pool
-from flows.plan import plan
-from flows.processes.children import Children, StageError, StoppedError
-from flows.processes.tracking import tracking
-from flows.progress import report
-from flows.service.gpus import make_limit, slot
-from flows.service.pages import Progress, show_results, show_row
-from flows.stage import Policy, policy_of, reproduce_stage
-from flows.version import VERSION
-from models.errors import GenasError
-from pipeline.config import profile_folder
+from genas.flows.graph import kind, stage_graph
+from genas.flows.machines.coordinator import Pool
+from genas.flows.plan import plan
+from genas.flows.processes.children import Children, StageError, StoppedError
+from genas.flows.processes.tracking import tracking
+from genas.flows.progress import report
+from genas.flows.service.gpus import make_limit, slot
+from genas.flows.service.pages import Progress, show_results, show_row
+from genas.flows.stage import Policy, policy_of, reproduce_stage
+from genas.flows.version import VERSION
+from genas.models.errors import GenasError
+from genas.pipeline.config import profile_folder
 
 JOBS = 2
 """Stages at once, unless said otherwise."""
@@ -46,7 +46,7 @@ def run_stage(stage: str, folder: Path, children: Children, pool: Pool | None, g
         folder: the profile's folder.
         children: the processes of this run.
         pool: where it is sent, if it is.
-        gpus: the limit of this machine's GPUs, if it has some (:mod:`flows.service.gpus`).
+        gpus: the limit of this machine's GPUs, if it has some (:mod:`genas.flows.service.gpus`).
 
     Returns:
         ``done``, ``restored`` (from DVC's cache of runs) or ``unchanged``.
@@ -161,9 +161,9 @@ def bring_up_to_date(folder: Path, targets: Sequence[str], jobs: int, stages: Se
 
     Args:
         folder: the profile's folder.
-        targets: see :func:`flows.graph.stage_graph`.
+        targets: see :func:`genas.flows.graph.stage_graph`.
         jobs: how many stages run at once.
-        stages: the stale stages, if :func:`flows.plan.plan` has found them already.
+        stages: the stale stages, if :func:`genas.flows.plan.plan` has found them already.
 
     Raises:
         GenasError, StageError: see :func:`walk`.

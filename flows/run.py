@@ -24,7 +24,7 @@ def checked(profile: str) -> Path:
     Raises:
         GenasError: no such profile, or wrong parameters.
     """
-    from pipeline.config import load_params, profile_folder
+    from genas.pipeline.config import load_params, profile_folder
 
     folder = profile_folder(profile)
     load_params(folder)
@@ -44,8 +44,8 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = Fals
         GenasError: one line that names what failed by the user's mistake; or another run is working.
         StageError: one line that names what failed otherwise.
     """
-    from flows.processes.lock import run_lock
-    from pipeline.config import profiles
+    from genas.flows.processes.lock import run_lock
+    from genas.pipeline.config import profiles
 
     folder = checked(profile)
     with run_lock(folder, wait):
@@ -54,8 +54,8 @@ def execute(profile: str, targets: tuple[str, ...], jobs: int, wait: bool = Fals
 
 def conclude(profile: str) -> None:
     """Say what the runs of a profile have found, where its report lies, what to do next."""
-    from pipeline.config import profile_folder
-    from pipeline.results.terminal import closing
+    from genas.pipeline.config import profile_folder
+    from genas.pipeline.results.terminal import closing
 
     for line in closing(profile_folder(profile), profile):
         print(line)
@@ -63,9 +63,9 @@ def conclude(profile: str) -> None:
 
 def _execute(folder: Path, known: str, targets: tuple[str, ...], jobs: int) -> None:
     """:func:`execute` for a profile whose lock is held; ``known`` is its name where it has one."""
-    from flows.plan import plan
-    from flows.processes.children import Children
-    from flows.progress import shown
+    from genas.flows.plan import plan
+    from genas.flows.processes.children import Children
+    from genas.flows.progress import shown
 
     children, name, errors = Children(), known or folder.name, console(stderr=True)
     with shown(errors):
@@ -77,15 +77,15 @@ def _execute(folder: Path, known: str, targets: tuple[str, ...], jobs: int) -> N
         print(f"{name}: everything is up to date")
         return
     with shown(errors, stale):
-        from flows import environment
+        from genas.flows import environment
 
         environment.for_prefect(console=False)
         from prefect import tags
 
-        from flows.reproduce import reproduce
-        from flows.service.history import mark_crashed, tag_of
-        from flows.service.server import server
-        from flows.version import VERSION
+        from genas.flows.reproduce import reproduce
+        from genas.flows.service.history import mark_crashed, tag_of
+        from genas.flows.service.server import server
+        from genas.flows.version import VERSION
 
         tag = tag_of(folder)
         with server(), tags(tag, f"profile:{name}", f"version:{VERSION}"):

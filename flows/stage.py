@@ -7,13 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import environment
-from flows.graph import kind
-from flows.machines.restored import drop_damaged
-from flows.plan import DVC, log_file
-from flows.processes.children import Children, StageError
-from models.errors import GenasError
-from pipeline.stages import STAGES
+from genas.flows import environment
+from genas.flows.graph import kind
+from genas.flows.machines.restored import drop_damaged
+from genas.flows.plan import DVC, log_file
+from genas.flows.processes.children import Children, StageError
+from genas.models.errors import GenasError
+from genas.pipeline.stages import STAGES
 
 
 @dataclass(frozen=True)

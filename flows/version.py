@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from importlib.metadata import version
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 
 
 def commit() -> str | None:

@@ -13,5 +13,5 @@
 
 Before all of it, ``fetch`` brings published data sets, ``scaffold`` writes a profile for somebody's photographs.
 
-:mod:`pipeline.stages` is the table of all stages, :mod:`pipeline.machine` what starts and resumes them.
+:mod:`genas.pipeline.stages` is the table of all stages, :mod:`genas.pipeline.machine` what starts and resumes them.
 """

@@ -1,4 +1,4 @@
-"""Run one row of one stage: ``python -m pipeline search dataset=cifar10 metric=flatness seed=0``.
+"""Run one row of one stage: ``python -m genas.pipeline search dataset=cifar10 metric=flatness seed=0``.
 
 This is what ``dvc.yaml`` calls, in a profile's folder. Around the stage's own ``run(context)`` it validates the
 parameters, opens the tracking run, writes ``metrics.json`` and ``timing.json``, and turns every error into one line.
@@ -18,15 +18,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import GenasError
-from pipeline.config import load_params
-from pipeline.machine.failure import explain, out_of_space
-from pipeline.machine.lifetime import end_with_parent
-from pipeline.machine.memory import keep_memory
-from pipeline.stages import STAGES, rows_of
+from genas.models.errors import GenasError
+from genas.pipeline.config import load_params
+from genas.pipeline.machine.failure import explain, out_of_space
+from genas.pipeline.machine.lifetime import end_with_parent
+from genas.pipeline.machine.memory import keep_memory
+from genas.pipeline.stages import STAGES, rows_of
 
 if TYPE_CHECKING:
-    from pipeline.context import Context
+    from genas.pipeline.context import Context
 
 
 def parse(arguments: list[str]) -> tuple[str, dict[str, str]]:
@@ -52,9 +52,9 @@ def run(stage: str, axes: dict[str, str], root: Path) -> None:
     if row not in rows:
         raise GenasError(f"stage {stage} has no row {row!r}, params.yaml defines {', '.join(rows)}")
 
-    from pipeline.context import Context, silent
-    from pipeline.machine import distributed
-    from pipeline.tracking.live import follow
+    from genas.pipeline.context import Context, silent
+    from genas.pipeline.machine import distributed
+    from genas.pipeline.tracking.live import follow
 
     distributed.launch(stage, axes)
     module = importlib.import_module(STAGES[stage].module)

@@ -9,8 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from models.errors import GenasError
-from pipeline.config import Params
+from genas.models.errors import GenasError
+from genas.pipeline.config import Params
 
 if TYPE_CHECKING:
     import torch
@@ -28,7 +28,7 @@ def silent(step: int, values: Mapping[str, float]) -> None:
 
 def chosen_device() -> torch.device:
     """``GENAS_DEVICE`` if set, else the GPU where there is one; of several processes, each has a current GPU of its own
-    (:func:`pipeline.machine.distributed.joined`), whichever number was named.
+    (:func:`genas.pipeline.machine.distributed.joined`), whichever number was named.
 
     Raises:
         GenasError: no device, or one that this machine does not have.

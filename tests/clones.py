@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 
 
 def copied(root: Path) -> Path:

@@ -21,9 +21,9 @@ import torch
 import yaml
 from PIL import Image
 
-from pipeline.config import PROFILES, MetricParams, load_params
-from pipeline.context import Context, Log, silent
-from pipeline.data import stage as data
+from genas.pipeline.config import PROFILES, MetricParams, load_params
+from genas.pipeline.context import Context, Log, silent
+from genas.pipeline.data import stage as data
 
 TINY: dict[str, dict[str, Any]] = {
     "data": {
@@ -255,7 +255,7 @@ def streaming(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
 @pytest.fixture(scope="session")
 def trained_outputs(tmp_path_factory: pytest.TempPathFactory, small_data: Path) -> Path:
     """The ``out`` folder of a tiny profile whose supernet is trained."""
-    from pipeline.supernet import stage as supernet
+    from genas.pipeline.supernet import stage as supernet
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENAS_DATA", str(small_data))
@@ -272,9 +272,10 @@ def trained(tiny: Tiny, trained_outputs: Path) -> Tiny:
 
 
 def run_stage(root: Path, *row: str, processes: int = 1, launcher: Sequence[str] = ()) -> Done:
-    """``python -m pipeline`` in a profile's folder, in several processes on the CPU if asked; its status and output."""
+    """``python -m genas.pipeline`` in a profile's folder, in several processes on the CPU if asked; its status and
+    output."""
     environment = {**os.environ, "GENAS_PROCESSES": str(processes), "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
-    command = [sys.executable, *launcher, "-m", "pipeline", *row]
+    command = [sys.executable, *launcher, "-m", "genas.pipeline", *row]
     return subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
 
 
@@ -342,7 +343,7 @@ def killed_ten_times(
     profile: Tiny, stage: str, axes: dict[str, str], names: Sequence[str]
 ) -> tuple[dict[str, bytes], dict[str, bytes]]:
     """:func:`killed_at_random` of a row as a process of its own, with the files ``names`` that it leaves."""
-    command = [sys.executable, "-m", "pipeline", stage, *(f"{axis}={value}" for axis, value in axes.items())]
+    command = [sys.executable, "-m", "genas.pipeline", stage, *(f"{axis}={value}" for axis, value in axes.items())]
     folder = profile.root / "out" / stage / "-".join(axes.values())
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
 

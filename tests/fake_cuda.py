@@ -23,7 +23,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode, unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 
 aten = torch.ops.aten
 Generator = torch.Generator

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from models.networks.files.checkpoint import Preprocessing, save_network
-from models.spaces.darts.genotype import Genotype, random_genotype
-from models.spaces.darts.network import GenasNetwork
+from genas.models.networks.files.checkpoint import Preprocessing, save_network
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.models.spaces.darts.network import GenasNetwork
 
 
 def write_network(

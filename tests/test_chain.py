@@ -20,7 +20,7 @@ import psutil
 import pytest
 import yaml
 
-from pipeline.config import PROFILES, REPOSITORY
+from genas.pipeline.config import PROFILES, REPOSITORY
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -99,7 +99,7 @@ def measured(root: Path) -> dict[str, Any]:
 
 def kill_once_saved(root: Path, stage: str) -> None:
     """Run the chain and kill the whole tree as soon as ``stage`` has kept half-done work."""
-    command = [sys.executable, "-m", "flows.cli", "run", "--profile", str(root), "--jobs", "1"]
+    command = [sys.executable, "-m", "genas.flows.cli", "run", "--profile", str(root), "--jobs", "1"]
     running = subprocess.Popen(command, env=environment(root, mlflow=True), cwd=root)
     try:
         while not list((root / ".scratch").glob(f"{stage}-*/*.pt")):
@@ -120,7 +120,7 @@ def test_prefect_mlflow_and_kills_change_nothing(tmp_path: Path) -> None:
 
     for stage in LONG:
         kill_once_saved(driven, stage)
-    command = [sys.executable, "-m", "flows.cli", "run", "--profile", str(driven), "--jobs", "2"]
+    command = [sys.executable, "-m", "genas.flows.cli", "run", "--profile", str(driven), "--jobs", "2"]
     subprocess.run(command, env=environment(driven, mlflow=True), cwd=driven, check=True)
 
     expected, found = measured(bare), measured(driven)

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.config import MEASURES, REPOSITORY
-from pipeline.machine.imports import ARITHMETIC, NEUTRAL, closure, covered, digest, neutral
-from pipeline.stages import STAGES
+from genas.pipeline.config import MEASURES, REPOSITORY
+from genas.pipeline.machine.imports import ARITHMETIC, NEUTRAL, closure, covered, digest, neutral
+from genas.pipeline.stages import STAGES
 
 GRAPH: dict[str, Any] = yaml.safe_load((REPOSITORY / "dvc.yaml").read_text())["stages"]
 MOST = 8
@@ -31,7 +31,7 @@ def needed(stage: str) -> set[Path]:
     files = closure(STAGES[stage].module)
     if any(dep.startswith("out/measures/") for dep in deps(stage)):
         for name in MEASURES:
-            files -= closure(f"pipeline.measures.{name}", computed=False)
+            files -= closure(f"genas.pipeline.measures.{name}", computed=False)
         files |= closure(STAGES[stage].module, computed=False)
         files = {file for file in files if file.parent != Path("pipeline/measures")}
     return files
@@ -101,7 +101,7 @@ def test_the_closure_sees_what_it_should() -> None:
 
 
 def test_a_measure_depends_on_its_own_code_alone() -> None:
-    files = {str(file) for file in closure("pipeline.measures.angle", computed=False)}
+    files = {str(file) for file in closure("genas.pipeline.measures.angle", computed=False)}
     assert {"pipeline/measures/angle.py", "models/official/vector.py", "pipeline/probe/plain.py"} <= files
     assert "pipeline/measures/accuracy.py" not in files
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import REPOSITORY
-from pipeline.stages import STAGES
+from genas.pipeline.config import REPOSITORY
+from genas.pipeline.stages import STAGES
 
 DOCUMENTS = [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/mini/README.md")] + [
     *sorted((REPOSITORY / "docs").glob("*.md")),
@@ -75,7 +75,7 @@ def test_every_stage_is_told_in_the_documents() -> None:
 
 
 def test_commands_of_the_readme_exist() -> None:
-    from flows.cli import app
+    from genas.flows.cli import app
 
     names = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
     groups = {group.name: group.typer_instance for group in app.registered_groups}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 from tests.faults import judging, running
 from tests.faults.judging import SECRET, Case, Place, contents, judge
 

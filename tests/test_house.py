@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 
 SOURCES = ("models", "pipeline", "flows", "benchmarks")
 LONGEST = 300

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 from tests.pipeline.conftest import leave_all, write_params
 from tools.terminal_pictures import WIDTHS, draw
 

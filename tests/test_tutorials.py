@@ -19,13 +19,13 @@ import pytest
 import typer
 import yaml
 
-from flows import environment
-from flows.cli import app
-from flows.estimate import duration
-from pipeline.config import REPOSITORY, load_params
-from pipeline.forecast.plan import forecast
-from pipeline.scaffold.shared import share
-from pipeline.stages.graph import graph
+from genas.flows import environment
+from genas.flows.cli import app
+from genas.flows.estimate import duration
+from genas.pipeline.config import REPOSITORY, load_params
+from genas.pipeline.forecast.plan import forecast
+from genas.pipeline.scaffold.shared import share
+from genas.pipeline.stages.graph import graph
 from tests.clones import commit, copied
 from tests.test_chain import params
 

@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from pipeline.config import REPOSITORY, profile_folder
-from pipeline.results import terminal
-from pipeline.results.board import collect
+from genas.pipeline.config import REPOSITORY, profile_folder
+from genas.pipeline.results import terminal
+from genas.pipeline.results.board import collect
 
 WIDTHS, HEIGHT = (80, 120), 24
 """Columns and lines of terminals."""

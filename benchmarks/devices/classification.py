@@ -11,17 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.transforms import ToTensor
 
-from benchmarks import score, supernet, workload
-from benchmarks.devices.compare import Work
-from models.fast.gradients import quicken
-from models.networks.published import zoo_genotype
-from models.spaces.darts.network import GenasNetwork
-from models.spaces.nasbench201.cell import random_cell
-from models.spaces.nasbench201.network import NasBench201
-from pipeline.config import REPOSITORY, SupernetParams, load_params
-from pipeline.data.reading.images import Images, Pictures
-from pipeline.retrain.epoch import Training
-from pipeline.retrain.evaluation import logits_of
+from genas.benchmarks import score, supernet, workload
+from genas.benchmarks.devices.compare import Work
+from genas.models.fast.gradients import quicken
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.models.spaces.nasbench201.cell import random_cell
+from genas.models.spaces.nasbench201.network import NasBench201
+from genas.pipeline.config import REPOSITORY, SupernetParams, load_params
+from genas.pipeline.data.reading.images import Images, Pictures
+from genas.pipeline.retrain.epoch import Training
+from genas.pipeline.retrain.evaluation import logits_of
 
 CELL = "genas_flatness_c100"
 """A published cell, for whatever is trained alone."""

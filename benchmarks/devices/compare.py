@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.workload import CPU
+from genas.benchmarks.workload import CPU
 
 CHECKED = 2
 """Steps whose numbers are compared; what comes after them is timed."""

@@ -7,7 +7,7 @@ from functools import partial
 
 import torch
 
-from benchmarks.devices.classification import (
+from genas.benchmarks.devices.classification import (
     Size,
     candidate,
     evaluation,
@@ -15,22 +15,23 @@ from benchmarks.devices.classification import (
     retraining,
     supernet_step,
 )
-from benchmarks.devices.compare import Kind, Work
+from genas.benchmarks.devices.compare import Kind, Work
 
 SINGLE, HALF = 1e-2, 1e-1
 """Largest relative difference in float32, and in sixteen bits, whose rounding untrained networks amplify."""
 
 
 def detector(size: Size, device: torch.device) -> Work:
-    """See :func:`benchmarks.devices.transfer.detector`; the frameworks are imported here, as one may be missing."""
-    from benchmarks.devices import transfer
+    """See :func:`genas.benchmarks.devices.transfer.detector`; the frameworks are imported here, as one may be
+    missing."""
+    from genas.benchmarks.devices import transfer
 
     return transfer.detector(size, device)
 
 
 def segmenter(size: Size, device: torch.device) -> Work:
-    """See :func:`benchmarks.devices.transfer.segmenter`."""
-    from benchmarks.devices import transfer
+    """See :func:`genas.benchmarks.devices.transfer.segmenter`."""
+    from genas.benchmarks.devices import transfer
 
     return transfer.segmenter(size, device)
 

@@ -21,16 +21,16 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
 from torch import Tensor
 
-import models.networks.mmseg  # noqa: F401  (registers the backbone)
-import pipeline.transfer.segment.data  # noqa: F401  (imports the framework's data sets, which print, in silence)
-from benchmarks import workload
-from benchmarks.devices.classification import Size, calibrated, network
-from benchmarks.devices.compare import Work
-from models.networks.files.checkpoint import Preprocessing, save_network
-from pipeline.config import REPOSITORY, load_params
-from pipeline.data.digits import SCENE, compose, ink_of
-from pipeline.transfer.detect import config as detect
-from pipeline.transfer.segment import config as segment
+import genas.models.networks.mmseg  # noqa: F401  (registers the backbone)
+import genas.pipeline.transfer.segment.data  # noqa: F401  (imports the framework's data sets, which print, in silence)
+from genas.benchmarks import workload
+from genas.benchmarks.devices.classification import Size, calibrated, network
+from genas.benchmarks.devices.compare import Work
+from genas.models.networks.files.checkpoint import Preprocessing, save_network
+from genas.pipeline.config import REPOSITORY, load_params
+from genas.pipeline.data.digits import SCENE, compose, ink_of
+from genas.pipeline.transfer.detect import config as detect
+from genas.pipeline.transfer.segment import config as segment
 
 CLASSES = [str(digit) for digit in range(10)]
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from pipeline.config import DataParams
-from pipeline.data import digits
+from genas.pipeline.config import DataParams
+from genas.pipeline.data import digits
 
 SHAPES = ("disc", "square", "triangle")
 COUNT = 20

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from flows.commands.options import Port, Profile
-from flows.run import checked, console
+from genas.flows.commands.options import Port, Profile
+from genas.flows.run import checked, console
 
 if TYPE_CHECKING:
-    from pipeline.fetch.download import Tell
-    from pipeline.fetch.sets import Archive
+    from genas.pipeline.fetch.download import Tell
+    from genas.pipeline.fetch.sets import Archive
 
 # Everything else is imported where it is used: `genas --help` answers at once.
 
@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="The data sets of a profile.")
 @app.command("check")
 def check(profile: Profile = "demo") -> None:
     """Look whether each data set is where it should be."""
-    from pipeline.data.stage import check as look
+    from genas.pipeline.data.stage import check as look
 
     missing = 0
     for name, ok, message in look(checked(profile)):
@@ -34,10 +34,10 @@ def check(profile: Profile = "demo") -> None:
 @app.command("changed")
 def changed(names: list[str], profile: Profile = "demo", port: Port = 4200) -> None:
     """Announce changed data sets: a served profile then refreshes what depends on its data."""
-    from flows import environment
+    from genas.flows import environment
 
     environment.for_prefect(console=False)
-    from flows.service.deployments import announce
+    from genas.flows.service.deployments import announce
 
     announce(profile, names, port)
     typer.echo(f"announced: {', '.join(names)}")
@@ -54,8 +54,8 @@ def get(
     """Download published sets, check and unpack them; a cut download goes on where it stopped."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-    from pipeline.fetch import get as fetching
-    from pipeline.fetch.sets import SETS
+    from genas.pipeline.fetch import get as fetching
+    from genas.pipeline.fetch.sets import SETS
 
     errors = console(stderr=True)
     columns = ("{task.description}", BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())

@@ -15,12 +15,12 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from flows import environment
-from models.errors import GenasError
-from pipeline.config import REPOSITORY, Params, data_root, load_params
-from pipeline.context import chosen_device
-from pipeline.machine.processor import instruction_set
-from pipeline.stages import STAGES, rows_of
+from genas.flows import environment
+from genas.models.errors import GenasError
+from genas.pipeline.config import REPOSITORY, Params, data_root, load_params
+from genas.pipeline.context import chosen_device
+from genas.pipeline.machine.processor import instruction_set
+from genas.pipeline.stages import STAGES, rows_of
 
 DISK = 5
 """GB that should be free for the outputs of the small profiles."""
@@ -112,8 +112,8 @@ def gpu() -> Iterator[Finding]:
     device = chosen_device()
     if device.type != "cuda":
         raise GenasError("doctor --gpu: no GPU: torch finds none here, or GENAS_DEVICE names another device")
-    from benchmarks.devices.compare import compare
-    from benchmarks.devices.kinds import every_kind
+    from genas.benchmarks.devices.compare import compare
+    from genas.benchmarks.devices.kinds import every_kind
 
     yield Finding("GPU", True, f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}")
     yield Finding("CPU", True, f"instruction set {instruction_set()}, {torch.get_num_threads()} threads")
@@ -140,7 +140,7 @@ def data(folder: Path, params: Params | None) -> Iterator[Finding]:
     derived = params is not None and all(data_set.path is None for data_set in params.data.values())
     yield Finding("data root", root.is_dir() or derived, str(root))
     if params is not None:
-        from pipeline.data.stage import check
+        from genas.pipeline.data.stage import check
 
         for name, ok, message in check(folder):
             yield Finding(f"data {name}", ok, message)

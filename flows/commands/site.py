@@ -10,6 +10,6 @@ import typer
 
 def site(out: Annotated[Path, typer.Argument(metavar="OUT", help="The folder, new or an earlier site.")]) -> None:
     """Write a static site: documents, reports of the profiles that have run, the interface of every module."""
-    from flows.site.build import site as build
+    from genas.flows.site.build import site as build
 
     typer.echo(build(out))

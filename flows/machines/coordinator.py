@@ -24,15 +24,15 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Cancelling
 from prefect.types.entrypoint import EntrypointType
 
-from flows import environment
-from flows.graph import stage_graph
-from flows.machines import lockfile
-from flows.machines.lockfile import Entries
-from flows.machines.source import portable, source
-from flows.machines.worker import MISTAKE, dvc, require_remote, stage_here
-from flows.plan import changed, log_file
-from flows.processes.children import Children, StageError
-from models.errors import GenasError
+from genas.flows import environment
+from genas.flows.graph import stage_graph
+from genas.flows.machines import lockfile
+from genas.flows.machines.lockfile import Entries
+from genas.flows.machines.source import portable, source
+from genas.flows.machines.worker import MISTAKE, dvc, require_remote, stage_here
+from genas.flows.plan import changed, log_file
+from genas.flows.processes.children import Children, StageError
+from genas.models.errors import GenasError
 
 POLL = 2.0
 """Seconds between two looks at a run."""

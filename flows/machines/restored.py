@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from flows.machines.lockfile import entries, outputs
+from genas.flows.machines.lockfile import entries, outputs
 
 
 def drop_damaged(folder: Path, stage: str) -> list[str]:

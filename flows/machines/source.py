@@ -10,9 +10,9 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from flows.version import commit
-from models.errors import GenasError
-from pipeline.config import REPOSITORY, profile_folder
+from genas.flows.version import commit
+from genas.models.errors import GenasError
+from genas.pipeline.config import REPOSITORY, profile_folder
 
 COMMIT = "commit"
 """The key of the commit in a source, which is there for the message alone."""

@@ -21,17 +21,17 @@ from prefect.logging import get_run_logger
 from prefect.settings import get_current_settings
 from prefect.states import Completed, Failed
 
-from flows import environment
-from flows.machines import lockfile
-from flows.machines.lockfile import Entries
-from flows.machines.source import located, require_same
-from flows.plan import DVC
-from flows.processes.children import Children, StageError
-from flows.service.server import require_answer
-from flows.stage import reproduce_stage
-from flows.version import VERSION
-from models.errors import GenasError
-from pipeline.machine.addresses import masked
+from genas.flows import environment
+from genas.flows.machines import lockfile
+from genas.flows.machines.lockfile import Entries
+from genas.flows.machines.source import located, require_same
+from genas.flows.plan import DVC
+from genas.flows.processes.children import Children, StageError
+from genas.flows.service.server import require_answer
+from genas.flows.stage import reproduce_stage
+from genas.flows.version import VERSION
+from genas.models.errors import GenasError
+from genas.pipeline.machine.addresses import masked
 
 MISTAKE = "Mistake"
 """The name of the state in which a run ends that a user's mistake ended: trying again does not mend it."""
@@ -44,12 +44,13 @@ def stage_here(profile: str, stage: str, source: dict[str, str], upstream: Entri
     Args:
         profile: the profile's path inside the repository.
         stage: the row, as DVC names it.
-        source: the coordinator's :func:`flows.machines.source.source`.
+        source: the coordinator's :func:`genas.flows.machines.source.source`.
         upstream: what the coordinator's lock says of the stages that this one reads.
         scans: those of them that look at data, which each machine has of its own.
 
     Returns:
-        Completed, its message how the stage ended (:func:`flows.stage.reproduce_stage`); or failed, with one line.
+        Completed, its message how the stage ended (:func:`genas.flows.stage.reproduce_stage`); or failed, with one
+        line.
     """
     children = Children()
     try:

@@ -1,5 +1,5 @@
 """Child processes that never outlive their parent: each in a group of its own, all of them ended together, and by a
-guard (:mod:`flows.processes.guard`) where the parent is killed."""
+guard (:mod:`genas.flows.processes.guard`) where the parent is killed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from flows.processes.guard import GRACE, guarded
+from genas.flows.processes.guard import GRACE, guarded
 
 
 class StoppedError(Exception):

@@ -13,8 +13,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TextIO
 
-from flows.progress import LOGGER
-from models.errors import GenasError
+from genas.flows.progress import LOGGER
+from genas.models.errors import GenasError
 
 
 class Note(logging.Handler):

@@ -1,4 +1,4 @@
-"""The process that tracks the rows of a run (:mod:`pipeline.tracking.tracker`), for as long as the run lasts."""
+"""The process that tracks the rows of a run (:mod:`genas.pipeline.tracking.tracker`), for as long as the run lasts."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flows import environment
-from flows.plan import log_file
-from pipeline.tracking.mlflow import enabled
-from pipeline.tracking.told import ADDRESS
+from genas.flows import environment
+from genas.flows.plan import log_file
+from genas.pipeline.tracking.mlflow import enabled
+from genas.pipeline.tracking.told import ADDRESS
 
 GRACE = 30.0
 """Seconds that it may take for what is still to be written."""
@@ -29,7 +29,7 @@ def tracking(folder: Path) -> Iterator[None]:
     with tempfile.TemporaryDirectory(prefix="genas-") as place, log_file(folder, "tracking").open("w") as log:
         address = Path(place) / "socket"
         process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.tracking", str(address)],
+            [sys.executable, "-m", "genas.pipeline.tracking", str(address)],
             cwd=folder,
             env=environment.of_children(),
             stdin=subprocess.PIPE,

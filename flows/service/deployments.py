@@ -13,13 +13,13 @@ from prefect.events.worker import EventsWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 from pydantic import ValidationError
 
-from flows.phases import PHASES, targets_of
-from flows.service.ports import HOST
-from flows.service.refresh import refresh
-from flows.service.server import require_answer, server
-from models.errors import GenasError
-from pipeline.config import Params, load_params, profile_folder
-from pipeline.stages import STAGES
+from genas.flows.phases import PHASES, targets_of
+from genas.flows.service.ports import HOST
+from genas.flows.service.refresh import refresh
+from genas.flows.service.server import require_answer, server
+from genas.models.errors import GenasError
+from genas.pipeline.config import Params, load_params, profile_folder
+from genas.pipeline.stages import STAGES
 
 EVENT = "genas.data.changed"
 

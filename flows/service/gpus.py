@@ -17,8 +17,8 @@ from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
 from prefect.concurrency.sync import concurrency
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
-from flows.graph import kind
-from pipeline.stages import STAGES
+from genas.flows.graph import kind
+from genas.pipeline.stages import STAGES
 
 DRIVER = Path("/proc/driver/nvidia/gpus")
 """Where the driver has a folder for each GPU: looking there takes no import of torch."""
@@ -47,7 +47,7 @@ def count() -> int:
 def computes(stage: str) -> bool:
     """Whether a row (as DVC names it) uses a GPU: every stage whose forecast is not a light one."""
     known = STAGES.get(kind(stage))
-    return known is not None and not known.forecast.startswith("pipeline.forecast.light:")
+    return known is not None and not known.forecast.startswith("genas.pipeline.forecast.light:")
 
 
 def limit_name() -> str:
@@ -76,7 +76,7 @@ def slot(stage: str, limit: str | None, pause: Callable[[float], None]) -> Itera
     Args:
         stage: the row, as DVC names it.
         limit: its name, or None.
-        pause: raises when the run is being stopped (:meth:`flows.processes.children.Children.pause`).
+        pause: raises when the run is being stopped (:meth:`genas.flows.processes.children.Children.pause`).
     """
     with ExitStack() as held:
         while limit is not None and computes(stage):

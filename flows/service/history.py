@@ -21,7 +21,7 @@ from prefect.states import Crashed
 
 
 def tag_of(folder: Path) -> str:
-    """The tag of runs that hold a profile's lock (:mod:`flows.processes.lock`), on this machine."""
+    """The tag of runs that hold a profile's lock (:mod:`genas.flows.processes.lock`), on this machine."""
     return f"{socket.gethostname()}:{folder}"
 
 

@@ -14,12 +14,12 @@ from uuid import UUID
 from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.logging import get_run_logger
 
-from flows.graph import kind
-from flows.service.ports import HOST
-from pipeline.config import load_params
-from pipeline.results.board import columns_of, heading, leaderboard, number
-from pipeline.results.terminal import detail
-from pipeline.tracking.marks import mark_of
+from genas.flows.graph import kind
+from genas.flows.service.ports import HOST
+from genas.pipeline.config import load_params
+from genas.pipeline.results.board import columns_of, heading, leaderboard, number
+from genas.pipeline.results.terminal import detail
+from genas.pipeline.tracking.marks import mark_of
 
 
 def mlflow_address() -> str:

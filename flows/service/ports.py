@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 HOST = "127.0.0.1"
 """All that is served here is served to this machine alone."""

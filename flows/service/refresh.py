@@ -14,10 +14,10 @@ from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 from prefect.logging import get_run_logger
 
-from flows.processes.lock import run_lock
-from flows.reproduce import JOBS, bring_up_to_date
-from flows.version import VERSION
-from pipeline.config import load_params, profile_folder
+from genas.flows.processes.lock import run_lock
+from genas.flows.reproduce import JOBS, bring_up_to_date
+from genas.flows.version import VERSION
+from genas.pipeline.config import load_params, profile_folder
 
 AUTHOR = {
     "GIT_AUTHOR_NAME": "genas refresh",

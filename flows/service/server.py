@@ -2,7 +2,7 @@
 
 Prefect's own ephemeral server shares the terminal's process group: Ctrl-C ends it before the flow that is being
 stopped has told it so, and the flow then waits for it in vain. This one is in a group of its own and ends last, by its
-guard (:mod:`flows.processes.guard`) where this process is killed.
+guard (:mod:`genas.flows.processes.guard`) where this process is killed.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from prefect.events.worker import EventsWorker
 from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, get_current_settings, temporary_settings
 
-from flows import environment
-from flows.processes.guard import guarded
-from flows.service.ports import HOST, require_free
-from models.errors import GenasError
-from pipeline.machine.addresses import masked
+from genas.flows import environment
+from genas.flows.processes.guard import guarded
+from genas.flows.service.ports import HOST, require_free
+from genas.models.errors import GenasError
+from genas.pipeline.machine.addresses import masked
 
 STARTUP = 180.0
 """Seconds that a server may take to answer; its first start migrates its database."""

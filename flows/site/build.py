@@ -12,9 +12,9 @@ from pathlib import Path
 
 import yaml
 
-from flows.site import pages
-from models.errors import GenasError
-from pipeline.config import profiles
+from genas.flows.site import pages
+from genas.models.errors import GenasError
+from genas.pipeline.config import profiles
 
 NEEDED = ("mkdocs", "material", "mkdocstrings", "mkdocstrings_handlers.python")
 MARK = ".genas-site"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 
 PROJECT = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 SOURCES = ("models", "pipeline", "flows", "benchmarks")

@@ -25,8 +25,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
-from models.spaces.darts.supernet import SupernetCell
+from genas.models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
+from genas.models.spaces.darts.supernet import SupernetCell
 
 CACHED = 2**17
 """Numbers of a map (512 KiB) that a core has at hand; a batch is taken apart into such pieces."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
-from models.spaces.base.edge import Edge
+from genas.models.spaces.base.edge import Edge
 
 State = TypeVar("State")
 """A node, as the edges that leave it read it."""

@@ -16,9 +16,9 @@ from detectron2.modeling import BACKBONE_REGISTRY, FPN, Backbone
 from detectron2.modeling.backbone.fpn import LastLevelP6P7
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import load_backbone
-from models.spaces.darts.network import GenasNetwork
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import load_backbone
+from genas.models.spaces.darts.network import GenasNetwork
 
 BUILDER = "build_retinanet_genas_fpn_backbone"
 STRIDES = {"res2": 4, "res3": 8, "res4": 16, "res5": 32}

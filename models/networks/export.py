@@ -15,9 +15,9 @@ import torch
 from timm.models._hub import save_config_for_hf
 from torch import Tensor
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import NetworkFile, load_network, read_header, save_network
-from models.spaces.darts.network import GenasNetwork
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import NetworkFile, load_network, read_header, save_network
+from genas.models.spaces.darts.network import GenasNetwork
 
 TOLERANCE = 1e-4
 """The largest difference between two logits that count as the same."""
@@ -30,7 +30,7 @@ def bare_network(source: Path) -> GenasNetwork:
     """The network of a file, in evaluation mode, without an auxiliary head.
 
     Raises:
-        GenasError: as :func:`~models.networks.files.checkpoint.load_network`.
+        GenasError: as :func:`~genas.models.networks.files.checkpoint.load_network`.
     """
     network = load_network(source)
     if hasattr(network, "auxiliary_head"):
@@ -62,9 +62,9 @@ def require_same(path: Path, network: GenasNetwork, header: NetworkFile, read: C
 def write_timm(source: Path, folder: Path, tag: str) -> float:
     """Write ``model.safetensors`` and ``config.json``, from which timm rebuilds the network offline.
 
-    Once ``models.spaces.darts.network`` is imported, ``timm.create_model("local-dir:FOLDER", pretrained=True)`` gives
-    the network, with all that timm can change about one: ``num_classes``, ``in_chans``, ``features_only``. The weights
-    file is a network file of this project, too.
+    Once ``genas.models.spaces.darts.network`` is imported, ``timm.create_model("local-dir:FOLDER", pretrained=True)``
+    gives the network, with all that timm can change about one: ``num_classes``, ``in_chans``, ``features_only``. The
+    weights file is a network file of this project, too.
 
     Args:
         source: a network file.

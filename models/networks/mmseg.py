@@ -1,6 +1,6 @@
 """The network as a backbone of MMSegmentation: importing this module registers ``GenasBackbone``.
 
-Only the adapter is here; the maps come from :func:`models.networks.files.checkpoint.load_backbone`.
+Only the adapter is here; the maps come from :func:`genas.models.networks.files.checkpoint.load_backbone`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from mmengine.model import BaseModule
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import load_backbone
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import load_backbone
 
 
 @MODELS.register_module()
@@ -31,7 +31,7 @@ class GenasBackbone(BaseModule):
         with_cp: recompute activations in the backward pass to save memory (as in MMSegmentation's ResNet).
 
     Raises:
-        GenasError: as :func:`models.networks.files.checkpoint.load_backbone`, and another normalisation.
+        GenasError: as :func:`genas.models.networks.files.checkpoint.load_backbone`, and another normalisation.
     """
 
     def __init__(

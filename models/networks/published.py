@@ -1,7 +1,7 @@
 """Published cells: every row of the paper's Tables 2 to 4 as data (``published.json``), with where each comes from.
 
 Rows whose cell was never published stay in the list with ``genotype`` null, so that a table can say so.
-:mod:`models.networks.zoo` makes timm models of the others.
+:mod:`genas.models.networks.zoo` makes timm models of the others.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from models.errors import GenasError
-from models.spaces.base.edge import Edge
-from models.spaces.darts.cost import IMAGENET_SHAPE, fit_width, official_cost
-from models.spaces.darts.genotype import Genotype
+from genas.models.errors import GenasError
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.cost import IMAGENET_SHAPE, fit_width, official_cost
+from genas.models.spaces.darts.genotype import Genotype
 
 _FILE = Path(__file__).with_suffix(".json")
 BUDGET = 6e8

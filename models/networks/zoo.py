@@ -1,4 +1,4 @@
-"""The published cells (:mod:`models.networks.published`) as timm models, registered by importing this module:
+"""The published cells (:mod:`genas.models.networks.published`) as timm models, registered by importing this module:
 ``timm.create_model("genas_flatness_c100")``."""
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from typing import Any
 
 from timm.models import generate_default_cfgs, register_model
 
-from models.networks.published import zoo, zoo_genotype, zoo_width
-from models.spaces.darts.network import GenasNetwork, default_cfg, genas_network
+from genas.models.networks.published import zoo, zoo_genotype, zoo_width
+from genas.models.spaces.darts.network import GenasNetwork, default_cfg, genas_network
 
 __all__: list[str] = []  # timm adds its models
 

@@ -1,7 +1,7 @@
 """The weight vector of an architecture of the DARTS space as the official code builds it, with a slip of its own.
 
-It is what :meth:`models.spaces.darts.supernet.Supernet.weighted_vectors` stands for, in single precision and in full
-length, because the last digits of the official angles come from that.
+It is what :meth:`genas.models.spaces.darts.supernet.Supernet.weighted_vectors` stands for, in single precision and in
+full length, because the last digits of the official angles come from that.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.spaces.darts.genotype import Genotype
-from models.spaces.darts.supernet import Supernet, SupernetCell
+from genas.models.spaces.darts.genotype import Genotype
+from genas.models.spaces.darts.supernet import Supernet, SupernetCell
 
 PATHS = tuple(
     (source, *itertools.compress(range(2, target), through), target)

@@ -21,13 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.errors import GenasError
-from models.spaces.base.edge import Edge
-from models.spaces.base.weights import load_state
-from models.spaces.darts.genotype import EDGES, PRIMITIVES
-from models.spaces.darts.layout import is_reduction
-from models.spaces.darts.network import GenasNetwork
-from models.spaces.darts.supernet import Supernet
+from genas.models.errors import GenasError
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.weights import load_state
+from genas.models.spaces.darts.genotype import EDGES, PRIMITIVES
+from genas.models.spaces.darts.layout import is_reduction
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.models.spaces.darts.supernet import Supernet
 
 MALFORMED = (AttributeError, LookupError, TypeError, ValueError)
 """What torch's reader of plain pickles raises for some that are none."""

@@ -14,20 +14,20 @@ import pandas as pd
 from scipy.stats import kendalltau
 from tqdm import tqdm
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype, random_genotype
-from pipeline import measures
-from pipeline.config import MeasureParams
-from pipeline.context import Context
-from pipeline.data.reading.halves import SearchData
-from pipeline.machine.resume import Scratch
-from pipeline.measures.flatness import draw_losses, flatness
-from pipeline.probe.fast import make_probe
-from pipeline.probe.images import load_probe_data
-from pipeline.scoring.measuring import scoring, with_scorer
-from pipeline.search.candidates import Candidate, write_candidates
-from pipeline.supernet.network import load_supernets, training_of
-from pipeline.supernet.weights import weights_of
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.pipeline import measures
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.measures.flatness import draw_losses, flatness
+from genas.pipeline.probe.fast import make_probe
+from genas.pipeline.probe.images import load_probe_data
+from genas.pipeline.scoring.measuring import scoring, with_scorer
+from genas.pipeline.search.candidates import Candidate, write_candidates
+from genas.pipeline.supernet.network import load_supernets, training_of
+from genas.pipeline.supernet.weights import weights_of
 
 CHUNK = 20
 """Architectures measured between two saves."""

@@ -6,10 +6,10 @@ gives what a search with that gamma would give the same candidates.
 
 from __future__ import annotations
 
-from pipeline.config import MetricParams
-from pipeline.context import Context
-from pipeline.search.candidates import leave_winner, read_candidates, write_candidates
-from pipeline.search.evolution import best_of, flatness_share, rate
+from genas.pipeline.config import MetricParams
+from genas.pipeline.context import Context
+from genas.pipeline.search.candidates import leave_winner, read_candidates, write_candidates
+from genas.pipeline.search.evolution import best_of, flatness_share, rate
 
 
 def weighed(metric: MetricParams, gamma: float) -> MetricParams:

@@ -4,19 +4,19 @@ A profile is a folder with its own ``params.yaml``: the repository's root is the
 ``profiles/``. Unknown keys and wrong types are errors that name the key.
 """
 
-from pipeline.config.laboratory import (
+from genas.pipeline.config.laboratory import (
     LaboratoryParams,
     NasBench201Params,
     NasBench301Params,
     Settings201,
     WalkParams,
 )
-from pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
-from pipeline.config.params import DIGITS, Params, load_params
-from pipeline.config.pixels import PixelParams, StreamParams
-from pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder, profiles
-from pipeline.config.rows import DataParams, Row
-from pipeline.config.search import (
+from genas.pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
+from genas.pipeline.config.params import DIGITS, Params, load_params
+from genas.pipeline.config.pixels import PixelParams, StreamParams
+from genas.pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder, profiles
+from genas.pipeline.config.rows import DataParams, Row
+from genas.pipeline.config.search import (
     MEASURES,
     AgreementParams,
     AngleParams,
@@ -27,7 +27,7 @@ from pipeline.config.search import (
     MetricParams,
     SearchParams,
 )
-from pipeline.config.supernets import Supernet201Params, SupernetParams, TrainingParams
+from genas.pipeline.config.supernets import Supernet201Params, SupernetParams, TrainingParams
 
 __all__ = [
     "DIGITS",

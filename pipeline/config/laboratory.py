@@ -6,9 +6,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, Name, NotNegative, Positive, Section, Seed, Several
-from pipeline.config.search import EvolutionParams, FlatnessParams, MeasureParams, require_measures
-from pipeline.config.supernets import Supernet201Params
+from genas.pipeline.config.base import Below, Count, Name, NotNegative, Positive, Section, Seed, Several
+from genas.pipeline.config.search import EvolutionParams, FlatnessParams, MeasureParams, require_measures
+from genas.pipeline.config.supernets import Supernet201Params
 
 
 class Group201(Section):

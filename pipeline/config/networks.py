@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed, Several, below
-from pipeline.config.pixels import PixelParams
-from pipeline.config.search import require_increasing
+from genas.pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Seed, Several, below
+from genas.pipeline.config.pixels import PixelParams
+from genas.pipeline.config.search import require_increasing
 
 Base = Annotated[str, AfterValidator(lambda path: below(path, "the framework's configurations"))]
 """A configuration that a framework ships, by its path among them; reading one runs it."""

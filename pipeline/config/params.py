@@ -8,10 +8,10 @@ from typing import Self
 
 from pydantic import ValidationError, model_validator
 
-from models.errors import GenasError
-from pipeline.config.base import Name, OrNull, Section
-from pipeline.config.laboratory import NasBench201Params, NasBench301Params
-from pipeline.config.networks import (
+from genas.models.errors import GenasError
+from genas.pipeline.config.base import Name, OrNull, Section
+from genas.pipeline.config.laboratory import NasBench201Params, NasBench301Params
+from genas.pipeline.config.networks import (
     CurvatureParams,
     DetectParams,
     RecipeParams,
@@ -19,10 +19,10 @@ from pipeline.config.networks import (
     SegmentParams,
     ShiftParams,
 )
-from pipeline.config.reading import read_yaml
-from pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row, SearchAxes, SeededAxes
-from pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams
-from pipeline.config.supernets import SupernetParams, TrainingParams
+from genas.pipeline.config.reading import read_yaml
+from genas.pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row, SearchAxes, SeededAxes
+from genas.pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams
+from genas.pipeline.config.supernets import SupernetParams, TrainingParams
 
 DIGITS = "digits"
 """What a data set can be derived from beside those of the profile: the digits that scikit-learn ships."""

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Fraction, NotNegative, Section
+from genas.pipeline.config.base import Fraction, NotNegative, Section
 
 
 class PixelParams(Section):

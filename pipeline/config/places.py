@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 REPOSITORY = Path(__file__).parent.parent.parent
 PROFILES = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 LARGEST = 2**20
 """Bytes of a file."""

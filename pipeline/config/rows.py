@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Below, Count, Name, Positive, Section, Seed, Several
+from genas.pipeline.config.base import Below, Count, Name, Positive, Section, Seed, Several
 
 
 class DataParams(Section):
@@ -22,7 +22,7 @@ class DataParams(Section):
     (``digits``: scikit-learn's handwritten digits; any other name: an image data set of this profile).
 
     ``split``: a file below the data root that says which images a supernet is trained on and which are held out
-    (:mod:`pipeline.data.reading.splits`).
+    (:mod:`genas.pipeline.data.reading.splits`).
     """
 
     layout: Literal["parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]

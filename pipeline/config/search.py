@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Several
-from pipeline.config.places import REPOSITORY
+from genas.pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Several
+from genas.pipeline.config.places import REPOSITORY
 
 FIRST = ("flatness", "angle", "accuracy", "loss", "params", "macs")
 """Of the measures, those that lists of them begin with."""
@@ -83,11 +83,11 @@ class MeasureParams(Section):
     """What the measures need: images, BatchNorm recalibration, and each measure's own section.
 
     ``scorer``: ``plain`` evaluates the supernet as it is written, ``fast`` the same in less time and to float tolerance
-    (:mod:`models.fast.folded`), ``native`` in less still, on a CPU with a C compiler (:mod:`models.fast.native`),
-    ``auto`` is ``native`` where that runs, else ``fast``. Loss and accuracy are means over ``images``, or those of the
-    means of ``batches`` of ``batch_size``. ``precision`` is what ``fast`` computes perturbed losses in;
-    statistics are always float32. ``recalibrate_augmented``: whether the training images that recalibrate are cropped
-    and flipped as in the supernet's training.
+    (:mod:`genas.models.fast.folded`), ``native`` in less still, on a CPU with a C compiler
+    (:mod:`genas.models.fast.native`), ``auto`` is ``native`` where that runs, else ``fast``. Loss and accuracy are
+    means over ``images``, or those of the means of ``batches`` of ``batch_size``. ``precision`` is what ``fast``
+    computes perturbed losses in; statistics are always float32. ``recalibrate_augmented``: whether the training images
+    that recalibrate are cropped and flipped as in the supernet's training.
     """
 
     scorer: Literal["auto", "plain", "fast", "native"]
@@ -138,8 +138,8 @@ class MetricParams(Section):
 
 
 class EarlyParams(Section):
-    """When a candidate is dropped (:mod:`pipeline.scoring.early`): looked at after each of these ``shares`` of the
-    images, if it stays below the last parent at this one-sided ``confidence``."""
+    """When a candidate is dropped (:mod:`genas.pipeline.scoring.early`): looked at after each of these ``shares`` of
+    the images, if it stays below the last parent at this one-sided ``confidence``."""
 
     shares: Annotated[Several[Annotated[float, Field(gt=0, lt=1)]], Field(min_length=1)]
     confidence: Annotated[float, Field(gt=0.5, lt=1)]

@@ -6,8 +6,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from pipeline.config.base import Count, Fraction, Positive, Section, Several
-from pipeline.config.pixels import StreamParams
+from genas.pipeline.config.base import Count, Fraction, Positive, Section, Several
+from genas.pipeline.config.pixels import StreamParams
 
 
 class TrainingParams(Section):
@@ -15,9 +15,9 @@ class TrainingParams(Section):
     have their sources there).
 
     ``trainer``: ``plain`` leaves gradients and steps to the framework, ``fast`` finds the same, to float tolerance, in
-    less time (:mod:`models.fast.gradients`, :mod:`pipeline.supernet.one_vector`).
+    less time (:mod:`genas.models.fast.gradients`, :mod:`genas.pipeline.supernet.one_vector`).
 
-    ``split``: which images train and which are held out for the search (:mod:`pipeline.data.reading.splits`):
+    ``split``: which images train and which are held out for the search (:mod:`genas.pipeline.data.reading.splits`):
     ``random``, drawn by the row's seed; the ``first`` ones train, whatever the seed; ``file``, the data set's own.
     The former two take ``train_share`` of the training images to train on.
 

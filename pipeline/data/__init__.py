@@ -2,5 +2,5 @@
 
 Reads a data root, or another set. Leaves ``manifest.json`` (digest, counts, classes), an index of shards, and the files
 of derived sets: the demo's digits and scenes, and the stand-ins for the shifted sets of Table 4.
-:mod:`pipeline.data.reading` is how all later phases read what lies there.
+:mod:`genas.pipeline.data.reading` is how all later phases read what lies there.
 """

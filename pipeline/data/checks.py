@@ -10,14 +10,14 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from models.errors import GenasError
-from pipeline.config import DataParams
-from pipeline.data.reading import coco, scenes
-from pipeline.data.reading.decoding import ENDINGS, size_of
-from pipeline.data.reading.files import line, subfolders
-from pipeline.data.reading.images import list_folder
-from pipeline.data.reading.layouts import REQUIRED, files_of
-from pipeline.data.reading.tables import check_tables
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams
+from genas.pipeline.data.reading import coco, scenes
+from genas.pipeline.data.reading.decoding import ENDINGS, size_of
+from genas.pipeline.data.reading.files import line, subfolders
+from genas.pipeline.data.reading.images import list_folder
+from genas.pipeline.data.reading.layouts import REQUIRED, files_of
+from genas.pipeline.data.reading.tables import check_tables
 
 
 def _check_class_folders(root: Path) -> None:

@@ -7,12 +7,12 @@ import inspect
 import shutil
 from pathlib import Path
 
-from models.errors import GenasError
-from pipeline.config import DataParams
-from pipeline.context import Context
-from pipeline.data import digits, shifts
-from pipeline.data.reading.images import Pictures, pictures
-from pipeline.data.reading.layouts import classes_of, dataset_root, digest_of, index_of, require_layout
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams
+from genas.pipeline.context import Context
+from genas.pipeline.data import digits, shifts
+from genas.pipeline.data.reading.images import Pictures, pictures
+from genas.pipeline.data.reading.layouts import classes_of, dataset_root, digest_of, index_of, require_layout
 
 
 def _origin_pictures(context: Context, spec: DataParams) -> tuple[Pictures, list[str]]:

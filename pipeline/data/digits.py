@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pipeline.config import DataParams
-from pipeline.data.reading.images import Images
+from genas.pipeline.config import DataParams
+from genas.pipeline.data.reading.images import Images
 
 HELD_OUT = 0.2
 """Share of the digits that is held out for testing, stratified by class."""

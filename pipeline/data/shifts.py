@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from pipeline.data.reading.images import Pictures
+from genas.pipeline.data.reading.images import Pictures
 
 
 @dataclass(frozen=True)

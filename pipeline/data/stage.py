@@ -14,14 +14,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from models.errors import GenasError
-from pipeline.config import DataParams, load_params
-from pipeline.context import Context
-from pipeline.data import derive
-from pipeline.data.checks import look_at
-from pipeline.data.reading import shards
-from pipeline.data.reading.files import reason
-from pipeline.data.reading.layouts import (
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams, load_params
+from genas.pipeline.context import Context
+from genas.pipeline.data import derive
+from genas.pipeline.data.checks import look_at
+from genas.pipeline.data.reading import shards
+from genas.pipeline.data.reading.files import reason
+from genas.pipeline.data.reading.layouts import (
     classes_of,
     dataset_root,
     digest_of,
@@ -32,8 +32,8 @@ from pipeline.data.reading.layouts import (
     splits_of,
     validation_images,
 )
-from pipeline.data.reading.manifest import MANIFEST, former_manifest
-from pipeline.data.reading.splits import read_split
+from genas.pipeline.data.reading.manifest import MANIFEST, former_manifest
+from genas.pipeline.data.reading.splits import read_split
 
 
 def describe(
@@ -41,7 +41,7 @@ def describe(
 ) -> dict[str, Any]:
     """The manifest of a data set that is there; the members of shards are recorded in ``index``.
 
-    Files are looked at (:mod:`pipeline.data.checks`) unless the digest is ``looked_at``, that of an earlier look.
+    Files are looked at (:mod:`genas.pipeline.data.checks`) unless the digest is ``looked_at``, that of an earlier look.
 
     Raises:
         GenasError: the set is missing, empty, or defective.

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, plain, save
+from genas.pipeline.drawing.style import LINES, plain, save
 
 
 def draw_agreement(tau: pd.DataFrame, errors: pd.DataFrame, path: Path, title: str = "") -> None:

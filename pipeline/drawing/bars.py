@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, save
+from genas.pipeline.drawing.style import LINES, save
 
 
 def draw_bars(values: Mapping[str, Mapping[str, float]], path: Path, title: str = "") -> None:

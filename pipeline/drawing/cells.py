@@ -8,9 +8,9 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import NODES, Genotype
-from pipeline.drawing.style import box, save
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.genotype import NODES, Genotype
+from genas.pipeline.drawing.style import box, save
 
 OPERATIONS = {
     "max_pool_3x3": "#f6dfa4",

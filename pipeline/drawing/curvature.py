@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, plain, save
+from genas.pipeline.drawing.style import LINES, plain, save
 
 PANELS = {"loss": "validation loss (nats)", "top1": "top-1 (%)"}
 """Columns of a curve, and how their axes are called."""

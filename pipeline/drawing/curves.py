@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, named, plain, save
+from genas.pipeline.drawing.style import LINES, named, plain, save
 
 
 def draw_curves(frame: pd.DataFrame, step: str, columns: Sequence[str], path: Path, title: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pipeline.drawing.style import box, save
+from genas.pipeline.drawing.style import box, save
 
 COLOURS = ("#e4e4e4", "#ffffff", "#f6dfa4", "#b5d5ee", "#cfe6e4", "#f0d3e3", "#e9ecc8", "#d8c9ea", "#bfe3c0", "#f3c6c0")
 """One a phase of the chain, in the order of the chain."""

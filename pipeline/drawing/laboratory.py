@@ -10,8 +10,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.questions import draw_generalisation, draw_walks
-from pipeline.drawing.style import LINES, plain, save
+from genas.pipeline.drawing.questions import draw_generalisation, draw_walks
+from genas.pipeline.drawing.style import LINES, plain, save
 
 READINGS = {"params": "parameters (M)", "loss": "validation loss (nats)", "flatness": "flatness (1e-3)"}
 """What the accuracy is drawn against: columns of ``architectures.csv``, and how their axes are called."""

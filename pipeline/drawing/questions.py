@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, plain, save
+from genas.pipeline.drawing.style import LINES, plain, save
 
 SHOWN = ("flatness", "flatness, flat term")
 """Measures whose partial taus are drawn."""

@@ -12,18 +12,18 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype
-from pipeline.config import Params
-from pipeline.drawing.agreement import draw_agreement
-from pipeline.drawing.cells import draw_genotype
-from pipeline.drawing.curvature import draw_curvature
-from pipeline.drawing.curves import draw_curves
-from pipeline.drawing.laboratory import draw_laboratory, read_tables
-from pipeline.drawing.scenes import draw_detections, draw_segmentations
-from pipeline.drawing.searches import draw_scatter, draw_search, finalist_losses
-from pipeline.results import records
-from pipeline.stages import STAGES, folder_of
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.config import Params
+from genas.pipeline.drawing.agreement import draw_agreement
+from genas.pipeline.drawing.cells import draw_genotype
+from genas.pipeline.drawing.curvature import draw_curvature
+from genas.pipeline.drawing.curves import draw_curves
+from genas.pipeline.drawing.laboratory import draw_laboratory, read_tables
+from genas.pipeline.drawing.scenes import draw_detections, draw_segmentations
+from genas.pipeline.drawing.searches import draw_scatter, draw_search, finalist_losses
+from genas.pipeline.results import records
+from genas.pipeline.stages import STAGES, folder_of
 
 CURVES = 4
 """Columns of a history that are drawn."""

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.data.reading.files import json_of, reason
-from pipeline.drawing.style import save
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.files import json_of, reason
+from genas.pipeline.drawing.style import save
 
 SHOWN_SCORE = 0.3
 """Least score of a predicted box that is drawn."""

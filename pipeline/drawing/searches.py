@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from pipeline.drawing.style import LINES, named, plain, save
+from genas.pipeline.drawing.style import LINES, named, plain, save
 
 FINALISTS = 5
 """Candidates whose loss is drawn against sigma."""

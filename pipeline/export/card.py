@@ -13,18 +13,18 @@ from pathlib import Path
 
 import yaml
 
-from models.networks.export import TOLERANCE
-from models.networks.files.checkpoint import NetworkFile, Preprocessing
-from models.networks.published import zoo
-from models.spaces.base.cost import Cost
-from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import Genotype
-from pipeline.config import Params
-from pipeline.report.page import table
-from pipeline.results import records
-from pipeline.results.board import COLUMNS, JUDGES, number
-from pipeline.stages import Key
-from pipeline.stages.graph import Node, graph, settings
+from genas.models.networks.export import TOLERANCE
+from genas.models.networks.files.checkpoint import NetworkFile, Preprocessing
+from genas.models.networks.published import zoo
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.darts.cost import network_cost
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.config import Params
+from genas.pipeline.report.page import table
+from genas.pipeline.results import records
+from genas.pipeline.results.board import COLUMNS, JUDGES, number
+from genas.pipeline.stages import Key
+from genas.pipeline.stages.graph import Node, graph, settings
 
 NAMED = 20
 """Up to so many classes are named in the card; all of them are in ``config.json``."""
@@ -44,7 +44,7 @@ import timm
 import torch
 from PIL import Image
 
-import models.spaces.darts.network  # registers genas_network in timm
+import genas.models.spaces.darts.network  # registers genas_network in timm
 
 network = timm.create_model("local-dir:.", pretrained=True).eval()
 transform = timm.data.create_transform(**timm.data.resolve_model_data_config(network))

@@ -8,14 +8,14 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from models.errors import GenasError
-from models.networks import export as formats
-from models.networks.files.checkpoint import read_header
-from pipeline.config import Params, load_params, profiles
-from pipeline.drawing.cells import draw_genotype
-from pipeline.export.card import model_card
-from pipeline.results import records
-from pipeline.retrain.network_file import network_file
+from genas.models.errors import GenasError
+from genas.models.networks import export as formats
+from genas.models.networks.files.checkpoint import read_header
+from genas.pipeline.config import Params, load_params, profiles
+from genas.pipeline.drawing.cells import draw_genotype
+from genas.pipeline.export.card import model_card
+from genas.pipeline.results import records
+from genas.pipeline.retrain.network_file import network_file
 
 FILES = ("README.md", "cell.png", "config.json", "model.onnx", "model.pt2", "model.safetensors")
 """What an export holds, no more and no less."""
@@ -37,7 +37,7 @@ def export(root: Path, row: str, folder: Path | None = None) -> Path:
 
     Raises:
         GenasError: wrong parameters, no such row, a row that is not retrained or no longer the one that
-            ``params.yaml`` describes, a folder that holds other things, or as :mod:`models.networks.export`.
+            ``params.yaml`` describes, a folder that holds other things, or as :mod:`genas.models.networks.export`.
     """
     params = load_params(root)
     source = trained(params, root, row)

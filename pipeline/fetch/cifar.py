@@ -12,9 +12,9 @@ import pyarrow
 import pyarrow.parquet
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.fetch.sets import Cifar
-from pipeline.fetch.unpack import readable
+from genas.models.errors import GenasError
+from genas.pipeline.fetch.sets import Cifar
+from genas.pipeline.fetch.unpack import readable
 
 SIDE = 32
 PIXELS = 3 * SIDE * SIDE

@@ -13,9 +13,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from models.errors import GenasError
-from pipeline.data.reading.files import reason
-from pipeline.fetch.sets import Archive
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.files import reason
+from genas.pipeline.fetch.sets import Archive
 
 Tell = Callable[[int, int | None], None]
 """Told how many bytes are there, and of how many."""

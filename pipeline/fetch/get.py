@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from models.errors import GenasError
-from pipeline.config import data_root
-from pipeline.fetch.cifar import convert
-from pipeline.fetch.download import Tell, download
-from pipeline.fetch.sets import LOGIN, SETS, Archive, Published
-from pipeline.fetch.unpack import unpack
+from genas.models.errors import GenasError
+from genas.pipeline.config import data_root
+from genas.pipeline.fetch.cifar import convert
+from genas.pipeline.fetch.download import Tell, download
+from genas.pipeline.fetch.sets import LOGIN, SETS, Archive, Published
+from genas.pipeline.fetch.unpack import unpack
 
 DOWNLOADS = ".downloads"
 """Where archives wait to be unpacked, below the data root; nothing reads hidden folders there."""
@@ -44,8 +44,8 @@ def get(name: str, into: Path | None = None, tell: Telling = silent) -> tuple[Pa
         The set's folder, and whether anything had to be done.
 
     Raises:
-        GenasError: as :func:`published`, :func:`pipeline.fetch.download.download` and
-            :func:`pipeline.fetch.unpack.unpack`.
+        GenasError: as :func:`published`, :func:`genas.pipeline.fetch.download.download` and
+            :func:`genas.pipeline.fetch.unpack.unpack`.
     """
     root = (into or data_root()).expanduser()
     found = published(name, root)

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from models.errors import GenasError
-from pipeline.data.reading.files import line, reason
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.files import line, reason
 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)
 """How archives show that they are none."""

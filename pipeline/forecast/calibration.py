@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from pipeline.context import chosen_device
-from pipeline.forecast.work import Profile, Rate, Work, forecast_of
-from pipeline.stages import STAGES, Key
+from genas.pipeline.context import chosen_device
+from genas.pipeline.forecast.work import Profile, Rate, Work, forecast_of
+from genas.pipeline.stages import STAGES, Key
 
 FILE = Path(".scratch") / "calibration.json"
 

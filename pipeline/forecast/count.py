@@ -13,15 +13,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
-from models.networks.published import zoo_genotype
-from models.spaces.darts.cost import fit_width
-from models.spaces.darts.genotype import Genotype, random_genotype
-from models.spaces.darts.network import GenasNetwork
-from models.spaces.darts.supernet import Supernet
-from models.spaces.nasbench201.cell import random_cell
-from models.spaces.nasbench201.network import NasBench201
-from pipeline.config import Row
-from pipeline.forecast.work import Cost
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.cost import fit_width
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.models.spaces.darts.supernet import Supernet
+from genas.models.spaces.nasbench201.cell import random_cell
+from genas.models.spaces.nasbench201.network import NasBench201
+from genas.pipeline.config import Row
+from genas.pipeline.forecast.work import Cost
 
 SAMPLE = 16
 """Architectures over which the cost of a random path is averaged."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models.errors import GenasError
-from pipeline.forecast.work import Load, Rate, Work
+from genas.models.errors import GenasError
+from genas.pipeline.forecast.work import Load, Rate, Work
 
 EFFICIENCY = 0.5
 """Share of the published figures that a step is taken to reach, arithmetic and memory alike."""

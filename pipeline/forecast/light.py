@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pipeline.config import LaboratoryParams
-from pipeline.forecast.work import Forecast, Profile, Work
-from pipeline.stages import STAGES, Key, rows_of
+from genas.pipeline.config import LaboratoryParams
+from genas.pipeline.forecast.work import Forecast, Profile, Work
+from genas.pipeline.stages import STAGES, Key, rows_of
 
 PICTURE = 0.4
 """Seconds to draw a picture."""
@@ -17,7 +17,7 @@ RESAMPLES = 2e-4
 SIZE201, SIZE301 = 15625, 800
 """Architectures of the benchmarks' tables."""
 DISTINCT201 = 10405
-"""Of those of NAS-Bench-201, how many are measured for all (:func:`pipeline.nasbench201.measuring.pruned`)."""
+"""Of those of NAS-Bench-201, how many are measured for all (:func:`genas.pipeline.nasbench201.measuring.pruned`)."""
 SPACE = 30.0
 """Seconds for what is computed of the whole space: forests and searches."""
 
@@ -35,7 +35,7 @@ def pictures(profile: Profile, key: Key) -> Work:
 
 def _judging(settings: LaboratoryParams, runs: int, truths: int, architectures: int) -> float:
     """Seconds for truths x scores x resamples of the runs' architectures."""
-    from pipeline.laboratory.scores import SCORES
+    from genas.pipeline.laboratory.scores import SCORES
 
     scores = len({*SCORES, *settings.measured})
     return RESAMPLES * runs * truths * scores * settings.bootstrap * (settings.architectures or architectures) / 1000

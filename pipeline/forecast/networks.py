@@ -11,19 +11,19 @@ import numpy as np
 import timm
 import torch
 
-from models.networks.files.checkpoint import Preprocessing, architecture_of
-from models.spaces.darts.network import GenasNetwork
-from pipeline.config import RecipeParams, Row
-from pipeline.context import chosen_device
-from pipeline.data.reading.images import Images as Arrays
-from pipeline.data.reading.images import Pictures
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform, train_transform
-from pipeline.forecast.count import built, cell_cost, cells_of, network_cost
-from pipeline.forecast.stopwatch import affordable, now, photographs, repeated
-from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
-from pipeline.retrain.epoch import Training
-from pipeline.retrain.evaluation import logits_of
-from pipeline.stages import Key
+from genas.models.networks.files.checkpoint import Preprocessing, architecture_of
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.pipeline.config import RecipeParams, Row
+from genas.pipeline.context import chosen_device
+from genas.pipeline.data.reading.images import Images as Arrays
+from genas.pipeline.data.reading.images import Pictures
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform, train_transform
+from genas.pipeline.forecast.count import built, cell_cost, cells_of, network_cost
+from genas.pipeline.forecast.stopwatch import affordable, now, photographs, repeated
+from genas.pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
+from genas.pipeline.retrain.epoch import Training
+from genas.pipeline.retrain.evaluation import logits_of
+from genas.pipeline.stages import Key
 
 TRIED = 2
 """Random cells of a trial: how long a network takes depends on its cell."""

@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.errors import GenasError
-from pipeline.config import Params, load_params
-from pipeline.data.reading.layouts import require_layout, root_of, validation_images
-from pipeline.forecast.calibration import calibrate
-from pipeline.forecast.devices import CALL, DECODE, EFFICIENCY, START_UP, device, measured_seconds, seconds_on
-from pipeline.forecast.schedule import schedule
-from pipeline.forecast.work import Images, Profile, Work, forecast_of
-from pipeline.results.records import manifest, timing
-from pipeline.stages import Key
-from pipeline.stages.graph import graph
+from genas.models.errors import GenasError
+from genas.pipeline.config import Params, load_params
+from genas.pipeline.data.reading.layouts import require_layout, root_of, validation_images
+from genas.pipeline.forecast.calibration import calibrate
+from genas.pipeline.forecast.devices import CALL, DECODE, EFFICIENCY, START_UP, device, measured_seconds, seconds_on
+from genas.pipeline.forecast.schedule import schedule
+from genas.pipeline.forecast.work import Images, Profile, Work, forecast_of
+from genas.pipeline.results.records import manifest, timing
+from genas.pipeline.stages import Key
+from genas.pipeline.stages.graph import graph
 
 PUBLISHED = {
     "cifar10": Images(50_000, 10_000, 10),
@@ -82,8 +82,8 @@ def forecast(
         folder: the profile's.
         keys: the rows that are to run.
         machines: devices, or processes on a CPU, that take a row each.
-        named: a device of :data:`~pipeline.forecast.devices.DEVICES`; none for this machine, whose rates are measured
-            unless they are known.
+        named: a device of :data:`~genas.pipeline.forecast.devices.DEVICES`; none for this machine, whose rates are
+            measured unless they are known.
         again: measure them anew.
 
     Raises:

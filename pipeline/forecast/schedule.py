@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from heapq import heappop, heappush
 from typing import NamedTuple
 
-from pipeline.stages import Key
+from genas.pipeline.stages import Key
 
 
 class Schedule(NamedTuple):

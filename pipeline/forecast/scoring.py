@@ -12,19 +12,19 @@ from dataclasses import replace
 from itertools import islice
 from typing import Any
 
-from pipeline import measures
-from pipeline.config import MEASURES, FlatnessParams, MeasureParams
-from pipeline.forecast.light import DISTINCT201, SIZE301
-from pipeline.forecast.stopwatch import now
-from pipeline.forecast.supernets import Space, build, decoding, halves_of, paths, space_of, synthetic
-from pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
-from pipeline.measures.flatness import draw_losses
-from pipeline.measures.swap import IMAGES
-from pipeline.nasbench201.measuring import settings_of
-from pipeline.probe.fast import CPU_CHUNK, make_probe
-from pipeline.scoring.readings import HESSIAN
-from pipeline.search.evolution import budget
-from pipeline.stages import STAGES, Key
+from genas.pipeline import measures
+from genas.pipeline.config import MEASURES, FlatnessParams, MeasureParams
+from genas.pipeline.forecast.light import DISTINCT201, SIZE301
+from genas.pipeline.forecast.stopwatch import now
+from genas.pipeline.forecast.supernets import Space, build, decoding, halves_of, paths, space_of, synthetic
+from genas.pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
+from genas.pipeline.measures.flatness import draw_losses
+from genas.pipeline.measures.swap import IMAGES
+from genas.pipeline.nasbench201.measuring import settings_of
+from genas.pipeline.probe.fast import CPU_CHUNK, make_probe
+from genas.pipeline.scoring.readings import HESSIAN
+from genas.pipeline.search.evolution import budget
+from genas.pipeline.stages import STAGES, Key
 
 CAP = 256
 """Images of a trial, at most."""

@@ -14,27 +14,38 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from models.errors import GenasError
-from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.base.preprocessing import Preprocessing
-from models.spaces.darts.genotype import random_genotype
-from pipeline.config import MeasureParams, TrainingParams
-from pipeline.context import Context, chosen_device
-from pipeline.data.reading.halves import SearchData, memory_format
-from pipeline.data.reading.images import Pictures
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform, train_transform
-from pipeline.data.reading.inputs.streams import Chosen, Stream
-from pipeline.data.reading.layouts import split_file
-from pipeline.data.reading.splits import read_split
-from pipeline.forecast.count import path_cost
-from pipeline.forecast.stopwatch import affordable, photographs, repeated
-from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Load, Profile, Rate, Work, load, training_memory
-from pipeline.nasbench201 import network as network201
-from pipeline.nasbench201.supernet import DRAWS
-from pipeline.probe.plain import Probe
-from pipeline.stages import STAGES, Key
-from pipeline.supernet.network import build_supernet
-from pipeline.supernet.training import Draw, draw_uniformly, make_optimizer, train_epoch, validate
+from genas.models.errors import GenasError
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.models.spaces.base.preprocessing import Preprocessing
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.config import MeasureParams, TrainingParams
+from genas.pipeline.context import Context, chosen_device
+from genas.pipeline.data.reading.halves import SearchData, memory_format
+from genas.pipeline.data.reading.images import Pictures
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform, train_transform
+from genas.pipeline.data.reading.inputs.streams import Chosen, Stream
+from genas.pipeline.data.reading.layouts import split_file
+from genas.pipeline.data.reading.splits import read_split
+from genas.pipeline.forecast.count import path_cost
+from genas.pipeline.forecast.stopwatch import affordable, photographs, repeated
+from genas.pipeline.forecast.work import (
+    BACKWARD,
+    Cost,
+    Forecast,
+    Kinds,
+    Load,
+    Profile,
+    Rate,
+    Work,
+    load,
+    training_memory,
+)
+from genas.pipeline.nasbench201 import network as network201
+from genas.pipeline.nasbench201.supernet import DRAWS
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.stages import STAGES, Key
+from genas.pipeline.supernet.network import build_supernet
+from genas.pipeline.supernet.training import Draw, draw_uniformly, make_optimizer, train_epoch, validate
 
 PHOTOGRAPHS = 64
 """How many are decoded in a trial."""

@@ -14,17 +14,17 @@ from typing import Any, NamedTuple
 
 import torch
 
-from models.networks.files.checkpoint import Preprocessing, save_network
-from pipeline.config import DataParams, DetectParams, Params, Row, SegmentParams
-from pipeline.context import Context
-from pipeline.data import digits
-from pipeline.forecast.count import cost_of
-from pipeline.forecast.networks import networks
-from pipeline.forecast.stopwatch import affordable, now, repeated
-from pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
-from pipeline.machine.resume import Scratch
-from pipeline.stages import Key
-from pipeline.transfer.frameworks.training import PERIOD
+from genas.models.networks.files.checkpoint import Preprocessing, save_network
+from genas.pipeline.config import DataParams, DetectParams, Params, Row, SegmentParams
+from genas.pipeline.context import Context
+from genas.pipeline.data import digits
+from genas.pipeline.forecast.count import cost_of
+from genas.pipeline.forecast.networks import networks
+from genas.pipeline.forecast.stopwatch import affordable, now, repeated
+from genas.pipeline.forecast.work import BACKWARD, Cost, Forecast, Kinds, Profile, Rate, Work, load, training_memory
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.stages import Key
+from genas.pipeline.transfer.frameworks.training import PERIOD
 
 ITERATIONS = 3 * PERIOD // 2
 """Of a trial: the curves tell when iteration :data:`PERIOD` and the last one were done."""
@@ -77,7 +77,7 @@ def detector(row: Row, text: str, classes: int) -> Task:
     """RetinaNet: dense parts alone, which a count can see."""
     from detectron2.modeling import build_model
 
-    from pipeline.transfer.detect.config import Setting, configure
+    from genas.pipeline.transfer.detect.config import Setting, configure
 
     with checkpoint(row) as (_, path):
         cfg = configure(DetectParams.model_validate_json(text), Setting(path, "", "", classes, torch.device("cpu")))
@@ -102,8 +102,8 @@ def segmenter(row: Row, text: str, classes: int) -> Task:
     from mmseg.registry import MODELS
     from mmseg.utils import register_all_modules
 
-    import models.networks.mmseg  # noqa: F401  (registers the backbone)
-    from pipeline.transfer.segment.config import Setting, configure
+    import genas.models.networks.mmseg  # noqa: F401  (registers the backbone)
+    from genas.pipeline.transfer.segment.config import Setting, configure
 
     register_all_modules(init_default_scope=True)
     with checkpoint(row) as (folder, path):
@@ -196,9 +196,9 @@ def _shortened(params: Params, section: str, **overrides: Any) -> Params:
 
 def _detected(context: Context, path: Path, stamps: list[float], classes: int) -> float:
     """Seconds of evaluating an image, after a short training that leaves two time stamps."""
-    from pipeline.transfer.detect.config import Setting, configure
-    from pipeline.transfer.detect.data import register, val_loader
-    from pipeline.transfer.detect.training import train
+    from genas.pipeline.transfer.detect.config import Setting, configure
+    from genas.pipeline.transfer.detect.data import register, val_loader
+    from genas.pipeline.transfer.detect.training import train
 
     names = register("trial", _scenes(context.root, "coco"))[:2]
     params = _shortened(context.params, "detect", SOLVER__MAX_ITER=ITERATIONS)
@@ -212,8 +212,8 @@ def _detected(context: Context, path: Path, stamps: list[float], classes: int) -
 
 def _segmented(context: Context, path: Path, stamps: list[float], classes: int) -> float:
     """As :func:`_detected`; the framework validates at the end of training."""
-    from pipeline.transfer.segment.config import Setting, configure
-    from pipeline.transfer.segment.training import train
+    from genas.pipeline.transfer.segment.config import Setting, configure
+    from genas.pipeline.transfer.segment.training import train
 
     length = {"train_cfg__max_iters": ITERATIONS, "train_cfg__val_interval": ITERATIONS}
     params = _shortened(context.params, "segment", **length)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pkgutil import resolve_name
 from typing import NamedTuple
 
-from models.errors import GenasError
-from pipeline.config import Params
-from pipeline.stages import STAGES, Key
+from genas.models.errors import GenasError
+from genas.pipeline.config import Params
+from genas.pipeline.stages import STAGES, Key
 
 BACKWARD = 3
 """Times the work of a forward pass that a training step takes: forward, gradients of the maps, gradients of the
@@ -75,7 +75,7 @@ class Load:
     """So many steps of one kind.
 
     Attributes:
-        kind: what :mod:`pipeline.forecast.calibration` measures once for all rows of a profile.
+        kind: what :mod:`genas.pipeline.forecast.calibration` measures once for all rows of a profile.
         steps: batches, or architectures.
         images: in all steps together; for what looks at no image, architectures.
         flops: floating-point operations of all steps.

@@ -15,9 +15,9 @@ import pandas as pd
 import pyarrow
 from tqdm import tqdm
 
-from models.errors import GenasError
-from models.spaces.nasbench201.cell import Cell201, all_cells
-from pipeline.laboratory.ranking import Array
+from genas.models.errors import GenasError
+from genas.models.spaces.nasbench201.cell import Cell201, all_cells
+from genas.pipeline.laboratory.ranking import Array
 
 SIZE = 15625
 COLUMNS = {

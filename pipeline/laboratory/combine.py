@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.laboratory.questions.chance import drawn, mean_taus, ranked, spaced, tried
-from pipeline.laboratory.ranking import Array, log_rank_sum, rank_sum
-from pipeline.laboratory.scores import Score, Stored
+from genas.pipeline.laboratory.questions.chance import drawn, mean_taus, ranked, spaced, tried
+from genas.pipeline.laboratory.ranking import Array, log_rank_sum, rank_sum
+from genas.pipeline.laboratory.scores import Score, Stored
 
 LARGEST = 3
 """Readings in a sum."""

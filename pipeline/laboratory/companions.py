@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from models.errors import GenasError
-from pipeline.laboratory.benchmark import (
+from genas.models.errors import GenasError
+from genas.pipeline.laboratory.benchmark import (
     check_accuracies,
     check_architectures,
     check_known,

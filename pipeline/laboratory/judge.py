@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.stats import norm, t
 
-from pipeline.laboratory.ranking import Array, partial
-from pipeline.laboratory.resampling import Resamples, resamples
-from pipeline.laboratory.scores import Score, Stored
+from genas.pipeline.laboratory.ranking import Array, partial
+from genas.pipeline.laboratory.resampling import Resamples, resamples
+from genas.pipeline.laboratory.scores import Score, Stored
 
 Part = slice | NDArray[np.intp]
 """Which architectures."""

@@ -1,5 +1,5 @@
 """How well scores rank architectures: pure functions of scores and truths. How sure that is says
-:mod:`pipeline.laboratory.resampling`."""
+:mod:`genas.pipeline.laboratory.resampling`."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pipeline.laboratory.ranking import Array, concordance
+from genas.pipeline.laboratory.ranking import Array, concordance
 
 BLOCK = 128
 """Architectures whose counts are turned into double precision at a time."""

@@ -1,7 +1,7 @@
 """Scores of architectures from what the ``nasbench201`` stage stored: arithmetic on a table, larger is better.
 
-Flatness here is that of :mod:`pipeline.measures.flatness`, of losses that any set of stored noises gives; so the tables
-by sigma and by alpha need no forward pass.
+Flatness here is that of :mod:`genas.pipeline.measures.flatness`, of losses that any set of stored noises gives; so the
+tables by sigma and by alpha need no forward pass.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from models.errors import GenasError
-from pipeline import measures
-from pipeline.config import LaboratoryParams
-from pipeline.context import Context
-from pipeline.data.reading.files import table_in
-from pipeline.laboratory.ranking import Array, log_rank_sum, rank_sum
-from pipeline.measures.flatness import flatness
-from pipeline.stages import Key
+from genas.models.errors import GenasError
+from genas.pipeline import measures
+from genas.pipeline.config import LaboratoryParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.files import table_in
+from genas.pipeline.laboratory.ranking import Array, log_rank_sum, rank_sum
+from genas.pipeline.measures.flatness import flatness
+from genas.pipeline.stages import Key
 
 CURVE = "curve"
 """The noise that has every sigma of Table 5."""

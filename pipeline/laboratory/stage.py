@@ -12,26 +12,26 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.spaces.nasbench201.cell import all_cells
-from pipeline.config import Settings201, data_root
-from pipeline.context import Context
-from pipeline.laboratory import combine, tables
-from pipeline.laboratory.benchmark import accuracy_of, load_benchmark
-from pipeline.laboratory.companions import load_robustness, load_zero_cost
-from pipeline.laboratory.judge import Judge, Part
-from pipeline.laboratory.opponents.forest import forests
-from pipeline.laboratory.opponents.graphs import describe, halves
-from pipeline.laboratory.opponents.tabulated import EVERYWHERE, compared, opponents, whole_space
-from pipeline.laboratory.questions.adds import conditional, fitted
-from pipeline.laboratory.questions.chance import measures_tried
-from pipeline.laboratory.questions.generalisation import generalisation
-from pipeline.laboratory.questions.generalisation import truths as other_truths
-from pipeline.laboratory.questions.lengths import training_length
-from pipeline.laboratory.questions.protocols import SPACE, SUPERNETS, protocols
-from pipeline.laboratory.questions.walks import walks
-from pipeline.laboratory.ranking import Array
-from pipeline.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_of, terms
-from pipeline.stages import Key
+from genas.models.spaces.nasbench201.cell import all_cells
+from genas.pipeline.config import Settings201, data_root
+from genas.pipeline.context import Context
+from genas.pipeline.laboratory import combine, tables
+from genas.pipeline.laboratory.benchmark import accuracy_of, load_benchmark
+from genas.pipeline.laboratory.companions import load_robustness, load_zero_cost
+from genas.pipeline.laboratory.judge import Judge, Part
+from genas.pipeline.laboratory.opponents.forest import forests
+from genas.pipeline.laboratory.opponents.graphs import describe, halves
+from genas.pipeline.laboratory.opponents.tabulated import EVERYWHERE, compared, opponents, whole_space
+from genas.pipeline.laboratory.questions.adds import conditional, fitted
+from genas.pipeline.laboratory.questions.chance import measures_tried
+from genas.pipeline.laboratory.questions.generalisation import generalisation
+from genas.pipeline.laboratory.questions.generalisation import truths as other_truths
+from genas.pipeline.laboratory.questions.lengths import training_length
+from genas.pipeline.laboratory.questions.protocols import SPACE, SUPERNETS, protocols
+from genas.pipeline.laboratory.questions.walks import walks
+from genas.pipeline.laboratory.ranking import Array
+from genas.pipeline.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_of, terms
+from genas.pipeline.stages import Key
 
 
 def rows_of(context: Context, group: str, stage: str = "nasbench201") -> list[Key]:

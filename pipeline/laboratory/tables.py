@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence, Sized
 import numpy as np
 import pandas as pd
 
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
-from pipeline.laboratory.ranking import Array
-from pipeline.laboratory.scores import CURVE, JOINED, SCORES, Score, Stored
+from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.paper import RLNAS, TABLE_1, TABLE_5, TABLE_6, TABLE_7
+from genas.pipeline.laboratory.ranking import Array
+from genas.pipeline.laboratory.scores import CURVE, JOINED, SCORES, Score, Stored
 
 CONTROLS = ("params", "loss")
 """What a measure should beat to be worth its forward passes."""

@@ -1,5 +1,5 @@
-"""Executors for clusters, to be named by ``GENAS_EXECUTOR``: ``pipeline.machine.clusters:dask``,
-``pipeline.machine.clusters:ray``.
+"""Executors for clusters, to be named by ``GENAS_EXECUTOR``: ``genas.pipeline.machine.clusters:dask``,
+``genas.pipeline.machine.clusters:ray``.
 
 ``GENAS_CLUSTER`` is the address of a running cluster; without it one starts on this machine, with ``GENAS_WORKERS``
 processes. Workers need this project installed and the profile's folder under the same path. Both frameworks replace
@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from models.errors import GenasError
-from pipeline.machine.addresses import masked
-from pipeline.machine.workers import asked
+from genas.models.errors import GenasError
+from genas.pipeline.machine.addresses import masked
+from genas.pipeline.machine.workers import asked
 
 ANSWER_SECONDS = 10
 """How long a Dask cluster may take to answer."""

@@ -1,4 +1,4 @@
-"""Data-parallel training of one row by several processes (:mod:`pipeline.machine.distributed`), or by one.
+"""Data-parallel training of one row by several processes (:mod:`genas.pipeline.machine.distributed`), or by one.
 
 ``batch_size`` stays that of the whole step: each process takes its share of it. BatchNorm can be synchronised, so that
 a step means what it means in one process.
@@ -12,7 +12,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from pipeline.machine.distributed import rank, size
+from genas.pipeline.machine.distributed import rank, size
 
 
 class Total(torch.autograd.Function):

@@ -1,9 +1,10 @@
 """Several processes that train one row together, a GPU each: how they are started and find each other.
 
-``GENAS_PROCESSES=8`` lets a stage that can (:mod:`pipeline.stages`) start itself under ``torchrun``; ``torchrun -m
-pipeline supernet ...`` does the same by hand, over several machines if need be. Everything is written by the first
-process, and of a mistake one process tells. What they then do together is in :mod:`pipeline.machine.data_parallel`;
-torch is imported only where there are several, since every stage begins here.
+``GENAS_PROCESSES=8`` lets a stage that can (:mod:`genas.pipeline.stages`) start itself under ``torchrun``; ``torchrun
+-m genas.pipeline supernet ...`` does the same by hand, over several machines if need be. Everything is written by the
+first process, and of a mistake one process tells. What they then do together is in
+:mod:`genas.pipeline.machine.data_parallel`; torch is imported only where there are several, since every stage begins
+here.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from models.errors import GenasError
-from pipeline.context import chosen_device
-from pipeline.stages import STAGES
+from genas.models.errors import GenasError
+from genas.pipeline.context import chosen_device
+from genas.pipeline.stages import STAGES
 
 MOST = 1024
 """More processes than any machine that is meant."""
@@ -40,7 +41,7 @@ def launch(stage: str, axes: Mapping[str, str]) -> None:
     if chosen_device().type == "cuda" and int(asked) > gpus:
         raise GenasError(f"GENAS_PROCESSES is {asked}, but this machine has {gpus} GPUs")
     row = [stage, *(f"{axis}={value}" for axis, value in axes.items())]
-    sys.exit(_torchrun(["--standalone", f"--nproc-per-node={asked}", "-m", "pipeline", *row]))
+    sys.exit(_torchrun(["--standalone", f"--nproc-per-node={asked}", "-m", "genas.pipeline", *row]))
 
 
 def _torchrun(arguments: list[str]) -> int:

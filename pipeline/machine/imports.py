@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from pipeline.config import REPOSITORY
-from pipeline.stages import STAGES
+from genas.pipeline.config import REPOSITORY
+from genas.pipeline.stages import STAGES
 
 PACKAGES = ("models", "pipeline")
 NEUTRAL = (

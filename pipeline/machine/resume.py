@@ -22,10 +22,10 @@ from typing import Any
 
 import torch
 
-from pipeline.context import Context
-from pipeline.machine.distributed import leader
-from pipeline.machine.imports import code_digest
-from pipeline.stages.graph import settings
+from genas.pipeline.context import Context
+from genas.pipeline.machine.distributed import leader
+from genas.pipeline.machine.imports import code_digest
+from genas.pipeline.stages.graph import settings
 
 
 def digest(paths: Iterable[Path]) -> str:

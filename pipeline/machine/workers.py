@@ -18,8 +18,8 @@ from typing import Any, Self
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from models.errors import GenasError
-from pipeline.machine.distributed import MOST
+from genas.models.errors import GenasError
+from genas.pipeline.machine.distributed import MOST
 
 ATTEMPTS = 3
 """How often an item may end its process before it is given up."""

@@ -1,8 +1,8 @@
-"""Search measures by name: the modules of this folder that :data:`pipeline.config.MEASURES` lists.
+"""Search measures by name: the modules of this folder that :data:`genas.pipeline.config.MEASURES` lists.
 
 A new measure is one module with the functions of :class:`Measure`, and its name in that list; one that is a mean over
 images, or made of such means, offers those of :class:`ImageMeasure` instead of ``measure``, and early decisions then
-work on it too (:mod:`pipeline.scoring.early`).
+work on it too (:mod:`genas.pipeline.scoring.early`).
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MEASURES, MeasureParams, MetricParams
-from pipeline.probe.plain import Probe
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MEASURES, MeasureParams, MetricParams
+from genas.pipeline.probe.plain import Probe
 
 Array = NDArray[np.float64]
 ZERO_COST = ("synflow", "snip", "grad_norm", "naswot")
@@ -50,7 +50,7 @@ class ImageMeasure(Protocol):
 def get(name: str) -> Measure | ImageMeasure:
     """The module of a measure."""
     assert name in MEASURES, f"{name} passed the validation of params.yaml"
-    return cast(Measure | ImageMeasure, import_module(f"pipeline.measures.{name}"))
+    return cast(Measure | ImageMeasure, import_module(f"genas.pipeline.measures.{name}"))
 
 
 def mean_over(seen: Array, params: MeasureParams) -> Array:

@@ -1,8 +1,9 @@
 """The angle between initial and trained weights of a path, the measure of RLNAS (Zhang et al., 2021).
 
-The weight vector of an architecture (:mod:`models.spaces.base.path_vector`) has the edges of a cell as often as paths
-run through them: ``fixed`` sums dot products with those counts in double precision and never builds it. ``official``,
-for the DARTS space alone, builds it in single precision, slip included (:mod:`models.official.vector`).
+The weight vector of an architecture (:mod:`genas.models.spaces.base.path_vector`) has the edges of a cell as often as
+paths run through them: ``fixed`` sums dot products with those counts in double precision and never builds it.
+``official``, for the DARTS space alone, builds it in single precision, slip included
+(:mod:`genas.models.official.vector`).
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from models.errors import GenasError
-from models.official.vector import official_angle
-from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.darts.supernet import Supernet
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import Probe
+from genas.models.errors import GenasError
+from genas.models.official.vector import official_angle
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import Probe
 
 
 def angle(initial: OneShot[Any], trained: OneShot[Any], architecture: Architecture) -> float:

@@ -1,10 +1,10 @@
 """How many directions the maps of an untrained network use, and whether they grow from block to block: two of the four
 parts of AZ-NAS (Lee and Ham, CVPR 2024, Eq. 1 to 4).
 
-A block is the stem or a cell. The others are :mod:`pipeline.measures.trainability` and the multiply-adds; the paper
-adds the logarithms of the ranks by the four (``combine: log_rank``). Differences from ``compute_az_nas_score.py`` of
-cvlab-yonsei/AZ-NAS: the initial weights are the supernet's, not drawn anew after He; the images are held-out ones, not
-Gaussian noise; and a map without variance has an entropy of 0, where there the score is minus infinity.
+A block is the stem or a cell. The others are :mod:`genas.pipeline.measures.trainability` and the multiply-adds; the
+paper adds the logarithms of the ranks by the four (``combine: log_rank``). Differences from ``compute_az_nas_score.py``
+of cvlab-yonsei/AZ-NAS: the initial weights are the supernet's, not drawn anew after He; the images are held-out ones,
+not Gaussian noise; and a map without variance has an entropy of 0, where there the score is minus infinity.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import Architecture, OneShot
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import hooked, initial_network
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.probe.zero_cost import hooked, initial_network
 
 SMALLEST = 1e-8
 """Keeps the logarithm of a share finite (official code)."""

@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import FlatnessParams, MeasureParams
-from pipeline.measures import Array, mean_over
-from pipeline.probe.hessian import top_eigenpairs
-from pipeline.probe.plain import Probe
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import FlatnessParams, MeasureParams
+from genas.pipeline.measures import Array, mean_over
+from genas.pipeline.probe.hessian import top_eigenpairs
+from genas.pipeline.probe.plain import Probe
 
 EPSILON = 1e-5
 """Keeps the inverse finite (official tester_wlm.py)."""

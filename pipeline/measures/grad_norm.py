@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import initial_gradients
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.probe.zero_cost import initial_gradients
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:

@@ -17,10 +17,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import BatchNorm, Probe
-from pipeline.probe.zero_cost import hooked, initial_network
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import BatchNorm, Probe
+from genas.pipeline.probe.zero_cost import hooked, initial_network
 
 SMALLEST = 1e-5
 """Keeps the logarithm and the inverse finite (k of the official code)."""

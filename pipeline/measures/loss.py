@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.measures import Array
-from pipeline.probe.plain import Probe
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.measures import Array
+from genas.pipeline.probe.plain import Probe
 
 
 def observe(probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:

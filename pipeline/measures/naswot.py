@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import hooked, initial_network, relus
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.probe.zero_cost import hooked, initial_network, relus
 
 SMALLEST = 1e-5
 """Stands for eigenvalues that vanish, so that networks which code all images alike have a finite score."""

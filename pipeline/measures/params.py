@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import Probe
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import Probe
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:

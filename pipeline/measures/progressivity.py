@@ -1,8 +1,8 @@
 """Whether the maps of an untrained network use more directions from block to block (Lee and Ham, AZ-NAS, CVPR 2024):
-the smallest increase of the entropies that :mod:`pipeline.measures.expressivity` adds up."""
+the smallest increase of the entropies that :mod:`genas.pipeline.measures.expressivity` adds up."""
 
 from __future__ import annotations
 
-from pipeline.measures.expressivity import measure, scale
+from genas.pipeline.measures.expressivity import measure, scale
 
 __all__ = ["measure", "scale"]

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import hooked, initial_network, relus
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.probe.zero_cost import hooked, initial_network, relus
 
 IMAGES = 16
 """At most, of ``zero_cost_images``: of many images nearly every unit has a pattern of its own, which counts units."""

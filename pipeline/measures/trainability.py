@@ -1,5 +1,5 @@
 """Whether gradients keep their size from block to block of an untrained network: a part of AZ-NAS (Lee and Ham, CVPR
-2024, Eq. 5 to 8); :mod:`pipeline.measures.expressivity` tells of the others and of what differs.
+2024, Eq. 5 to 8); :mod:`genas.pipeline.measures.expressivity` tells of the others and of what differs.
 
 A block through which nothing passes, and one that hands on what it gets, counts as one of gain 0; the official code
 has not a number for the former and minus infinity for both.
@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.measures.expressivity import block_maps
-from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import initial_network
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.measures.expressivity import block_maps
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.probe.zero_cost import initial_network
 
 SMALLEST = 1e-6
 """Keeps the inverse finite (official code)."""

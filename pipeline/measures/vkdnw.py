@@ -19,12 +19,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.base.operations import FactorizedReduce
-from pipeline.config import MeasureParams
-from pipeline.measures.jacov import constant_statistics
-from pipeline.probe.plain import BatchNorm, Probe
-from pipeline.probe.zero_cost import initial_network
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.models.spaces.base.operations import FactorizedReduce
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.measures.jacov import constant_statistics
+from genas.pipeline.probe.plain import BatchNorm, Probe
+from genas.pipeline.probe.zero_cost import initial_network
 
 SMALLEST = 1e-10
 """Keeps shares and their logarithms finite (official code)."""

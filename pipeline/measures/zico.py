@@ -13,10 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.spaces.base.oneshot import Architecture
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import Probe
-from pipeline.probe.zero_cost import initial_network, weights
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.probe.zero_cost import initial_network, weights
 
 BATCHES = 2
 """Of which mean and standard deviation are taken (the paper's choice for its searches)."""

@@ -1,5 +1,5 @@
 """The stages ``nasbench201``, ``snapshots201`` and ``space201``: what is measured of architectures in one supernet of
-NAS-Bench-201, as training left it or on the way, of a sample or of all (:mod:`pipeline.scoring.readings`)."""
+NAS-Bench-201, as training left it or on the way, of a sample or of all (:mod:`genas.pipeline.scoring.readings`)."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from models.errors import GenasError
-from models.spaces.nasbench201.cell import EDGES, NODES, Cell201, all_cells
-from models.spaces.nasbench201.cost import nasbench201_cost
-from models.spaces.nasbench201.network import NasBench201
-from pipeline.config import Params, Settings201
-from pipeline.context import Context
-from pipeline.nasbench201.network import load, training_of
-from pipeline.scoring.measuring import Request, Score
-from pipeline.scoring.readings import read_all, reader
-from pipeline.supernet.weights import weights_of
+from genas.models.errors import GenasError
+from genas.models.spaces.nasbench201.cell import EDGES, NODES, Cell201, all_cells
+from genas.models.spaces.nasbench201.cost import nasbench201_cost
+from genas.models.spaces.nasbench201.network import NasBench201
+from genas.pipeline.config import Params, Settings201
+from genas.pipeline.context import Context
+from genas.pipeline.nasbench201.network import load, training_of
+from genas.pipeline.scoring.measuring import Request, Score
+from genas.pipeline.scoring.readings import read_all, reader
+from genas.pipeline.supernet.weights import weights_of
 
 DRAWN = 201
 """Seed of the sample, the same for all runs."""

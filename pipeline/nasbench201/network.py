@@ -6,12 +6,12 @@ from functools import partial
 
 import torch
 
-from models.fast.gradients import quicken
-from models.spaces.nasbench201.network import NasBench201
-from pipeline.config import Supernet201Params
-from pipeline.context import Context
-from pipeline.data.reading.halves import memory_format
-from pipeline.supernet.weights import load_pair, weights_of
+from genas.models.fast.gradients import quicken
+from genas.models.spaces.nasbench201.network import NasBench201
+from genas.pipeline.config import Supernet201Params
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.halves import memory_format
+from genas.pipeline.supernet.weights import load_pair, weights_of
 
 
 def training_of(context: Context) -> Supernet201Params:

@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells, random_cell
-from pipeline.context import Context
-from pipeline.nasbench201.network import build, training_of
-from pipeline.supernet.training import draw_uniformly, train
-from pipeline.supernet.weights import SNAPSHOTS
+from genas.models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells, random_cell
+from genas.pipeline.context import Context
+from genas.pipeline.nasbench201.network import build, training_of
+from genas.pipeline.supernet.training import draw_uniformly, train
+from genas.pipeline.supernet.weights import SNAPSHOTS
 
 
 def fair(rng: np.random.Generator) -> Iterator[Cell201]:

@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 import pyarrow
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import INPUTS_PER_NODE, NODES, Genotype
-from pipeline.config import Params, data_root
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import INPUTS_PER_NODE, NODES, Genotype
+from genas.pipeline.config import Params, data_root
 
 ACCURACY = "accuracy"
 """Column of the surrogate's validation accuracy on CIFAR-10, in percent."""

@@ -1,6 +1,6 @@
 """The ``laboratory301`` stage: which measures rank architectures of the DARTS space as NAS-Bench-301's surrogate does.
 
-The questions and statistics are those of NAS-Bench-201 (:mod:`pipeline.laboratory`), but for what needs a
+The questions and statistics are those of NAS-Bench-201 (:mod:`genas.pipeline.laboratory`), but for what needs a
 tabulated space. Nothing of the paper stands beside them: it has no such experiment.
 """
 
@@ -11,15 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from pipeline.config import LaboratoryParams
-from pipeline.context import Context
-from pipeline.laboratory import tables
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.opponents.tabulated import looked_up
-from pipeline.laboratory.questions.adds import conditional, fitted
-from pipeline.laboratory.ranking import Array
-from pipeline.laboratory.scores import PAPERS, Stored, read_runs, scores_of
-from pipeline.nasbench301.benchmark import ACCURACY, load_benchmark, table_of
+from genas.pipeline.config import LaboratoryParams
+from genas.pipeline.context import Context
+from genas.pipeline.laboratory import tables
+from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.opponents.tabulated import looked_up
+from genas.pipeline.laboratory.questions.adds import conditional, fitted
+from genas.pipeline.laboratory.ranking import Array
+from genas.pipeline.laboratory.scores import PAPERS, Stored, read_runs, scores_of
+from genas.pipeline.nasbench301.benchmark import ACCURACY, load_benchmark, table_of
 
 TRUTH = "surrogate"
 """What the truth is called."""

@@ -1,18 +1,18 @@
 """The stage ``nasbench301``: everything that is measured of the benchmark's architectures in one supernet of the DARTS
-space (:mod:`pipeline.scoring.readings`)."""
+space (:mod:`genas.pipeline.scoring.readings`)."""
 
 from __future__ import annotations
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype
-from models.spaces.darts.supernet import Supernet
-from pipeline.config import Params
-from pipeline.context import Context
-from pipeline.nasbench301.benchmark import load_benchmark, table_of
-from pipeline.scoring.measuring import Request, Score
-from pipeline.scoring.readings import read_all, reader
-from pipeline.supernet.network import load_supernets, training_of
-from pipeline.supernet.weights import weights_of
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline.config import Params
+from genas.pipeline.context import Context
+from genas.pipeline.nasbench301.benchmark import load_benchmark, table_of
+from genas.pipeline.scoring.measuring import Request, Score
+from genas.pipeline.scoring.readings import read_all, reader
+from genas.pipeline.supernet.network import load_supernets, training_of
+from genas.pipeline.supernet.weights import weights_of
 
 
 def sample(params: Params) -> list[Genotype]:

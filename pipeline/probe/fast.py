@@ -1,5 +1,5 @@
-"""What the measures see, in less time: the evaluations of :mod:`pipeline.probe.plain` by way of
-:mod:`models.fast.folded` or, as scorer ``native``, of :mod:`models.fast.native`.
+"""What the measures see, in less time: the evaluations of :mod:`genas.pipeline.probe.plain` by way of
+:mod:`genas.models.fast.folded` or, as scorer ``native``, of :mod:`genas.models.fast.native`.
 
 The numbers agree with the plain probe's to float tolerance. What is saved beside the arithmetic: the images lie in
 memory once, in the layout and type they are needed in; perturbed weights are handed over instead of written into the
@@ -15,22 +15,23 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from models.errors import GenasError
-from models.fast import folded, native
-from models.fast.folded import Moments, Statistics
-from models.spaces.base.oneshot import Architecture, OneShot
-from pipeline.config import MeasureParams
-from pipeline.probe.plain import BatchNorm, Noise, PathModule, Probe, outcome
+from genas.models.errors import GenasError
+from genas.models.fast import folded, native
+from genas.models.fast.folded import Moments, Statistics
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe.plain import BatchNorm, Noise, PathModule, Probe, outcome
 
 if TYPE_CHECKING:
-    from pipeline.data.reading.halves import SearchData
+    from genas.pipeline.data.reading.halves import SearchData
 
 CPU_CHUNK = 64
 """Images at a time on a CPU: their maps stay in its caches (``docs/performance.md``)."""
 
 
 class FastProbe(Probe):
-    """A :class:`~pipeline.probe.plain.Probe` that takes less time; its network's weights must stay as they are."""
+    """A :class:`~genas.pipeline.probe.plain.Probe` that takes less time; its network's weights must stay as they
+    are."""
 
     def __init__(
         self,

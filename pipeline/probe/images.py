@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.config import MeasureParams, TrainingParams
-from pipeline.context import Context
-from pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
+from genas.pipeline.config import MeasureParams, TrainingParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
 
 
 def load_probe_data(
@@ -18,7 +18,7 @@ def load_probe_data(
     way for every architecture: drawn once, by the row's seed.
 
     Raises:
-        GenasError: as :func:`~pipeline.data.reading.halves.load_search_data`.
+        GenasError: as :func:`~genas.pipeline.data.reading.halves.load_search_data`.
     """
     held, seed = None if all_held else params.images, int(context.axes["seed"])
     if params.recalibrate_augmented and training.streamed is not None:

@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.moments import Batch, Moments, settled
-from models.spaces.base.oneshot import Architecture, OneShot
-from pipeline.config import MeasureParams
+from genas.models.spaces.base.moments import Batch, Moments, settled
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.pipeline.config import MeasureParams
 
 if TYPE_CHECKING:
-    from pipeline.data.reading.halves import SearchData
+    from genas.pipeline.data.reading.halves import SearchData
 
 BatchNorm = nn.modules.batchnorm._BatchNorm
 Noise = Mapping[str, Tensor]
@@ -99,8 +99,8 @@ class Probe:
         """Recompute the BatchNorm statistics of a path from training images.
 
         ``exact`` takes all images together; ``official`` resets and runs momentum 0.1, an exponential average in which
-        0.9^n of the reset value stays after n batches (:mod:`models.spaces.base.moments`). ``none`` leaves those that
-        the supernet's training left.
+        0.9^n of the reset value stays after n batches (:mod:`genas.models.spaces.base.moments`). ``none`` leaves those
+        that the supernet's training left.
         """
         if self.params.recalibrate == "none":
             return

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import Architecture, OneShot
-from pipeline.probe.plain import BatchNorm, Probe
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.pipeline.probe.plain import BatchNorm, Probe
 
 
 def initial_network(probe: Probe) -> OneShot[Any]:

@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config import Params
-from pipeline.report.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside, paper_dataset
-from pipeline.results import board as results
-from pipeline.results import records
-from pipeline.stages import Key
+from genas.pipeline.config import Params
+from genas.pipeline.report.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside, paper_dataset
+from genas.pipeline.results import board as results
+from genas.pipeline.results import records
+from genas.pipeline.stages import Key
 
 COST = ("params", "macs")
 TABLES = {

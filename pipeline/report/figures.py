@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.config import Params
-from pipeline.drawing.bars import draw_bars
-from pipeline.drawing.curvature import COLUMNS, draw_curvature
-from pipeline.report.page import emphasised, picture, table
-from pipeline.report.provenance import linked
-from pipeline.results import records
-from pipeline.results.board import number
-from pipeline.stages import Key, rows_of
-from pipeline.stages.graph import graph
+from genas.pipeline.config import Params
+from genas.pipeline.drawing.bars import draw_bars
+from genas.pipeline.drawing.curvature import COLUMNS, draw_curvature
+from genas.pipeline.report.page import emphasised, picture, table
+from genas.pipeline.report.provenance import linked
+from genas.pipeline.results import records
+from genas.pipeline.results.board import number
+from genas.pipeline.stages import Key, rows_of
+from genas.pipeline.stages.graph import graph
 
 ABOUT_3 = (
     "Loss and accuracy of trained, stand-alone networks on validation images when Gaussian noise of deviation sigma is "

@@ -12,7 +12,7 @@ from xml.etree.ElementTree import Element, SubElement
 import markdown
 from markdown.treeprocessors import Treeprocessor
 
-from pipeline.report.page import slug
+from genas.pipeline.report.page import slug
 
 STYLE = """
 :root { color-scheme: light dark; --line: #8884; --pale: #8881; --accent: #1f6fb4; }

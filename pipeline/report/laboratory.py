@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from pipeline.context import Context
-from pipeline.drawing.laboratory import draw_laboratory, read_tables
-from pipeline.report.html import html
-from pipeline.report.page import numbered, picture
-from pipeline.report.page import table as as_table
+from genas.pipeline.context import Context
+from genas.pipeline.drawing.laboratory import draw_laboratory, read_tables
+from genas.pipeline.report.html import html
+from genas.pipeline.report.page import numbered, picture
+from genas.pipeline.report.page import table as as_table
 
 RANKING, TOP = ("tau", "tau of the best tenth", "spearman"), ("precision", "nDCG", "pick", "regret")
 """Statistics of the measures: over all architectures, and of what a search would pick."""
@@ -50,7 +50,7 @@ FIRST = {
 """Pictures at the top, and what they show."""
 REPORTED = ("paper", "reported tau")
 """Columns of what others report; they are known where supernets were trained on the data set whose accuracy they rank,
-as theirs were (:func:`pipeline.laboratory.tables.own`)."""
+as theirs were (:func:`genas.pipeline.laboratory.tables.own`)."""
 DRAWN = ("table_6", "generalisation", "walks", "training_length")
 """Those with a picture of their name."""
 

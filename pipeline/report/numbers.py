@@ -8,18 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.config import Params
-from pipeline.drawing.bars import draw_bars
-from pipeline.report import comparison
-from pipeline.report.page import emphasised, folded, picture, table
-from pipeline.report.paper_tables import TABLE_8
-from pipeline.report.provenance import linked
-from pipeline.results import board as results
-from pipeline.results import records
-from pipeline.results.board import COLUMNS, COST, Board, columns_of, number
-from pipeline.results.seeds import repeated, spread
-from pipeline.stages import STAGES
-from pipeline.stages.graph import graph
+from genas.pipeline.config import Params
+from genas.pipeline.drawing.bars import draw_bars
+from genas.pipeline.report import comparison
+from genas.pipeline.report.page import emphasised, folded, picture, table
+from genas.pipeline.report.paper_tables import TABLE_8
+from genas.pipeline.report.provenance import linked
+from genas.pipeline.results import board as results
+from genas.pipeline.results import records
+from genas.pipeline.results.board import COLUMNS, COST, Board, columns_of, number
+from genas.pipeline.results.seeds import repeated, spread
+from genas.pipeline.stages import STAGES
+from genas.pipeline.stages.graph import graph
 
 ABOUT = (
     "Accuracies in %, costs in millions; MACs are multiply-adds, which the paper calls FLOPs. The best value of a "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config import MetricParams, Params
-from pipeline.drawing.graph import draw_graph
-from pipeline.report.page import picture, table
-from pipeline.results import records
-from pipeline.stages import STAGES
-from pipeline.stages.graph import graph as rows_of_profile
+from genas.pipeline.config import MetricParams, Params
+from genas.pipeline.drawing.graph import draw_graph
+from genas.pipeline.report.page import picture, table
+from genas.pipeline.results import records
+from genas.pipeline.stages import STAGES
+from genas.pipeline.stages.graph import graph as rows_of_profile
 
 
 def settings(params: Params) -> str:

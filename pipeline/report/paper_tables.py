@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from pipeline.config import Params
-from pipeline.stages.graph import graph
+from genas.pipeline.config import Params
+from genas.pipeline.stages.graph import graph
 
 MEASURE_NAMES = {"angle": "Angle", "accuracy": "Accuracy", "flatness": "Flatness"}
 """In the order in which the paper writes sums."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from pipeline.config import Params
-from pipeline.report.page import folded, link
-from pipeline.results import records
-from pipeline.stages import STAGES, Key, folder_of
-from pipeline.stages.graph import Node, graph, settings
+from genas.pipeline.config import Params
+from genas.pipeline.report.page import folded, link
+from genas.pipeline.results import records
+from genas.pipeline.stages import STAGES, Key, folder_of
+from genas.pipeline.stages.graph import Node, graph, settings
 
 ABOUT = (
     "One part for each row that has run. No commit is named: these pages hold what follows from parameters and outputs "

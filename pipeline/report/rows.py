@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.config import Params
-from pipeline.drawing.laboratory import draw_measures, read_tables
-from pipeline.drawing.rows import draw_row
-from pipeline.report.laboratory import intervals, markdown, ranking
-from pipeline.report.page import folded, picture, table
-from pipeline.report.provenance import linked
-from pipeline.results import records
-from pipeline.results.board import number
-from pipeline.stages import STAGES, Key, folder_of, rows_of
+from genas.pipeline.config import Params
+from genas.pipeline.drawing.laboratory import draw_measures, read_tables
+from genas.pipeline.drawing.rows import draw_row
+from genas.pipeline.report.laboratory import intervals, markdown, ranking
+from genas.pipeline.report.page import folded, picture, table
+from genas.pipeline.report.provenance import linked
+from genas.pipeline.results import records
+from genas.pipeline.results.board import number
+from genas.pipeline.stages import STAGES, Key, folder_of, rows_of
 
 TERMS = ("score", "flatness", "angle", "accuracy", "loss")
 """What a search's winner is shown by."""

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.config import Params, load_params
-from pipeline.context import Context
-from pipeline.report import figures, numbers, overview, provenance, rows, summary
-from pipeline.report.html import html
-from pipeline.report.page import contents, numbered
-from pipeline.stages import STAGES
+from genas.pipeline.config import Params, load_params
+from genas.pipeline.context import Context
+from genas.pipeline.report import figures, numbers, overview, provenance, rows, summary
+from genas.pipeline.report.html import html
+from genas.pipeline.report.page import contents, numbered
+from genas.pipeline.stages import STAGES
 
 DIFFERENT = (
     "Data, sizes and lengths differ from the paper's, so **the numbers cannot be compared with the paper's**, "

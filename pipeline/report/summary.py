@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipeline.config import Params
-from pipeline.drawing.bars import draw_bars
-from pipeline.drawing.laboratory import read_tables
-from pipeline.report.numbers import every
-from pipeline.report.page import picture
-from pipeline.report.provenance import linked
-from pipeline.report.rows import judging, not_run
-from pipeline.results import records
-from pipeline.results.board import COLUMNS, COST, Board, heading, leaderboard, number
-from pipeline.results.seeds import repeated
-from pipeline.stages import STAGES, Key, folder_of
-from pipeline.stages.graph import graph
+from genas.pipeline.config import Params
+from genas.pipeline.drawing.bars import draw_bars
+from genas.pipeline.drawing.laboratory import read_tables
+from genas.pipeline.report.numbers import every
+from genas.pipeline.report.page import picture
+from genas.pipeline.report.provenance import linked
+from genas.pipeline.report.rows import judging, not_run
+from genas.pipeline.results import records
+from genas.pipeline.results.board import COLUMNS, COST, Board, heading, leaderboard, number
+from genas.pipeline.results.seeds import repeated
+from genas.pipeline.stages import STAGES, Key, folder_of
+from genas.pipeline.stages.graph import graph
 
 MOST = 8
 """Networks on the first screen."""

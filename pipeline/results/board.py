@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pipeline.config import MEASURES, Params, load_params
-from pipeline.results import records
-from pipeline.stages import STAGES, folder_of
-from pipeline.stages.graph import flatten, graph
+from genas.pipeline.config import MEASURES, Params, load_params
+from genas.pipeline.results import records
+from genas.pipeline.stages import STAGES, folder_of
+from genas.pipeline.stages.graph import flatten, graph
 
 HEADINGS = {
     "params": "params (M)",

@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import GenasError
-from pipeline.config import Params
-from pipeline.data.reading.files import json_of, reason, table_in
-from pipeline.stages import STAGES, Key, folder_of
-from pipeline.stages.graph import Node, ancestors, graph, settings
+from genas.models.errors import GenasError
+from genas.pipeline.config import Params
+from genas.pipeline.data.reading.files import json_of, reason, table_in
+from genas.pipeline.stages import STAGES, Key, folder_of
+from genas.pipeline.stages.graph import Node, ancestors, graph, settings
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,9 +6,9 @@ import statistics
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from pipeline.config import Params
-from pipeline.results.board import Board, number
-from pipeline.stages.graph import graph
+from genas.pipeline.config import Params
+from genas.pipeline.results.board import Board, number
+from genas.pipeline.stages.graph import graph
 
 SEED = "seed"
 """The axis of rows that only repeats them."""

@@ -6,9 +6,19 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import load_params
-from pipeline.results.board import COLUMNS, COST, HEADINGS, JUDGES, Board, columns_of, heading, leaderboard, number
-from pipeline.stages import STAGES, folder_of
+from genas.pipeline.config import load_params
+from genas.pipeline.results.board import (
+    COLUMNS,
+    COST,
+    HEADINGS,
+    JUDGES,
+    Board,
+    columns_of,
+    heading,
+    leaderboard,
+    number,
+)
+from genas.pipeline.stages import STAGES, folder_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,8 +103,8 @@ def _print(console: Console, title: str, found: Board, columns: dict[str, str]) 
 
 
 def show_zoo(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`models.networks.published.zoo_table` gives, in millions; a figure of the paper that ours does
-    not round to has a ``!`` behind it, and what is to be known of a row stands below the table."""
+    """Print what :func:`genas.models.networks.published.zoo_table` gives, in millions; a figure of the paper that ours
+    does not round to has a ``!`` behind it, and what is to be known of a row stands below the table."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 

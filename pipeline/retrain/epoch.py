@@ -19,13 +19,13 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from models.errors import GenasError
-from models.spaces.darts.network import GenasNetwork
-from pipeline.config import RecipeParams
-from pipeline.data.reading.images import Pictures
-from pipeline.data.reading.inputs.seeded import Seeded, seed_everything, state_of
-from pipeline.machine.data_parallel import average, average_statistics, parallel, share, weight
-from pipeline.machine.distributed import rank, size
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.pipeline.config import RecipeParams
+from genas.pipeline.data.reading.images import Pictures
+from genas.pipeline.data.reading.inputs.seeded import Seeded, seed_everything, state_of
+from genas.pipeline.machine.data_parallel import average, average_statistics, parallel, share, weight
+from genas.pipeline.machine.distributed import rank, size
 
 LAST_EPOCHS = 5
 """Of the linear schedule, which have a slope of their own."""

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from pipeline.data.reading.images import Pictures
-from pipeline.machine.data_parallel import interleave
-from pipeline.machine.distributed import rank, size
+from genas.pipeline.data.reading.images import Pictures
+from genas.pipeline.machine.data_parallel import interleave
+from genas.pipeline.machine.distributed import rank, size
 
 
 @torch.no_grad()

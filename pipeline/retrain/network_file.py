@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import read_header
-from models.spaces.darts.genotype import EDGES, Genotype
-from pipeline.config import Params
-from pipeline.context import Context
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import read_header
+from genas.models.spaces.darts.genotype import EDGES, Genotype
+from genas.pipeline.config import Params
+from genas.pipeline.context import Context
 
 
 def first_difference(found: Genotype, expected: Genotype) -> str:

@@ -13,20 +13,20 @@ import timm
 import torch
 from tqdm import tqdm
 
-from models.networks.files.checkpoint import Preprocessing, architecture_of, save_network
-from models.spaces.darts.cost import fit_width, network_cost
-from models.spaces.darts.genotype import Genotype
-from models.spaces.darts.network import GenasNetwork
-from pipeline.config import RecipeParams
-from pipeline.context import Context
-from pipeline.data.reading.images import Pictures, pictures
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform, preprocessing_of, train_transform
-from pipeline.data.reading.layouts import dataset_root, index_of
-from pipeline.data.reading.manifest import read_manifest
-from pipeline.machine.distributed import leader
-from pipeline.machine.resume import Scratch
-from pipeline.retrain.epoch import Training, learning_rate
-from pipeline.retrain.evaluation import logits_of, top_k
+from genas.models.networks.files.checkpoint import Preprocessing, architecture_of, save_network
+from genas.models.spaces.darts.cost import fit_width, network_cost
+from genas.models.spaces.darts.genotype import Genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.pipeline.config import RecipeParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.images import Pictures, pictures
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform, preprocessing_of, train_transform
+from genas.pipeline.data.reading.layouts import dataset_root, index_of
+from genas.pipeline.data.reading.manifest import read_manifest
+from genas.pipeline.machine.distributed import leader
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.retrain.epoch import Training, learning_rate
+from genas.pipeline.retrain.evaluation import logits_of, top_k
 
 
 def recipe_of(context: Context) -> RecipeParams:

@@ -7,15 +7,15 @@ from pathlib import Path
 from statistics import median
 from typing import Literal, NamedTuple
 
-from models.errors import GenasError
-from pipeline.config import DataParams
-from pipeline.data.checks import look_at
-from pipeline.data.reading import coco, scenes
-from pipeline.data.reading.classes import class_list
-from pipeline.data.reading.decoding import ENDINGS, size_of
-from pipeline.data.reading.files import subfolders, walk
-from pipeline.data.reading.images import evenly, list_folder
-from pipeline.data.reading.layouts import REQUIRED, require_layout
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams
+from genas.pipeline.data.checks import look_at
+from genas.pipeline.data.reading import coco, scenes
+from genas.pipeline.data.reading.classes import class_list
+from genas.pipeline.data.reading.decoding import ENDINGS, size_of
+from genas.pipeline.data.reading.files import subfolders, walk
+from genas.pipeline.data.reading.images import evenly, list_folder
+from genas.pipeline.data.reading.layouts import REQUIRED, require_layout
 
 MANY = 100_000
 """From so many photographs on, names and sizes are their digest, and not all of them are opened."""
@@ -142,7 +142,7 @@ def objects(folder: Path) -> Objects:
     """What is in a COCO set.
 
     Raises:
-        GenasError: as :func:`pipeline.data.reading.coco.check_splits`, or a folder of the layout is missing.
+        GenasError: as :func:`genas.pipeline.data.reading.coco.check_splits`, or a folder of the layout is missing.
     """
     _require_folder(folder, f"the layout of COCO ({', '.join(REQUIRED['coco'])})")
     require_layout("objects", _spec("coco", "content"), folder)
@@ -156,8 +156,8 @@ def segmented(folder: Path) -> Scenes:
     """What is in a segmentation set, in the layout of Cityscapes or of CamVid.
 
     Raises:
-        GenasError: as :func:`pipeline.data.reading.scenes.check_splits`, another layout, or more classes than CamVid's
-            layout has labels for.
+        GenasError: as :func:`genas.pipeline.data.reading.scenes.check_splits`, another layout, or more classes than
+            CamVid's layout has labels for.
     """
     expected = " or ".join(f"{layout} ({', '.join(REQUIRED[layout])})" for layout in scenes.LAYOUTS)
     _require_folder(folder, f"the layout of {expected}")

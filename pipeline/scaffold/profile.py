@@ -13,14 +13,14 @@ from typing import NamedTuple
 
 from pydantic import ValidationError
 
-from models.errors import GenasError
-from pipeline.config import REPOSITORY, Params, data_root, profiles
-from pipeline.config.params import explain
-from pipeline.config.reading import read_yaml
-from pipeline.data.reading.files import reason
-from pipeline.scaffold import sizes
-from pipeline.scaffold.looking import Parts, digest_for, objects, photographs, segmented
-from pipeline.scaffold.shared import share
+from genas.models.errors import GenasError
+from genas.pipeline.config import REPOSITORY, Params, data_root, profiles
+from genas.pipeline.config.params import explain
+from genas.pipeline.config.reading import read_yaml
+from genas.pipeline.data.reading.files import reason
+from genas.pipeline.scaffold import sizes
+from genas.pipeline.scaffold.looking import Parts, digest_for, objects, photographs, segmented
+from genas.pipeline.scaffold.shared import share
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -55,8 +55,8 @@ def init(name: str, folders: Folders) -> tuple[Path, str]:
         Its folder, and what was found in words.
 
     Raises:
-        GenasError: a name that is not allowed or taken; whatever :mod:`pipeline.scaffold.looking` refuses; a data root
-            or a folder of profiles that cannot be written.
+        GenasError: a name that is not allowed or taken; whatever :mod:`genas.pipeline.scaffold.looking` refuses; a data
+            root or a folder of profiles that cannot be written.
     """
     home = _require_free(name)
     text, found, links = described(name, folders.absolute())
@@ -72,7 +72,7 @@ def described(name: str, folders: Folders) -> tuple[str, str, list[Link]]:
     """The text of ``params.yaml``, what was found in words, and the links that are wanted, for absolute paths.
 
     Raises:
-        GenasError: as :mod:`pipeline.scaffold.looking`, or a link's place is taken.
+        GenasError: as :mod:`genas.pipeline.scaffold.looking`, or a link's place is taken.
     """
     found = photographs(folders.images)
     links = [_link(name, "photographs", folders.images, found.parts)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from pipeline.config import PROFILES, REPOSITORY, profiles
+from genas.pipeline.config import PROFILES, REPOSITORY, profiles
 
 SHARED = (
     "dvc.yaml",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.scaffold.looking import Objects, Photographs, Scenes
+from genas.pipeline.scaffold.looking import Objects, Photographs, Scenes
 
 STEPS = 1000
 """Of a supernet's training, within :data:`EPOCHS`."""

@@ -14,12 +14,12 @@ import json
 import shutil
 from typing import Any
 
-from pipeline.config import Params
-from pipeline.context import Context
-from pipeline.machine.imports import closure, digest
-from pipeline.stages import STAGES, Axes, Stage
+from genas.pipeline.config import Params
+from genas.pipeline.context import Context
+from genas.pipeline.machine.imports import closure, digest
+from genas.pipeline.stages import STAGES, Axes, Stage
 
-MEASURES = "pipeline.measures"
+MEASURES = "genas.pipeline.measures"
 """The package of the measures; it is not imported, which would take seconds."""
 
 

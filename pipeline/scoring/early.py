@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.spaces.base.oneshot import Architecture
-from pipeline import measures
-from pipeline.config import EarlyParams, MeasureParams, MetricParams
-from pipeline.measures import Array, ImageMeasure
-from pipeline.probe.plain import Probe
+from genas.models.spaces.base.oneshot import Architecture
+from genas.pipeline import measures
+from genas.pipeline.config import EarlyParams, MeasureParams, MetricParams
+from genas.pipeline.measures import Array, ImageMeasure
+from genas.pipeline.probe.plain import Probe
 
 
 class Evidence(NamedTuple):

@@ -1,9 +1,9 @@
 """Measuring many architectures: a ``map`` over one process, several, or somebody's cluster.
 
 What an architecture scores depends on the architecture alone, so it does not matter where or in which order that
-happens. ``GENAS_WORKERS`` is a number of processes (:mod:`pipeline.machine.workers`);
+happens. ``GENAS_WORKERS`` is a number of processes (:mod:`genas.pipeline.machine.workers`);
 ``GENAS_EXECUTOR=module:function`` names a function that returns a ``concurrent.futures`` executor, such as those of
-:mod:`pipeline.machine.clusters`, or anything else with its ``map``.
+:mod:`genas.pipeline.machine.clusters`, or anything else with its ``map``.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 
-from models.errors import GenasError
-from models.spaces.base.oneshot import Architecture
-from models.spaces.darts.supernet import Supernet
-from pipeline import measures
-from pipeline.config import MetricParams
-from pipeline.context import Context
-from pipeline.machine.memory import keep_memory
-from pipeline.machine.workers import Workers, asked
-from pipeline.probe.fast import make_probe, settled
-from pipeline.probe.images import load_probe_data
-from pipeline.scoring.early import Evidence, take_early
-from pipeline.supernet.network import load_supernets, training_of
-from pipeline.supernet.weights import Weights, weights_of
+from genas.models.errors import GenasError
+from genas.models.spaces.base.oneshot import Architecture
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline import measures
+from genas.pipeline.config import MetricParams
+from genas.pipeline.context import Context
+from genas.pipeline.machine.memory import keep_memory
+from genas.pipeline.machine.workers import Workers, asked
+from genas.pipeline.probe.fast import make_probe, settled
+from genas.pipeline.probe.images import load_probe_data
+from genas.pipeline.scoring.early import Evidence, take_early
+from genas.pipeline.supernet.network import load_supernets, training_of
+from genas.pipeline.supernet.weights import Weights, weights_of
 
 Values = dict[str, Any]
 """What was measured of an architecture; ``score``, None until a metric rates it; ``error``, empty if all went well."""

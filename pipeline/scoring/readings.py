@@ -17,19 +17,19 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from models.errors import GenasError
-from models.spaces.base.oneshot import Architecture, OneShot
-from pipeline import measures
-from pipeline.config import FlatnessParams, LaboratoryParams, TrainingParams
-from pipeline.context import Context
-from pipeline.machine.resume import Scratch
-from pipeline.measures.flatness import draw_losses
-from pipeline.probe.fast import make_probe, settled
-from pipeline.probe.hessian import NotConvergedError
-from pipeline.probe.images import load_probe_data
-from pipeline.scoring.early import Evidence
-from pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
-from pipeline.supernet.weights import Weights
+from genas.models.errors import GenasError
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.pipeline import measures
+from genas.pipeline.config import FlatnessParams, LaboratoryParams, TrainingParams
+from genas.pipeline.context import Context
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.measures.flatness import draw_losses
+from genas.pipeline.probe.fast import make_probe, settled
+from genas.pipeline.probe.hessian import NotConvergedError
+from genas.pipeline.probe.images import load_probe_data
+from genas.pipeline.scoring.early import Evidence
+from genas.pipeline.scoring.measuring import Request, Score, Values, attempt, scoring
+from genas.pipeline.supernet.weights import Weights
 
 HESSIAN = "hessian"
 """The noise along the Hessian's eigenvector, of a few architectures alone."""

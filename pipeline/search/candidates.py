@@ -21,10 +21,10 @@ from typing import Any
 import pandas as pd
 import pyarrow
 
-from models.errors import GenasError
-from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
-from models.spaces.darts.genotype import Genotype, spelled
-from pipeline.context import Context
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
+from genas.models.spaces.darts.genotype import Genotype, spelled
+from genas.pipeline.context import Context
 
 Candidate = dict[str, Any]
 """``encoding``, ``generation``, every term that was measured, ``score`` (None in quarantine or dropped) and ``error``;

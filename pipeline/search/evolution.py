@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from models.errors import GenasError
-from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
-from models.spaces.darts.genotype import Genotype, cross, mutate, random_genotype
-from pipeline import measures
-from pipeline.config import MeasureParams, MetricParams, SearchParams
-from pipeline.search import proposing
-from pipeline.search.candidates import Candidate
-from pipeline.search.proposing import Moves
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
+from genas.models.spaces.darts.genotype import Genotype, cross, mutate, random_genotype
+from genas.pipeline import measures
+from genas.pipeline.config import MeasureParams, MetricParams, SearchParams
+from genas.pipeline.search import proposing
+from genas.pipeline.search.candidates import Candidate
+from genas.pipeline.search.proposing import Moves
 
 
 def budget(params: SearchParams, metric: MetricParams) -> SearchParams:

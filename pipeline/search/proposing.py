@@ -7,7 +7,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from pipeline.config import EvolutionParams
+from genas.pipeline.config import EvolutionParams
 
 A = TypeVar("A")
 PATIENCE = 100

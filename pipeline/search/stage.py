@@ -10,16 +10,16 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype, spelled
-from pipeline.config import SearchParams
-from pipeline.context import Context
-from pipeline.machine.resume import Scratch
-from pipeline.scoring.early import Evidence
-from pipeline.scoring.measuring import EVIDENCE, scoring, with_scorer
-from pipeline.search.candidates import Candidate, leave_winner, write_candidates
-from pipeline.search.evolution import best_of, budget, flatness_share, propose, rate, summary
-from pipeline.supernet.weights import weights_of
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype, spelled
+from genas.pipeline.config import SearchParams
+from genas.pipeline.context import Context
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.scoring.early import Evidence
+from genas.pipeline.scoring.measuring import EVIDENCE, scoring, with_scorer
+from genas.pipeline.search.candidates import Candidate, leave_winner, write_candidates
+from genas.pipeline.search.evolution import best_of, budget, flatness_share, propose, rate, summary
+from genas.pipeline.supernet.weights import weights_of
 
 
 def search_of(context: Context) -> SearchParams:

@@ -1,7 +1,7 @@
 """The graph of a profile: every row, what it reads, and the settings that it depends on.
 
-It follows from ``params.yaml`` and the table of stages (:mod:`pipeline.stages`), so that whoever tells about rows needs
-no DVC. What is stale and what runs is decided by DVC's own graph, which a test holds to be this one.
+It follows from ``params.yaml`` and the table of stages (:mod:`genas.pipeline.stages`), so that whoever tells about rows
+needs no DVC. What is stale and what runs is decided by DVC's own graph, which a test holds to be this one.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config import MEASURES, Params
-from pipeline.stages.stage import Axes, Key
-from pipeline.stages.table import STAGES
+from genas.pipeline.config import MEASURES, Params
+from genas.pipeline.stages.stage import Axes, Key
+from genas.pipeline.stages.table import STAGES
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from pipeline.config import DIGITS, Params
-from pipeline.stages.stage import Axes, Key, Keys, Reads, Rows
+from genas.pipeline.config import DIGITS, Params
+from genas.pipeline.stages.stage import Axes, Key, Keys, Reads, Rows
 
 
 def single(params: Params) -> Mapping[str, Axes]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from pipeline.config import Params
+from genas.pipeline.config import Params
 
 Key = tuple[str, str]
 """A row of a stage: ``("search", "cifar10-flatness-0")``; the only row of a stage without axes is called ``""``."""
@@ -28,7 +28,7 @@ class Stage:
         axes: of a row, in the order of its name.
         rows: the rows of a profile.
         reads: the rows that a row reads.
-        forecast: ``module:name`` of what tells how much work a row is (:mod:`pipeline.forecast.work`).
+        forecast: ``module:name`` of what tells how much work a row is (:mod:`genas.pipeline.forecast.work`).
         keys: of ``params.yaml``, on which a row depends, by the names under which its settings are shown.
         measures: the search measures whose code a row depends on.
         flow: the named flow that brings it up to date; empty where only the flow of everything does.
@@ -38,7 +38,7 @@ class Stage:
         reported: whether the report shows it.
         leaves_cell: whether a row leaves a ``genotype.json`` that can be retrained.
         judges: the metrics by which it judges a retrained network, in the order of a table.
-        pictures: that can be drawn of a row (:mod:`pipeline.drawing.rows`).
+        pictures: that can be drawn of a row (:mod:`genas.pipeline.drawing.rows`).
         task: the metrics of the model that it trains for another task around a retrained network, if it does.
     """
 

@@ -12,10 +12,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.config import TrainingParams
-from pipeline.data.reading.halves import Augmentation, SearchData
-from pipeline.machine.data_parallel import share
-from pipeline.machine.distributed import size
+from genas.pipeline.config import TrainingParams
+from genas.pipeline.data.reading.halves import Augmentation, SearchData
+from genas.pipeline.machine.data_parallel import share
+from genas.pipeline.machine.distributed import size
 
 
 class Batch(NamedTuple):

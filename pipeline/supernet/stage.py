@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
-from models.spaces.darts.genotype import random_genotype
-from pipeline.context import Context
-from pipeline.supernet.network import build_supernet, training_of
-from pipeline.supernet.training import draw_uniformly, train
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.context import Context
+from genas.pipeline.supernet.network import build_supernet, training_of
+from genas.pipeline.supernet.training import draw_uniformly, train
 
 
 def run(context: Context) -> dict[str, float]:

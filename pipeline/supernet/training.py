@@ -21,19 +21,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from models.errors import GenasError
-from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.base.weights import save_weights
-from pipeline.config import MeasureParams, TrainingParams
-from pipeline.context import Context
-from pipeline.data.reading.halves import SearchData, load_search_data
-from pipeline.machine.data_parallel import average, parallel, weight
-from pipeline.machine.distributed import leader, size
-from pipeline.machine.resume import Scratch
-from pipeline.probe.plain import Probe
-from pipeline.supernet.batches import batches, random_labels, training_images
-from pipeline.supernet.one_vector import flatten
-from pipeline.supernet.weights import INITIAL, TRAINED, snapshot
+from genas.models.errors import GenasError
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.models.spaces.base.weights import save_weights
+from genas.pipeline.config import MeasureParams, TrainingParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.halves import SearchData, load_search_data
+from genas.pipeline.machine.data_parallel import average, parallel, weight
+from genas.pipeline.machine.distributed import leader, size
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.supernet.batches import batches, random_labels, training_images
+from genas.pipeline.supernet.one_vector import flatten
+from genas.pipeline.supernet.weights import INITIAL, TRAINED, snapshot
 
 Draw = Callable[[np.random.Generator], Iterator[Architecture]]
 """How the paths of an epoch are drawn, one a step."""
@@ -138,7 +138,7 @@ def require_finite(epoch: int, values: Mapping[str, float]) -> None:
 
 
 def make_optimizer(network: nn.Module, params: TrainingParams) -> torch.optim.SGD:
-    """SGD over the network's parameters, before :func:`~pipeline.machine.distributed.parallel` wraps it.
+    """SGD over the network's parameters, before :func:`~genas.pipeline.machine.distributed.parallel` wraps it.
 
     Where unselected operations decay, gradients are zeros from here on, not none; the fast trainer keeps them all in
     one vector.

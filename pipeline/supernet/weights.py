@@ -9,8 +9,8 @@ from typing import NamedTuple, TypeVar
 from safetensors.torch import load_file
 from torch import nn
 
-from models.spaces.base.weights import load_state
-from pipeline.context import Context
+from genas.models.spaces.base.weights import load_state
+from genas.pipeline.context import Context
 
 INITIAL, TRAINED = "initial.safetensors", "trained.safetensors"
 """Before and after training."""

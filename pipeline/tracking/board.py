@@ -6,14 +6,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.errors import GenasError
-from pipeline.config import Params, load_params
-from pipeline.machine.addresses import masked
-from pipeline.results import board as results
-from pipeline.results import records
-from pipeline.tracking import views
-from pipeline.tracking.mlflow import Experiment, connected, uri
-from pipeline.tracking.registry import forget, register
+from genas.models.errors import GenasError
+from genas.pipeline.config import Params, load_params
+from genas.pipeline.machine.addresses import masked
+from genas.pipeline.results import board as results
+from genas.pipeline.results import records
+from genas.pipeline.tracking import views
+from genas.pipeline.tracking.mlflow import Experiment, connected, uri
+from genas.pipeline.tracking.registry import forget, register
 
 
 def leaderboard(root: Path) -> int:

@@ -12,16 +12,16 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.config import REPOSITORY, Params
-from pipeline.context import Log, silent
-from pipeline.machine.addresses import masked
-from pipeline.machine.imports import code_digest
-from pipeline.results import records
-from pipeline.stages import STAGES, Key
-from pipeline.tracking import views
-from pipeline.tracking.board import leaderboard
-from pipeline.tracking.mlflow import Experiment, enabled, uri
-from pipeline.tracking.told import CLOSE_SECONDS, Told, surroundings
+from genas.pipeline.config import REPOSITORY, Params
+from genas.pipeline.context import Log, silent
+from genas.pipeline.machine.addresses import masked
+from genas.pipeline.machine.imports import code_digest
+from genas.pipeline.results import records
+from genas.pipeline.stages import STAGES, Key
+from genas.pipeline.tracking import views
+from genas.pipeline.tracking.board import leaderboard
+from genas.pipeline.tracking.mlflow import Experiment, enabled, uri
+from genas.pipeline.tracking.told import CLOSE_SECONDS, Told, surroundings
 
 FLUSH_SECONDS = 2.0
 """How long a live value waits to be written; the stage itself never waits for it."""

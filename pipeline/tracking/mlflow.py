@@ -5,8 +5,8 @@ MLflow is a view. No stage reads from it, everything in it can be made again fro
 one run a row, and ``genas-<profile>-leaderboard`` with one run a retrained network. Metrics are grouped by stage:
 ``search/score`` is final, ``search_curves/best`` has a value per generation. What a stage logs live are the columns of
 its ``history.csv``, so the curves are the same when they are rebuilt. A retrained network is a logged model besides,
-which links to its weights (:mod:`pipeline.tracking.network`). Only what the machine did meanwhile (``system/``) is seen
-live and not rebuilt.
+which links to its weights (:mod:`genas.pipeline.tracking.network`). Only what the machine did meanwhile (``system/``)
+is seen live and not rebuilt.
 
 ``GENAS_MLFLOW=off`` switches it off; ``MLFLOW_TRACKING_URI`` says where it writes, by default ``mlflow.db`` and
 ``mlartifacts/`` in the repository.
@@ -25,15 +25,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from pipeline.config import REPOSITORY, Params
-from pipeline.results import records
-from pipeline.results.records import Record
-from pipeline.stages import Key, folder_of
-from pipeline.tracking import network
-from pipeline.tracking.marks import Mark, mark
-from pipeline.tracking.network import LINK, Link, example
-from pipeline.tracking.pictures import drawn
-from pipeline.tracking.views import Page
+from genas.pipeline.config import REPOSITORY, Params
+from genas.pipeline.results import records
+from genas.pipeline.results.records import Record
+from genas.pipeline.stages import Key, folder_of
+from genas.pipeline.tracking import network
+from genas.pipeline.tracking.marks import Mark, mark
+from genas.pipeline.tracking.network import LINK, Link, example
+from genas.pipeline.tracking.pictures import drawn
+from genas.pipeline.tracking.views import Page
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.config import REPOSITORY
+from genas.models.errors import GenasError
+from genas.pipeline.config import REPOSITORY
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,8 +86,8 @@ class Classifier:
     """A network that takes encoded images; prepares their pixels as its weights file says."""
 
     def __init__(self, weights: Path) -> None:
-        from models.networks.files.checkpoint import load_network, read_header
-        from pipeline.data.reading.inputs.preprocessing import evaluation_transform
+        from genas.models.networks.files.checkpoint import load_network, read_header
+        from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
 
         header = read_header(weights)
         self.network = load_network(weights)

@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from pipeline.config import Params
-from pipeline.stages import STAGES, Key
+from genas.pipeline.config import Params
+from genas.pipeline.stages import STAGES, Key
 
 ONE_AT_A_TIME = threading.Lock()
 """matplotlib is not made for threads, and the tracker has one for each row."""
@@ -26,7 +26,7 @@ def drawn(params: Params, root: Path, key: Key) -> Iterator[list[Path]]:
     with TemporaryDirectory() as name:
         folder = Path(name)
         try:
-            from pipeline.drawing.rows import draw_row  # here, as matplotlib is slow to import
+            from genas.pipeline.drawing.rows import draw_row  # here, as matplotlib is slow to import
 
             with ONE_AT_A_TIME:
                 draw_row(params, root, *key, folder)

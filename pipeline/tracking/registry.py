@@ -6,9 +6,9 @@ import json
 import math
 from typing import Any
 
-from pipeline.config import Params
-from pipeline.results.board import Board, number
-from pipeline.tracking.mlflow import Experiment
+from genas.pipeline.config import Params
+from genas.pipeline.results.board import Board, number
+from genas.pipeline.tracking.mlflow import Experiment
 
 BEST = "best"
 """The alias of a cell's version with the highest top-1."""

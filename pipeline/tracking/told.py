@@ -1,4 +1,5 @@
-"""A row that has a tracker (:mod:`pipeline.tracking.tracker`) hands everything over to it, and needs no MLflow itself.
+"""A row that has a tracker (:mod:`genas.pipeline.tracking.tracker`) hands everything over to it, and needs no MLflow
+itself.
 
 It finds the tracker by ``GENAS_TRACKER``, and sends lines of JSON over that Unix socket: first who it is, then its live
 values, at last how it ended. It then waits for one line, so its files are in their place while they are read. A row
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pipeline.stages import Key
+from genas.pipeline.stages import Key
 
 ADDRESS = "GENAS_TRACKER"
 """The environment variable that names the socket."""

@@ -1,7 +1,8 @@
-"""One process that tracks the rows of a whole run: ``python -m pipeline.tracking SOCKET``, started by ``genas run``.
+"""One process that tracks the rows of a whole run: ``python -m genas.pipeline.tracking SOCKET``, started by ``genas
+run``.
 
 MLflow's import and the opening of its database cost some seconds of every row; here they are paid once. What is written
-is the same as without it: :class:`pipeline.tracking.live.Live` does it in this process instead of in the row's.
+is the same as without it: :class:`genas.pipeline.tracking.live.Live` does it in this process instead of in the row's.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import sys
 import threading
 from pathlib import Path
 
-from pipeline.config import load_params
-from pipeline.tracking.live import Live
+from genas.pipeline.config import load_params
+from genas.pipeline.tracking.live import Live
 
 
 class _Row(socketserver.StreamRequestHandler):

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.config import Params
-from pipeline.results.board import COST, HEADINGS
-from pipeline.stages import STAGES
+from genas.pipeline.config import Params
+from genas.pipeline.results.board import COST, HEADINGS
+from genas.pipeline.stages import STAGES
 
 VIEW = "mlflow.sharedViewState."
 """Prefix of the tags that hold views."""

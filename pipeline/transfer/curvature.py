@@ -16,16 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import Dataset, Subset
 
-from models.networks.files.checkpoint import load_network, read_header
-from pipeline.config import CurvatureParams
-from pipeline.context import Context
-from pipeline.data.reading.images import Pictures, evenly, pictures
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform
-from pipeline.data.reading.layouts import dataset_root, index_of
-from pipeline.measures import Array
-from pipeline.measures.flatness import flatness, standard_noise
-from pipeline.retrain.evaluation import logits_of, top_k
-from pipeline.retrain.network_file import retrained
+from genas.models.networks.files.checkpoint import load_network, read_header
+from genas.pipeline.config import CurvatureParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.images import Pictures, evenly, pictures
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
+from genas.pipeline.data.reading.layouts import dataset_root, index_of
+from genas.pipeline.measures import Array
+from genas.pipeline.measures.flatness import flatness, standard_noise
+from genas.pipeline.retrain.evaluation import logits_of, top_k
+from genas.pipeline.retrain.network_file import retrained
 
 
 @torch.no_grad()

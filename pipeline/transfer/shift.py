@@ -23,15 +23,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import load_network, read_header
-from pipeline.context import Context
-from pipeline.data.reading import files
-from pipeline.data.reading.images import Pictures, list_folder, pictures
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform
-from pipeline.data.reading.layouts import dataset_root, index_of
-from pipeline.retrain.evaluation import logits_of, top_k
-from pipeline.retrain.network_file import retrained
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import load_network, read_header
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading import files
+from genas.pipeline.data.reading.images import Pictures, list_folder, pictures
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
+from genas.pipeline.data.reading.layouts import dataset_root, index_of
+from genas.pipeline.retrain.evaluation import logits_of, top_k
+from genas.pipeline.retrain.network_file import retrained
 
 IMAGENET_V2, IMAGENET_A, IMAGENET_O, IMAGENET_R = (
     "imagenetv2-matched-frequency",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import anatomy
-from models.errors import GenasError
+from genas.benchmarks import anatomy
+from genas.models.errors import GenasError
 from tests.conftest import Tiny
 
 

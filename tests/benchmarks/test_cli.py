@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from benchmarks.cli import show
-from pipeline.machine.processor import instruction_set
+from genas.benchmarks.cli import show
+from genas.pipeline.machine.processor import instruction_set
 
 
 def test_every_benchmark_names_the_instruction_set(capsys: pytest.CaptureFixture[str]) -> None:

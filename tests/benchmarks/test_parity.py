@@ -12,12 +12,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from benchmarks.parity import TOLERANCES, compare, parity, read_cases, read_networks
-from models.errors import GenasError
-from models.official.vector import PATHS, official_angle
-from models.spaces.darts.genotype import Genotype
-from pipeline.config import data_root
-from pipeline.measures.angle import angle
+from genas.benchmarks.parity import TOLERANCES, compare, parity, read_cases, read_networks
+from genas.models.errors import GenasError
+from genas.models.official.vector import PATHS, official_angle
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.config import data_root
+from genas.pipeline.measures.angle import angle
 from tests.bomb import Bomb
 
 FOLDER = data_root().parent / "reference" / "official_parity"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import sensitivity
-from models.errors import GenasError
-from pipeline.config import PROFILES, load_params
+from genas.benchmarks import sensitivity
+from genas.models.errors import GenasError
+from genas.pipeline.config import PROFILES, load_params
 from tests.conftest import Tiny
 
 OWN, RELEASED = (load_params(PROFILES[name]).measures for name in ("paper", "official"))

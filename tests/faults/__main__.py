@@ -10,7 +10,7 @@ import time
 import warnings
 from pathlib import Path
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 from tests.faults import disk, kills, laboratory, page
 from tests.faults.running import preload
 from tests.faults.templates import Templates

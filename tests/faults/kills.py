@@ -95,7 +95,17 @@ def kill_run(folder: Path, kills: int) -> Killed:
     whole, killed = make_run(folder / "whole"), make_run(folder / "killed")
 
     def start(root: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "flows.cli", "run", "retrain@found", "--profile", str(root), "--jobs", "1"]
+        command = [
+            sys.executable,
+            "-m",
+            "genas.flows.cli",
+            "run",
+            "retrain@found",
+            "--profile",
+            str(root),
+            "--jobs",
+            "1",
+        ]
         database = f"sqlite+aiosqlite:///{folder / 'prefect.db'}"
         surroundings = {**environment(root, mlflow=False), "PREFECT_SERVER_DATABASE_CONNECTION_URL": database}
         return subprocess.Popen(

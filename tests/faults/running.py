@@ -14,27 +14,27 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows import environment
-from pipeline.config import REPOSITORY
+from genas.flows import environment
+from genas.pipeline.config import REPOSITORY
 
 LONGEST = 300.0
 """Seconds that a call may take."""
 
 
 def _genas() -> int:
-    from flows.cli import main
+    from genas.flows.cli import main
 
     return main()
 
 
 def _pipeline() -> int:
-    from pipeline.__main__ import main
+    from genas.pipeline.__main__ import main
 
     return main()
 
 
 PROGRAMS: dict[str, Callable[[], int]] = {"genas": _genas, "pipeline": _pipeline}
-MODULES = {"genas": "flows.cli", "pipeline": "pipeline"}
+MODULES = {"genas": "genas.flows.cli", "pipeline": "pipeline"}
 """What ``python -m`` runs for a program."""
 
 
@@ -45,10 +45,10 @@ def preload() -> None:
     import mmseg.apis  # noqa: F401
     import torch
 
-    import pipeline.laboratory.stage
-    import pipeline.transfer.detect.stage
-    import pipeline.transfer.segment.stage
-    import pipeline.transfer.shift  # noqa: F401
+    import genas.pipeline.laboratory.stage
+    import genas.pipeline.transfer.detect.stage
+    import genas.pipeline.transfer.segment.stage
+    import genas.pipeline.transfer.shift  # noqa: F401
 
     torch.set_num_threads(1)
 

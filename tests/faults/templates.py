@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from models.spaces.darts.genotype import random_genotype
+from genas.models.spaces.darts.genotype import random_genotype
 from tests.conftest import tiny_params, write_small
 from tests.faults.judging import Place
 from tests.faults.running import Forked, run

@@ -10,11 +10,20 @@ from functools import cache
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
-from flows import environment
-from pipeline.config import REPOSITORY
+from genas.flows import environment
+from genas.pipeline.config import REPOSITORY
 from tests.faults.running import Call, become
 
-PRELOADED = ["torch", "timm", "pandas", "networkx", "dvc.repo", "flows.cli", "flows.plan", "pipeline.stages"]
+PRELOADED = [
+    "torch",
+    "timm",
+    "pandas",
+    "networkx",
+    "dvc.repo",
+    "genas.flows.cli",
+    "genas.flows.plan",
+    "genas.pipeline.stages",
+]
 """Nothing that reads the environment while it is imported (Prefect, MLflow)."""
 
 

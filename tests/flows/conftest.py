@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import environment
-from pipeline.config import PROFILES
+from genas.flows import environment
+from genas.pipeline.config import PROFILES
 
 STAGE = '''
 """One toy stage: stage.py NAME DEPENDENCY... leaves a number made of its dependencies' numbers."""

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flows import environment
-from pipeline.config import REPOSITORY
+from genas.flows import environment
+from genas.pipeline.config import REPOSITORY
 from tests.flows.calling import genas
 from tests.flows.conftest import Toy, alive
 
@@ -20,7 +20,7 @@ HEAVY = ("torch", "prefect", "dvc", "mlflow", "pydantic", "networkx", "pandas")
 
 
 def test_nothing_heavy_is_imported_before_a_command_needs_it() -> None:
-    code = f"import sys, flows.cli; print([name for name in {HEAVY} if name in sys.modules])"
+    code = f"import sys, genas.flows.cli; print([name for name in {HEAVY} if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
 
@@ -136,7 +136,7 @@ def test_a_width_is_found_for_a_budget(tmp_path: Path) -> None:
 
 
 def test_what_nobody_expected_is_one_line_with_a_log(done: Toy, tmp_path: Path) -> None:
-    code = "import sys, flows.cli as cli; cli.checked = lambda profile: 1 / 0; sys.exit(cli.main())"
+    code = "import sys, genas.flows.cli as cli; cli.checked = lambda profile: 1 / 0; sys.exit(cli.main())"
     for folder, logs in ((done.folder, done.folder / ".scratch/logs"), (tmp_path, tmp_path)):
         surroundings = environment.of_children(TMPDIR=str(tmp_path), PYTHONPATH=str(REPOSITORY))
         command = [sys.executable, "-c", code, "results"]
@@ -161,7 +161,7 @@ def test_a_second_run_says_who_is_working(done: Toy) -> None:
         assert (said.returncode, said.stdout) == (2, "")
         assert said.stderr == f"error: {working}, wait for it with --wait\n"
         assert not done.runs()
-        command = [sys.executable, "-m", "flows.cli", "run", "--wait", "--profile", str(done.folder)]
+        command = [sys.executable, "-m", "genas.flows.cli", "run", "--wait", "--profile", str(done.folder)]
         surroundings = environment.of_children()
         waiting = subprocess.Popen(command, cwd=REPOSITORY, env=surroundings, stderr=subprocess.PIPE, text=True)
         assert waiting.stderr is not None

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
-from flows.plan import plan
-from flows.processes.children import Children
-from pipeline.config import PROFILES, REPOSITORY, load_params
-from pipeline.scaffold.shared import share
-from pipeline.stages.graph import graph
+from genas.flows.plan import plan
+from genas.flows.processes.children import Children
+from genas.pipeline.config import PROFILES, REPOSITORY, load_params
+from genas.pipeline.scaffold.shared import share
+from genas.pipeline.stages.graph import graph
 from tests.clones import commit, copied
 from tests.conftest import tiny_params
 from tests.flows.conftest import Toy

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.estimate import amount, duration
-from pipeline.config import REPOSITORY, load_params
-from pipeline.stages import STAGES, rows_of
+from genas.flows.estimate import amount, duration
+from genas.pipeline.config import REPOSITORY, load_params
+from genas.pipeline.stages import STAGES, rows_of
 from tests.conftest import tiny_params
 from tests.flows.calling import genas
 

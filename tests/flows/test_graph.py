@@ -8,10 +8,10 @@ import re
 import networkx as nx
 import pytest
 
-from flows.graph import resolve, stage_graph
-from flows.plan import changed, plan
-from flows.processes.children import Children
-from models.errors import GenasError
+from genas.flows.graph import resolve, stage_graph
+from genas.flows.plan import changed, plan
+from genas.flows.processes.children import Children
+from genas.models.errors import GenasError
 from tests.flows.conftest import Toy
 
 # DVC 3.67 reads a property that pygtrie is going to remove.

@@ -10,21 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from flows.looking import settled
-from pipeline.data import stage as data
-from pipeline.scoring import code
+from genas.flows.looking import settled
+from genas.pipeline.data import stage as data
+from genas.pipeline.scoring import code
 from tests.conftest import Tiny, write_small
 from tests.pipeline.data import good
 
 SETS: dict[str, Callable[[Path], None]] = {
     layout: getattr(good, layout) for layout in ("parquet", "folder", "webdataset", "coco", "camvid", "shift")
 }
-MEASURES = "python -m pipeline measures"
+MEASURES = "python -m genas.pipeline measures"
 
 
 def scan(name: str) -> str:
     """The command of a data set's scan."""
-    return f"python -m pipeline data dataset={name}"
+    return f"python -m genas.pipeline data dataset={name}"
 
 
 def state(folder: Path) -> dict[str, tuple[int, int, int]]:
@@ -96,8 +96,8 @@ def test_folders_that_the_report_reads_must_be_there(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["python stage.py data@a", "python -m pipeline zoo row=darts_v2_c10", "python -m pipeline data dataset=none",
-     "python -m pipeline data", "python -m pipeline nothing", ""],
+    ["python stage.py data@a", "python -m genas.pipeline zoo row=darts_v2_c10", "python -m genas.pipeline data dataset=none",
+     "python -m genas.pipeline data", "python -m genas.pipeline nothing", ""],
 )  # fmt: skip
 def test_what_a_look_does_not_know_is_left_to_dvc(tiny: Tiny, command: str) -> None:
     assert not settled(tiny.root, command)

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.config import PROFILES, REPOSITORY
+from genas.pipeline.config import PROFILES, REPOSITORY
 from tests.flows.calling import genas
 
 

@@ -6,9 +6,9 @@ import pytest
 import yaml
 from prefect.flows import load_flow_from_entrypoint
 
-from flows.phases import PHASES, targets_of
-from pipeline.config import REPOSITORY
-from pipeline.stages import STAGES
+from genas.flows.phases import PHASES, targets_of
+from genas.pipeline.config import REPOSITORY
+from genas.pipeline.stages import STAGES
 
 DEPLOYED = [one["entrypoint"] for one in yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]]
 

@@ -16,10 +16,10 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from flows import environment
-from flows.processes.children import Children, StageError, StoppedError
-from models.errors import GenasError
-from pipeline.config import REPOSITORY
+from genas.flows import environment
+from genas.flows.processes.children import Children, StageError, StoppedError
+from genas.models.errors import GenasError
+from genas.pipeline.config import REPOSITORY
 from tests.flows.conftest import Toy, alive
 
 pytestmark = [
@@ -32,14 +32,14 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retry at once."""
-    from flows import stage
+    from genas.flows import stage
 
     monkeypatch.setattr(stage, "POLICIES", {})
     monkeypatch.setattr(stage, "DEFAULT", stage.Policy(hours=1, retries=1, delay_seconds=0))
 
 
 def reproduce(toy: Toy, *targets: str, jobs: int = 3) -> dict[str, str]:
-    from flows.reproduce import reproduce
+    from genas.flows.reproduce import reproduce
 
     return reproduce(str(toy.folder), targets, jobs)
 
@@ -90,7 +90,7 @@ def test_what_has_run_before_is_restored(done: Toy) -> None:
 
 
 def test_a_stage_that_hangs_is_ended(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows import stage as module
+    from genas.flows import stage as module
 
     monkeypatch.setattr(module, "DEFAULT", module.Policy(hours=4 / 3600, retries=0))
     (done.folder / "raw" / "a.txt").write_text("more")
@@ -102,7 +102,7 @@ def test_a_stage_that_hangs_is_ended(done: Toy, monkeypatch: pytest.MonkeyPatch)
 
 def test_long_chains_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     """By the hours that their stages may take."""
-    from flows import reproduce, stage
+    from genas.flows import reproduce, stage
 
     limits = {name: stage.Policy(hours=hours) for name, hours in (("retrain", 30), ("segment", 14))}
     monkeypatch.setattr(stage, "POLICIES", limits)
@@ -118,7 +118,7 @@ def test_a_run_that_is_stopped_leaves_no_process(
 ) -> None:
     (done.folder / "raw" / "a.txt").write_text("more")
     done.fault("supernet@a-0", "hang")
-    command = [sys.executable, "-m", "flows.cli", "run", "supernet@a-0", "--profile", str(done.folder)]
+    command = [sys.executable, "-m", "genas.flows.cli", "run", "supernet@a-0", "--profile", str(done.folder)]
     database = f"sqlite+aiosqlite:///{tmp_path / 'prefect.db'}"
     surroundings = environment.of_children(PREFECT_SERVER_DATABASE_CONNECTION_URL=database)
     process = subprocess.Popen(
@@ -141,7 +141,7 @@ def test_a_run_that_is_stopped_leaves_no_process(
 def test_a_run_that_is_killed_leaves_no_process_and_a_true_history(done: Toy, tmp_path: Path) -> None:
     (done.folder / "raw" / "a.txt").write_text("more")
     done.fault("supernet@a-0", "hang")
-    command = [sys.executable, "-m", "flows.cli", "run", "supernet@a-0", "--profile", str(done.folder)]
+    command = [sys.executable, "-m", "genas.flows.cli", "run", "supernet@a-0", "--profile", str(done.folder)]
     database = tmp_path / "prefect.db"
     url = f"sqlite+aiosqlite:///{database}"
     surroundings = environment.of_children(PREFECT_SERVER_DATABASE_CONNECTION_URL=url)

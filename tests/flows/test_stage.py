@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from flows import stage
-from flows.processes.children import Children, StageError
-from models.errors import GenasError
+from genas.flows import stage
+from genas.flows.processes.children import Children, StageError
+from genas.models.errors import GenasError
 
 ROW = "zoo@darts_v2_c10"
 
@@ -24,7 +24,7 @@ def end(monkeypatch: pytest.MonkeyPatch, folder: Path, lines: Sequence[str], sta
 
 
 def failed(status: int) -> str:
-    return f"ERROR: failed to reproduce '{ROW}': failed to run: python -m pipeline zoo, exited with {status}"
+    return f"ERROR: failed to reproduce '{ROW}': failed to run: python -m genas.pipeline zoo, exited with {status}"
 
 
 def test_a_users_error_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

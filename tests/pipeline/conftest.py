@@ -13,8 +13,8 @@ import yaml
 from matplotlib.figure import Figure
 from PIL import Image
 
-from models.spaces.darts.genotype import random_genotype
-from pipeline.config import PROFILES
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.config import PROFILES
 
 DEMO: dict[str, Any] = yaml.safe_load((PROFILES["demo"] / "params.yaml").read_text())
 MINI: dict[str, Any] = yaml.safe_load((PROFILES["mini"] / "params.yaml").read_text())

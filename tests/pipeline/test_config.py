@@ -9,8 +9,8 @@ import pytest
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from models.errors import GenasError
-from pipeline.config import (
+from genas.models.errors import GenasError
+from genas.pipeline.config import (
     MEASURES,
     PROFILES,
     REPOSITORY,
@@ -22,10 +22,10 @@ from pipeline.config import (
     profile_folder,
     profiles,
 )
-from pipeline.config.reading import read_yaml
-from pipeline.config.search import measures_in
-from pipeline.report.overview import settings
-from pipeline.stages import STAGES, rows_of
+from genas.pipeline.config.reading import read_yaml
+from genas.pipeline.config.search import measures_in
+from genas.pipeline.report.overview import settings
+from genas.pipeline.stages import STAGES, rows_of
 from tests.conftest import STREAMED, tiny_params
 
 
@@ -382,7 +382,7 @@ def test_profiles_by_name_and_by_path(tmp_path: Path) -> None:
 
 
 def test_a_profile_of_ones_own_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("pipeline.config.places.REPOSITORY", tmp_path)
+    monkeypatch.setattr("genas.pipeline.config.places.REPOSITORY", tmp_path)
     for name in ("mine", "demo", "unfinished"):
         (tmp_path / "profiles" / name).mkdir(parents=True)
     write(tmp_path / "profiles" / "mine", tiny_params())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from models.errors import GenasError
-from pipeline.context import chosen_device
+from genas.models.errors import GenasError
+from genas.pipeline.context import chosen_device
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``python -m pipeline``: what it runs and leaves, and how it says no."""
+"""``python -m genas.pipeline``: what it runs and leaves, and how it says no."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import time
 import psutil
 import pytest
 
-from models.errors import GenasError
-from pipeline import __main__ as program
-from pipeline import zoo
-from pipeline.config import REPOSITORY
-from pipeline.context import Context
-from pipeline.stages import STAGES
+from genas.models.errors import GenasError
+from genas.pipeline import __main__ as program
+from genas.pipeline import zoo
+from genas.pipeline.config import REPOSITORY
+from genas.pipeline.context import Context
+from genas.pipeline.stages import STAGES
 from tests.conftest import Tiny
 
 
@@ -208,7 +208,7 @@ def test_an_interruption_is_no_error(
 def test_a_stage_ends_with_the_process_that_it_is_told_of(tiny: Tiny) -> None:
     """Also when that has ended before it begins; while it lives, so does the stage."""
     tiny.change("supernet", small__epochs=2000)
-    command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
+    command = [sys.executable, "-m", "genas.pipeline", "supernet", "dataset=small", "seed=0"]
     with subprocess.Popen(["sleep", "600"]) as parent:
         environment = {**os.environ, "GENAS_PARENT": str(parent.pid), "OMP_NUM_THREADS": "1"}
         with subprocess.Popen(command, cwd=tiny.root, env=environment, stderr=subprocess.DEVNULL) as stage:
@@ -238,7 +238,7 @@ def test_the_axes_are_split_at_the_first_equals_sign() -> None:
 def test_as_a_process_it_stops_at_sigterm_and_goes_on_where_it_was(tiny: Tiny) -> None:
     """The bytes of a stopped and restarted process are those of one that ran through."""
     tiny.change("supernet", small__epochs=12)
-    command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
+    command = [sys.executable, "-m", "genas.pipeline", "supernet", "dataset=small", "seed=0"]
     first = subprocess.Popen(command, cwd=tiny.root, stderr=subprocess.DEVNULL)
     scratch = tiny.root / ".scratch"
     while not list(scratch.glob("*/state.pt")):

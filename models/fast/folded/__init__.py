@@ -1,9 +1,9 @@
 """A path of a one-shot network with little work: what a search does a million times, apart from what it means.
 
-The networks of :mod:`models.spaces` say what a path computes; this package computes the same in fewer passes over
+The networks of :mod:`genas.models.spaces` say what a path computes; this package computes the same in fewer passes over
 memory, to float tolerance, and leaves the network as it is. Each search space has a module here of its own name
-(:attr:`models.spaces.base.oneshot.OneShot.space`) with the function ``run_path``. Weights and BatchNorm statistics come
-in as mappings, so perturbed weights need no copy of the network. Against the plain path
+(:attr:`genas.models.spaces.base.oneshot.OneShot.space`) with the function ``run_path``. Weights and BatchNorm
+statistics come in as mappings, so perturbed weights need no copy of the network. Against the plain path
 
 - one ReLU serves all edges that leave a node, where the plain path takes one per edge;
 - BatchNorm with fixed statistics is folded into the convolution before it (Jacob et al., 2018, Section 3.2);
@@ -21,9 +21,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.fast.folded.normalisation import EPS, Calibrating, Folded, Normalisation, Weights
-from models.spaces.base.moments import Batch, Moments, Statistics, settled
-from models.spaces.base.oneshot import Architecture, OneShot
+from genas.models.fast.folded.normalisation import EPS, Calibrating, Folded, Normalisation, Weights
+from genas.models.spaces.base.moments import Batch, Moments, Statistics, settled
+from genas.models.spaces.base.oneshot import Architecture, OneShot
 
 __all__ = ["EPS", "Calibrating", "Folded", "Moments", "Statistics", "Weights", "calibrate", "run_path"]
 
@@ -50,7 +50,7 @@ def calibrate(
         weights: the network's parameters by name.
         batches: images (N, in_chans, H, W), channels-last.
         momentum: None takes all values together; else each batch enters the running value with this share
-            (:mod:`models.spaces.base.moments`).
+            (:mod:`genas.models.spaces.base.moments`).
     """
     seen: defaultdict[str, list[Batch]] = defaultdict(list)
     with torch.no_grad():

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.fast.walk import walk
-from models.spaces.base.edge import Edge
+from genas.models.fast.walk import walk
+from genas.models.spaces.base.edge import Edge
 
 
 class State:

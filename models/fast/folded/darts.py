@@ -6,13 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.fast.folded.cell import State, run_nodes
-from models.fast.folded.normalisation import Normalisation
-from models.fast.pooling import avg_pool, max_pool
-from models.spaces.base.edge import Edge
-from models.spaces.base.operations import AvgPool3x3, FactorizedReduce, MaxPool3x3
-from models.spaces.darts.genotype import NODES, Genotype
-from models.spaces.darts.supernet import Supernet, SupernetCell
+from genas.models.fast.folded.cell import State, run_nodes
+from genas.models.fast.folded.normalisation import Normalisation
+from genas.models.fast.pooling import avg_pool, max_pool
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.operations import AvgPool3x3, FactorizedReduce, MaxPool3x3
+from genas.models.spaces.darts.genotype import NODES, Genotype
+from genas.models.spaces.darts.supernet import Supernet, SupernetCell
 
 
 def _conv_blocks(module: nn.Sequential, name: str, x: State, norm: Normalisation) -> Tensor:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.fast.folded.cell import State, run_nodes
-from models.fast.folded.normalisation import Normalisation
-from models.fast.pooling import avg_pool
-from models.spaces.base.edge import Edge
-from models.spaces.nasbench201.cell import NODES, Cell201
-from models.spaces.nasbench201.network import NasBench201, ResidualReduction, SearchCell
+from genas.models.fast.folded.cell import State, run_nodes
+from genas.models.fast.folded.normalisation import Normalisation
+from genas.models.fast.pooling import avg_pool
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.nasbench201.cell import NODES, Cell201
+from genas.models.spaces.nasbench201.network import NasBench201, ResidualReduction, SearchCell
 
 
 def _convolve(relu: Tensor, name: str, norm: Normalisation, kernel: int, stride: int = 1) -> Tensor:

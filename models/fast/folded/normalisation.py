@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.spaces.base.moments import Batch, Moments, Statistics
+from genas.models.spaces.base.moments import Batch, Moments, Statistics
 
 Weights = Mapping[str, Tensor]
 """Parameters by their name in the network."""

@@ -1,6 +1,6 @@
 """A path of the supernet in C: ``blocks.c``, compiled at first use, behind the functions of
-:mod:`models.fast.folded`."""
+:mod:`genas.models.fast.folded`."""
 
-from models.fast.native.path import Folded, calibrate, require, run_path
+from genas.models.fast.native.path import Folded, calibrate, require, run_path
 
 __all__ = ["Folded", "calibrate", "require", "run_path"]

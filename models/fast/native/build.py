@@ -17,7 +17,7 @@ import tempfile
 from functools import cache
 from pathlib import Path
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 SOURCE = Path(__file__).with_name("blocks.c")
 COMPILER = "cc"

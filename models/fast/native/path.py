@@ -1,5 +1,5 @@
-"""A path of the supernet by way of compiled code: what :mod:`models.fast.folded` computes, on one CPU core in less
-time.
+"""A path of the supernet by way of compiled code: what :mod:`genas.models.fast.folded` computes, on one CPU core in
+less time.
 
 :func:`run_path` takes one image through the whole network after the other, so that its maps stay in the core's own
 cache; :func:`calibrate` takes each step for a whole batch, as the statistics ask for. Several threads may call.
@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from models.errors import GenasError
-from models.fast.folded import EPS, Statistics, Weights
-from models.fast.native.build import LANES, lanes_for, load
-from models.fast.native.program import Layout, Program, write
-from models.spaces.base.moments import Batch, Moments, settled
-from models.spaces.darts.genotype import NODES, Genotype
-from models.spaces.darts.supernet import Supernet
+from genas.models.errors import GenasError
+from genas.models.fast.folded import EPS, Statistics, Weights
+from genas.models.fast.native.build import LANES, lanes_for, load
+from genas.models.fast.native.program import Layout, Program, write
+from genas.models.spaces.base.moments import Batch, Moments, settled
+from genas.models.spaces.darts.genotype import NODES, Genotype
+from genas.models.spaces.darts.supernet import Supernet
 
 SPACES, STEMS = ("darts",), ("cifar",)
 """The search spaces whose operations ``blocks.c`` has, and the stems."""
@@ -52,7 +52,7 @@ def require(space: str, stem: str, device: torch.device) -> None:
 
     Raises:
         GenasError: the space is not among :data:`SPACES`, the stem not among :data:`STEMS`, the device is no CPU, or no
-            library can be made (:func:`models.fast.native.build.load`).
+            library can be made (:func:`genas.models.fast.native.build.load`).
     """
     if space not in SPACES:
         raise GenasError(f"scorer native knows {', '.join(SPACES)}, not the space {space}; choose scorer fast")
@@ -102,7 +102,8 @@ def _put_convolutions(program: Program, weights: Weights, scales: dict[str, Tens
 
 
 class Folded:
-    """Weights and fixed statistics, laid out once for each program: what :class:`models.fast.folded.Folded` is there.
+    """Weights and fixed statistics, laid out once for each program: what :class:`genas.models.fast.folded.Folded` is
+    there.
 
     Args:
         weights: of the supernet, perhaps perturbed; float32.
@@ -170,7 +171,7 @@ def _batch_parameters(program: Program, weights: Weights) -> Tensor:
 def calibrate(
     network: Supernet, genotype: Genotype, weights: Weights, batches: Iterable[Tensor], momentum: float | None
 ) -> Statistics:
-    """BatchNorm statistics of a path from batches of images: see :func:`models.fast.folded.calibrate`."""
+    """BatchNorm statistics of a path from batches of images: see :func:`genas.models.fast.folded.calibrate`."""
     seen: defaultdict[str, list[Batch]] = defaultdict(list)
     programs: dict[int, tuple[Program, Tensor]] = {}
     with torch.no_grad():

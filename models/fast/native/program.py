@@ -13,11 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.fast.native.steps import MEAN, STEM, Depthwise, Map, Norm, Pointwise, Writer, pad
-from models.fast.walk import walk
-from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import NODES, Genotype
-from models.spaces.darts.layout import edge_stride, is_reduction
+from genas.models.fast.native.steps import MEAN, STEM, Depthwise, Map, Norm, Pointwise, Writer, pad
+from genas.models.fast.walk import walk
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.genotype import NODES, Genotype
+from genas.models.spaces.darts.layout import edge_stride, is_reduction
 
 
 class Layout(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from models.spaces.base.edge import Edge
+from genas.models.spaces.base.edge import Edge
 
 STEM, BLOCK, POINTWISE, MAX_POOL, AVG_POOL, SUM, MEAN = range(7)
 """Kinds of steps, as ``blocks.c`` numbers them."""

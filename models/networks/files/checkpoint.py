@@ -15,11 +15,11 @@ from safetensors.torch import load_file
 from timm.models._features import FeatureGetterNet
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.networks.files.header import NetworkFile, parse
-from models.spaces.base.preprocessing import Preprocessing
-from models.spaces.base.weights import check_state, load_state, save_weights
-from models.spaces.darts.network import GenasNetwork
+from genas.models.errors import GenasError
+from genas.models.networks.files.header import NetworkFile, parse
+from genas.models.spaces.base.preprocessing import Preprocessing
+from genas.models.spaces.base.weights import check_state, load_state, save_weights
+from genas.models.spaces.darts.network import GenasNetwork
 
 __all__ = [
     "NetworkFile",
@@ -102,7 +102,7 @@ def _built(path: Path, state: dict[str, Tensor], unpack: Callable[[Any], nn.Modu
         arguments: for timm.
 
     Raises:
-        GenasError: as :func:`~models.spaces.base.weights.check_state`.
+        GenasError: as :func:`~genas.models.spaces.base.weights.check_state`.
     """
     with torch.device("meta"):
         check_state(unpack(timm.create_model("genas_network", **arguments)), state, path)

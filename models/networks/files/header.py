@@ -10,9 +10,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError
 
-from models.errors import GenasError
-from models.spaces.base.preprocessing import Preprocessing
-from models.spaces.darts.genotype import Genotype
+from genas.models.errors import GenasError
+from genas.models.spaces.base.preprocessing import Preprocessing
+from genas.models.spaces.darts.genotype import Genotype
 
 LARGEST = 2**24
 """Characters of a header."""

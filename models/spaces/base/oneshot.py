@@ -8,12 +8,12 @@ from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
 
 from torch import nn
 
-from models.spaces.base.cost import Cost
-from models.spaces.base.path_vector import Piece
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.base.path_vector import Piece
 
 Architecture: TypeAlias = Any
-"""One path of a one-shot network, hashable: a :class:`~models.spaces.darts.genotype.Genotype` or a
-:class:`~models.spaces.nasbench201.cell.Cell201`."""
+"""One path of a one-shot network, hashable: a :class:`~genas.models.spaces.darts.genotype.Genotype` or a
+:class:`~genas.models.spaces.nasbench201.cell.Cell201`."""
 Path = TypeVar("Path")
 
 
@@ -23,7 +23,8 @@ class OneShot(nn.Module, ABC, Generic[Path]):
     The parameters of its searched cells have names that begin with ``cells.``
 
     Attributes:
-        space: the name of its search space, and of the module in :mod:`models.fast.folded` that runs a path quickly.
+        space: the name of its search space, and of the module in :mod:`genas.models.fast.folded` that runs a path
+            quickly.
         stem_kind: what it begins with: ``cifar``, which keeps the resolution, or ``imagenet``, to stride 8.
     """
 
@@ -36,7 +37,7 @@ class OneShot(nn.Module, ABC, Generic[Path]):
 
     @abstractmethod
     def weighted_vectors(self, path: Path) -> Iterator[Piece]:
-        """The weight vector of a path, of which its angle is taken: see :mod:`models.spaces.base.path_vector`."""
+        """The weight vector of a path, of which its angle is taken: see :mod:`genas.models.spaces.base.path_vector`."""
 
     @abstractmethod
     def reference_cost(self, path: Path) -> Cost:

@@ -13,7 +13,7 @@ from collections.abc import Collection, Sequence
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.edge import Edge
+from genas.models.spaces.base.edge import Edge
 
 Piece = tuple[int, Tensor]
 """How often, and which weights (n,), in double precision."""

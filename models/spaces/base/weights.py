@@ -1,4 +1,5 @@
-"""A module's state on disk, exactly; what network the weights belong to is for :mod:`models.networks.files` to know."""
+"""A module's state on disk, exactly; what network the weights belong to is for :mod:`genas.models.networks.files` to
+know."""
 
 from __future__ import annotations
 
@@ -8,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 
 def save_weights(path: Path, module: nn.Module, metadata: dict[str, str] | None = None) -> None:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.edge import Edge
-from models.spaces.base.operations import DENSE, FactorizedReduce, Grid, ReLUConvBN
-from models.spaces.darts.genotype import NODES
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.operations import DENSE, FactorizedReduce, Grid, ReLUConvBN
+from genas.models.spaces.darts.genotype import NODES
 
 
 def concatenate(maps: list[Tensor]) -> Tensor:

@@ -1,5 +1,5 @@
-"""What a genotype's network costs, by arithmetic; :func:`models.spaces.base.counting.count_macs` counts the network
-itself."""
+"""What a genotype's network costs, by arithmetic; :func:`genas.models.spaces.base.counting.count_macs` counts the
+network itself."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import GenasError
-from models.spaces.base.cost import Cost
-from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import NODES, Genotype
-from models.spaces.darts.layout import edge_stride, is_reduction, require_shape
+from genas.models.errors import GenasError
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.genotype import NODES, Genotype
+from genas.models.spaces.darts.layout import edge_stride, is_reduction, require_shape
 
 IMAGENET_SHAPE = {"width": 48, "layers": 14}
 """The network by which found cells are compared and limited, at 224 pixels, with 1000 classes."""
@@ -93,7 +93,7 @@ def network_cost(genotype: Genotype, size: int = 224, **architecture: Any) -> Co
         genotype: the cells.
         size: height and width of the image.
         architecture: ``width``, ``layers``, ``num_classes``, ``in_chans``, ``stem`` and ``auxiliary`` of
-            :class:`~models.spaces.darts.network.GenasNetwork`, whose auxiliary head is not counted.
+            :class:`~genas.models.spaces.darts.network.GenasNetwork`, whose auxiliary head is not counted.
 
     Raises:
         GenasError: an unknown stem, an odd width, or too few layers.
@@ -138,7 +138,7 @@ def fit_width(
         macs: budget of multiply-adds for an image; this or ``params``.
         params: budget of parameters.
         size: height and width of the image.
-        architecture: the arguments of :class:`~models.spaces.darts.network.GenasNetwork` but ``width``.
+        architecture: the arguments of :class:`~genas.models.spaces.darts.network.GenasNetwork` but ``width``.
 
     Raises:
         GenasError: not exactly one budget, or one that no width from 2 to 1024 comes near.

@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from models.errors import GenasError
-from models.spaces.base.edge import Edge
+from genas.models.errors import GenasError
+from genas.models.spaces.base.edge import Edge
 
 PRIMITIVES = (
     "none",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 STEMS = ("imagenet", "cifar")
 """To stride 8 in two steps, or to none (official retrain_architecture/model.py)."""

@@ -20,14 +20,14 @@ from timm.models._features import feature_take_indices
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from models.errors import GenasError
-from models.spaces.base.edge import Edge
-from models.spaces.base.operations import DENSE, OPERATIONS, Grid
-from models.spaces.darts.auxiliary import AuxiliaryHead
-from models.spaces.darts.cell import preprocess, run_cell
-from models.spaces.darts.genotype import Genotype
-from models.spaces.darts.layout import edge_stride, is_reduction, require_shape
-from models.spaces.darts.stem import cifar_stem, imagenet_stems
+from genas.models.errors import GenasError
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.operations import DENSE, OPERATIONS, Grid
+from genas.models.spaces.darts.auxiliary import AuxiliaryHead
+from genas.models.spaces.darts.cell import preprocess, run_cell
+from genas.models.spaces.darts.genotype import Genotype
+from genas.models.spaces.darts.layout import edge_stride, is_reduction, require_shape
+from genas.models.spaces.darts.stem import cifar_stem, imagenet_stems
 
 
 class Cell(nn.Module):

@@ -6,16 +6,16 @@ from collections.abc import Iterator
 
 from torch import Tensor, nn
 
-from models.spaces.base.cost import Cost
-from models.spaces.base.edge import Edge
-from models.spaces.base.oneshot import OneShot
-from models.spaces.base.operations import DENSE, OPERATIONS
-from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
-from models.spaces.darts.cell import concatenate, preprocess, run_cell
-from models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
-from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype
-from models.spaces.darts.layout import edge_stride, is_reduction, require_stem
-from models.spaces.darts.stem import cifar_stem, imagenet_stems
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.oneshot import OneShot
+from genas.models.spaces.base.operations import DENSE, OPERATIONS
+from genas.models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
+from genas.models.spaces.darts.cell import concatenate, preprocess, run_cell
+from genas.models.spaces.darts.cost import IMAGENET_SHAPE, network_cost
+from genas.models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype
+from genas.models.spaces.darts.layout import edge_stride, is_reduction, require_stem
+from genas.models.spaces.darts.stem import cifar_stem, imagenet_stems
 
 
 def _operation(name: str, channels: int, stride: int) -> nn.Module:

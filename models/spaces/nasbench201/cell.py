@@ -11,8 +11,8 @@ from itertools import product
 
 import numpy as np
 
-from models.errors import GenasError
-from models.spaces.base.edge import Edge
+from genas.models.errors import GenasError
+from genas.models.spaces.base.edge import Edge
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """In the order of the benchmark; ``none`` carries nothing."""

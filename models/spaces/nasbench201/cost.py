@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from models.spaces.base.cost import Cost
-from models.spaces.nasbench201.cell import Cell201
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.nasbench201.cell import Cell201
 
 
 def nasbench201_cost(cell: Cell201, num_classes: int = 10, size: int = 32, channels: int = 16, cells: int = 5) -> Cost:
@@ -16,7 +16,7 @@ def nasbench201_cost(cell: Cell201, num_classes: int = 10, size: int = 32, chann
         cell: the architecture.
         num_classes: the benchmark has 10, 100 or 120.
         size: pixels of the image, 32 or, for ImageNet16-120, 16.
-        channels, cells: as for :class:`~models.spaces.nasbench201.network.NasBench201`.
+        channels, cells: as for :class:`~genas.models.spaces.nasbench201.network.NasBench201`.
     """
     params, macs = 3 * 9 * channels + 2 * channels, 3 * 9 * channels * size**2
     for stage in range(3):

@@ -11,13 +11,13 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.cost import Cost
-from models.spaces.base.edge import Edge
-from models.spaces.base.oneshot import OneShot
-from models.spaces.base.operations import AvgPool3x3, ReLUConvBN
-from models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
-from models.spaces.nasbench201.cell import EDGES, NODES, OPERATIONS, Cell201
-from models.spaces.nasbench201.cost import nasbench201_cost
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.oneshot import OneShot
+from genas.models.spaces.base.operations import AvgPool3x3, ReLUConvBN
+from genas.models.spaces.base.path_vector import Piece, flat, operation_weights, path_counts
+from genas.models.spaces.nasbench201.cell import EDGES, NODES, OPERATIONS, Cell201
+from genas.models.spaces.nasbench201.cost import nasbench201_cost
 
 
 def _operation(name: str, channels: int, affine: bool) -> nn.Module:

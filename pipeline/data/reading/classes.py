@@ -10,8 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from models.errors import GenasError
-from pipeline.data.reading.files import json_of, line, text_of
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.files import json_of, line, text_of
 
 
 def class_list(root: Path) -> list[str]:

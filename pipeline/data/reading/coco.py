@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from models.errors import GenasError
-from pipeline.data.reading.classes import check_names
-from pipeline.data.reading.decoding import size_of
-from pipeline.data.reading.files import json_of, line
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.classes import check_names
+from genas.pipeline.data.reading.decoding import size_of
+from genas.pipeline.data.reading.files import json_of, line
 
 Record = dict[str, Any]
 SPLITS = ("train", "val")

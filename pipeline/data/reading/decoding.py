@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.data.reading.files import reason
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.files import reason
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 if TYPE_CHECKING:
     import pandas as pd

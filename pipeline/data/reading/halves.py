@@ -1,9 +1,9 @@
 """What supernet training and search share: images to train on and others held out, normalised and resident, and how
 whole batches of them are cropped and flipped where they are. Of a set that is too large for that the training half
-stays in its files (:mod:`pipeline.data.reading.inputs.streams`).
+stays in its files (:mod:`genas.pipeline.data.reading.inputs.streams`).
 
 The paper trains the supernet on one half of CIFAR's training images and searches on the other; test images are never
-seen by either. Which images these are is said by ``split`` (:mod:`pipeline.data.reading.splits`).
+seen by either. Which images these are is said by ``split`` (:mod:`genas.pipeline.data.reading.splits`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pipeline.config import TrainingParams
-from pipeline.context import Context
-from pipeline.data.reading.images import (
+from genas.pipeline.config import TrainingParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.images import (
     Images,
     Pictures,
     channel_statistics,
@@ -28,12 +28,12 @@ from pipeline.data.reading.images import (
     pictures,
     to_tensor,
 )
-from pipeline.data.reading.layouts import dataset_root, index_of, split_file, validation_images
-from pipeline.data.reading.manifest import read_manifest
-from pipeline.data.reading.splits import Split, split_of
+from genas.pipeline.data.reading.layouts import dataset_root, index_of, split_file, validation_images
+from genas.pipeline.data.reading.manifest import read_manifest
+from genas.pipeline.data.reading.splits import Split, split_of
 
 if TYPE_CHECKING:
-    from pipeline.data.reading.inputs.streams import Stream
+    from genas.pipeline.data.reading.inputs.streams import Stream
 
 
 class SearchData(NamedTuple):
@@ -100,8 +100,8 @@ def _streamed(
 ) -> SearchData:
     """The training half as a stream, and the images of both that are ``wanted`` in memory, as evaluation has them."""
     # Seconds to import, for few supernets.
-    from pipeline.data.reading.inputs.preprocessing import evaluation_transform, preprocessing_of, train_transform
-    from pipeline.data.reading.inputs.streams import Chosen, Stream
+    from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform, preprocessing_of, train_transform
+    from genas.pipeline.data.reading.inputs.streams import Chosen, Stream
 
     name = context.axes["dataset"]
     spec, params = context.params.data[name], training.streamed

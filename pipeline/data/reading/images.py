@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.data.reading import tables
-from pipeline.data.reading.decoding import ENDINGS, decode
-from pipeline.data.reading.files import reason, subfolders, walk
-from pipeline.data.reading.shards import Shards, open_split
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading import tables
+from genas.pipeline.data.reading.decoding import ENDINGS, decode
+from genas.pipeline.data.reading.files import reason, subfolders, walk
+from genas.pipeline.data.reading.shards import Shards, open_split
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -96,7 +96,7 @@ def list_folder(root: Path, classes: list[str] | None = None) -> list[tuple[Path
         classes: class names in label order; by default the folders' names in alphabetical order.
 
     Raises:
-        GenasError: no such folder, one whose name is no class, or as :func:`pipeline.data.reading.files.walk`.
+        GenasError: no such folder, one whose name is no class, or as :func:`genas.pipeline.data.reading.files.walk`.
     """
     if not root.is_dir():
         raise GenasError(f"{root}: no such folder")
@@ -166,7 +166,8 @@ def pictures(
         index: where the data stage recorded the members of shards.
 
     Raises:
-        GenasError: as :func:`load_images`, :func:`list_folder` and :func:`pipeline.data.reading.shards.open_split`.
+        GenasError: as :func:`load_images`, :func:`list_folder` and
+            :func:`genas.pipeline.data.reading.shards.open_split`.
     """
     if layout == "folder":
         return Pictures(list_folder(root / split, classes))

@@ -7,13 +7,13 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from models.errors import GenasError
-from pipeline.config import DataParams, data_root
-from pipeline.context import Context
-from pipeline.data.reading import coco, shards, tables
-from pipeline.data.reading.classes import class_list
-from pipeline.data.reading.decoding import ENDINGS
-from pipeline.data.reading.files import reason, subfolders, walk
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams, data_root
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading import coco, shards, tables
+from genas.pipeline.data.reading.classes import class_list
+from genas.pipeline.data.reading.decoding import ENDINGS
+from genas.pipeline.data.reading.files import reason, subfolders, walk
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "parquet": ("train.parquet", "test.parquet|val.parquet"),
@@ -75,7 +75,7 @@ def files_of(root: Path) -> list[Path]:
     """All files of a data set in a fixed order, hidden ones left out, links followed.
 
     Raises:
-        GenasError: as :func:`pipeline.data.reading.files.walk`.
+        GenasError: as :func:`genas.pipeline.data.reading.files.walk`.
     """
     return sorted(Path(path) for path in walk(root))
 
@@ -110,7 +110,7 @@ def classes_of(layout: str, root: Path, index: Path | None = None) -> list[str]:
     Shards without ``classes.txt`` have the numbers that their training images have.
 
     Raises:
-        GenasError: a list that is no list of names (:func:`pipeline.data.reading.classes.class_list`).
+        GenasError: a list that is no list of names (:func:`genas.pipeline.data.reading.classes.class_list`).
     """
     if layout == "folder":
         return subfolders(root / "train")

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from models.errors import GenasError
-from pipeline.context import Context
-from pipeline.data.reading.files import json_of
+from genas.models.errors import GenasError
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.files import json_of
 
 MANIFEST = "manifest.json"
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.errors import GenasError
-from pipeline.data.reading.decoding import opened, size_of
-from pipeline.data.reading.files import walk
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.decoding import opened, size_of
+from genas.pipeline.data.reading.files import walk
 
 IGNORE = 255
 """The label of pixels that count neither in training nor in evaluation."""

@@ -18,8 +18,8 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 
-from models.errors import GenasError
-from pipeline.data.reading.files import check_name, reason
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.files import check_name, reason
 
 IMAGES = ("jpg", "jpeg", "png", "webp")
 CLASSES = ("cls", "json", "txt")

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from models.errors import GenasError
-from pipeline.config import TrainingParams
-from pipeline.data.reading.files import json_of
+from genas.models.errors import GenasError
+from genas.pipeline.config import TrainingParams
+from genas.pipeline.data.reading.files import json_of
 
 
 class Split(NamedTuple):

@@ -9,10 +9,10 @@ import pyarrow
 import pyarrow.compute as pc
 import pyarrow.parquet
 
-from models.errors import GenasError
-from pipeline.data.reading.classes import class_list
-from pipeline.data.reading.decoding import decode
-from pipeline.data.reading.files import line, reason
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading.classes import class_list
+from genas.pipeline.data.reading.decoding import decode
+from genas.pipeline.data.reading.files import line, reason
 
 NAMES = {"train": ("train",), "val": ("test", "val")}
 """A split's files, of which the first that exists is read."""

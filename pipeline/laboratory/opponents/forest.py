@@ -8,9 +8,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.ensemble import RandomForestRegressor
 
-from pipeline.config import Settings201
-from pipeline.laboratory.opponents.graphs import features
-from pipeline.laboratory.ranking import Array, pick, tau
+from genas.pipeline.config import Settings201
+from genas.pipeline.laboratory.opponents.graphs import features
+from genas.pipeline.laboratory.ranking import Array, pick, tau
 
 
 def forecast(known: Array, labels: NDArray[np.intp], truth: Array, seed: int) -> Array:

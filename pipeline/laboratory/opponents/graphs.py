@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from models.spaces.nasbench201.cell import NODES, OPERATIONS, Cell201
-from models.spaces.nasbench201.cost import nasbench201_cost
-from pipeline.laboratory.ranking import Array
+from genas.models.spaces.nasbench201.cell import NODES, OPERATIONS, Cell201
+from genas.models.spaces.nasbench201.cost import nasbench201_cost
+from genas.pipeline.laboratory.ranking import Array
 
 
 def describe(cells: Sequence[str]) -> pd.DataFrame:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from models.spaces.nasbench201.cell import all_cells
-from pipeline.config import Settings201
-from pipeline.laboratory.companions import HOME, THEIRS
-from pipeline.laboratory.ranking import Array, log_rank_sum, tau
-from pipeline.laboratory.scores import Score, Stored, further
+from genas.models.spaces.nasbench201.cell import all_cells
+from genas.pipeline.config import Settings201
+from genas.pipeline.laboratory.companions import HOME, THEIRS
+from genas.pipeline.laboratory.ranking import Array, log_rank_sum, tau
+from genas.pipeline.laboratory.scores import Score, Stored, further
 
 AGGREGATED = "ln rank jacov + ln rank params (table)"
 EVERYWHERE = ("live convolutions", "12-epoch validation accuracy", "12-epoch test accuracy")
@@ -51,7 +51,7 @@ def opponents(
 
     Args:
         benchmark: the benchmark.
-        graphs: :func:`~pipeline.laboratory.opponents.graphs.describe` of the whole space.
+        graphs: :func:`~genas.pipeline.laboratory.opponents.graphs.describe` of the whole space.
         zero_cost: other people's measures, if there are any.
         truth: the data set whose accuracy after 200 epochs is to be ranked.
     """

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.ranking import Array, rank_sum
-from pipeline.laboratory.scores import SCORES, Score, Stored
+from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.ranking import Array, rank_sum
+from genas.pipeline.laboratory.scores import SCORES, Score, Stored
 
 GIVEN = ("loss", "params", "macs")
 """What is held fixed."""

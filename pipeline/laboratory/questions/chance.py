@@ -9,8 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from pipeline.laboratory.ranking import DIGITS, Array, signs
-from pipeline.laboratory.scores import Score, Stored
+from genas.pipeline.laboratory.ranking import DIGITS, Array, signs
+from genas.pipeline.laboratory.scores import Score, Stored
 
 MOST = 1000
 """Architectures whose pairs are looked at; of more, so many are taken, evenly spread."""

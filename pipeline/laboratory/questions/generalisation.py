@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import pandas as pd
 
-from pipeline.laboratory.benchmark import accuracy_of
-from pipeline.laboratory.companions import ATTACKS
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.ranking import Array, rank_sum
-from pipeline.laboratory.scores import SCORES, Score, Stored
+from genas.pipeline.laboratory.benchmark import accuracy_of
+from genas.pipeline.laboratory.companions import ATTACKS
+from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.ranking import Array, rank_sum
+from genas.pipeline.laboratory.scores import SCORES, Score, Stored
 
 MEASURES = ("flatness", "flatness, flat term", "flatness, depth term", "angle", "accuracy")
 """What is asked, each at equal values of :data:`GIVEN` and of clean accuracy; the loss stands for its own."""

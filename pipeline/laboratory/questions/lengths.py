@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.scores import Score
+from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.scores import Score
 
 
 def training_length(judges: Mapping[int, Mapping[str, Judge]], scores: Mapping[str, Score]) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from pipeline.laboratory.ranking import Array, tau
-from pipeline.laboratory.scores import Score, Stored
+from genas.pipeline.laboratory.ranking import Array, tau
+from genas.pipeline.laboratory.scores import Score, Stored
 
 LEVELS = 20
 """Intervals of equal width that accuracies are divided into."""

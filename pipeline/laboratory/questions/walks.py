@@ -13,11 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, cross, mutate
-from pipeline.config import WalkParams
-from pipeline.laboratory.ranking import Array
-from pipeline.laboratory.scores import Score, Stored
-from pipeline.search.proposing import PATIENCE, Moves, propose
+from genas.models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, cross, mutate
+from genas.pipeline.config import WalkParams
+from genas.pipeline.laboratory.ranking import Array
+from genas.pipeline.laboratory.scores import Score, Stored
+from genas.pipeline.search.proposing import PATIENCE, Moves, propose
 
 STRATEGIES = ("evolution", "regularised evolution", "random search")
 

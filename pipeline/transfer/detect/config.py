@@ -17,13 +17,13 @@ import detectron2
 import torch
 from detectron2.config import CfgNode
 
-from models.errors import GenasError
-from models.networks.detectron2 import BUILDER, add_genas_config
-from models.networks.files.checkpoint import read_header
-from pipeline.config import DetectParams
-from pipeline.transfer.frameworks import configuration
-from pipeline.transfer.frameworks.configuration import dotted, shipped
-from pipeline.transfer.frameworks.overrides import check_overrides, require_positive
+from genas.models.errors import GenasError
+from genas.models.networks.detectron2 import BUILDER, add_genas_config
+from genas.models.networks.files.checkpoint import read_header
+from genas.pipeline.config import DetectParams
+from genas.pipeline.transfer.frameworks import configuration
+from genas.pipeline.transfer.frameworks.configuration import dotted, shipped
+from genas.pipeline.transfer.frameworks.overrides import check_overrides, require_positive
 
 with warnings.catch_warnings():
     # It imports pkg_resources, which warns of its own end; the project pins the setuptools that still has it.

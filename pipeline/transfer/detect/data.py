@@ -28,12 +28,12 @@ from detectron2.data.detection_utils import SizeMismatchError
 from detectron2.data.samplers import TrainingSampler
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from models.errors import GenasError
-from pipeline.data.reading import coco
-from pipeline.data.reading.decoding import TOO_LARGE, bounded
-from pipeline.data.reading.files import reason
-from pipeline.machine.distributed import rank, size
-from pipeline.transfer.frameworks.configuration import images_per_process
+from genas.models.errors import GenasError
+from genas.pipeline.data.reading import coco
+from genas.pipeline.data.reading.decoding import TOO_LARGE, bounded
+from genas.pipeline.data.reading.files import reason
+from genas.pipeline.machine.distributed import rank, size
+from genas.pipeline.transfer.frameworks.configuration import images_per_process
 
 Record = dict[str, Any]
 """One image in Detectron2's dataset format."""
@@ -50,7 +50,7 @@ def register(name: str, root: Path) -> tuple[str, str, list[str]]:
         The registered names of the training and the validation split, and the class names.
 
     Raises:
-        GenasError: as :func:`pipeline.data.reading.coco.check_splits`.
+        GenasError: as :func:`genas.pipeline.data.reading.coco.check_splits`.
     """
     classes, names = coco.check_splits(root), {}
     for split in coco.SPLITS:

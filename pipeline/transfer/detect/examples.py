@@ -14,8 +14,8 @@ from detectron2.data.detection_utils import read_image
 from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.structures import Instances
 
-from pipeline.transfer.detect.data import Record
-from pipeline.transfer.frameworks.outputs import emptied, write_png
+from genas.pipeline.transfer.detect.data import Record
+from genas.pipeline.transfer.frameworks.outputs import emptied, write_png
 
 PICTURES = 4
 """Photographs, the first of the validation split."""

@@ -21,19 +21,19 @@ from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.utils import comm
 from torch import Tensor, nn
 
-from models.spaces.base.counting import count_macs
-from pipeline.context import Context
-from pipeline.data.reading.layouts import dataset_root
-from pipeline.machine.distributed import leader, size
-from pipeline.machine.resume import Scratch
-from pipeline.retrain.network_file import retrained
-from pipeline.transfer.detect.config import Setting, configure
-from pipeline.transfer.detect.data import Record, register, val_loader
-from pipeline.transfer.detect.examples import write_examples
-from pipeline.transfer.detect.training import train
-from pipeline.transfer.frameworks.configuration import portable
-from pipeline.transfer.frameworks.outputs import write_history, write_weights
-from pipeline.transfer.frameworks.training import open_scratch
+from genas.models.spaces.base.counting import count_macs
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.layouts import dataset_root
+from genas.pipeline.machine.distributed import leader, size
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.retrain.network_file import retrained
+from genas.pipeline.transfer.detect.config import Setting, configure
+from genas.pipeline.transfer.detect.data import Record, register, val_loader
+from genas.pipeline.transfer.detect.examples import write_examples
+from genas.pipeline.transfer.detect.training import train
+from genas.pipeline.transfer.frameworks.configuration import portable
+from genas.pipeline.transfer.frameworks.outputs import write_history, write_weights
+from genas.pipeline.transfer.frameworks.training import open_scratch
 
 
 def _quiet() -> None:
@@ -111,7 +111,7 @@ def run(context: Context) -> dict[str, float] | None:
     """Train and evaluate the row's detector.
 
     Reads ``out/retrain/<row>/weights.safetensors`` and a COCO data set; leaves ``weights.safetensors`` (the whole
-    detector), ``history.csv``, ``config.yaml`` and ``examples/`` (:mod:`pipeline.transfer.detect.examples`).
+    detector), ``history.csv``, ``config.yaml`` and ``examples/`` (:mod:`genas.pipeline.transfer.detect.examples`).
 
     Returns:
         ``ap``, ``ap50``, ``ap75`` in percent on the validation split; ``params`` and ``macs`` of the detector

@@ -17,12 +17,12 @@ from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.solver import build_lr_scheduler, build_optimizer
 from detectron2.utils import comm
 
-from pipeline.context import Context, Log
-from pipeline.machine.distributed import leader, rank, size
-from pipeline.machine.resume import Scratch
-from pipeline.transfer.detect.data import train_loader, val_loader
-from pipeline.transfer.frameworks.overrides import built_from
-from pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
+from genas.pipeline.context import Context, Log
+from genas.pipeline.machine.distributed import leader, rank, size
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.transfer.detect.data import train_loader, val_loader
+from genas.pipeline.transfer.frameworks.overrides import built_from
+from genas.pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
 
 LOSSES = ("total_loss", "loss_cls", "loss_box_reg")
 

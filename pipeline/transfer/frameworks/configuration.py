@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 ABSENT = "(absent)"
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from models.errors import GenasError
-from pipeline.transfer.frameworks.configuration import dotted
+from genas.models.errors import GenasError
+from genas.pipeline.transfer.frameworks.configuration import dotted
 
 REFUSED = frozenset(
     {"type", "load_from", "init_cfg", "pretrained", "default_scope", "custom_imports", "custom_hooks"}

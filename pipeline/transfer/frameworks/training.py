@@ -11,11 +11,11 @@ from typing import Any
 
 from tqdm import tqdm
 
-from models.errors import GenasError
-from pipeline.config import DetectParams, SegmentParams
-from pipeline.context import Context
-from pipeline.machine.distributed import leader, size
-from pipeline.machine.resume import Scratch
+from genas.models.errors import GenasError
+from genas.pipeline.config import DetectParams, SegmentParams
+from genas.pipeline.context import Context
+from genas.pipeline.machine.distributed import leader, size
+from genas.pipeline.machine.resume import Scratch
 
 STATE = "state.pt"
 """The half-done run in the scratch folder."""

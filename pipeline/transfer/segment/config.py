@@ -17,12 +17,12 @@ import mmseg
 import torch
 from mmengine.config import Config
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import load_backbone, read_header
-from pipeline.config import SegmentParams
-from pipeline.transfer.frameworks import configuration
-from pipeline.transfer.frameworks.configuration import dotted, images_per_process, shipped
-from pipeline.transfer.frameworks.overrides import built_from, check_overrides, require_positive
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import load_backbone, read_header
+from genas.pipeline.config import SegmentParams
+from genas.pipeline.transfer.frameworks import configuration
+from genas.pipeline.transfer.frameworks.configuration import dotted, images_per_process, shipped
+from genas.pipeline.transfer.frameworks.overrides import built_from, check_overrides, require_positive
 
 HEADS = ("decode_head", "auxiliary_head")
 DECIDED = (
@@ -61,7 +61,7 @@ class Setting:
     Attributes:
         checkpoint: the network file.
         data: the folder of the data set.
-        layout: a key of :data:`pipeline.data.reading.scenes.LAYOUTS`.
+        layout: a key of :data:`genas.pipeline.data.reading.scenes.LAYOUTS`.
         classes: their names, without the ignored one.
         device: where it trains.
         work: a folder that the framework may write to.

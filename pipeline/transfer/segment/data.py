@@ -21,7 +21,7 @@ from mmengine.dist import get_dist_info
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Sampler
 
-from pipeline.data.reading.scenes import find_scenes
+from genas.pipeline.data.reading.scenes import find_scenes
 
 with contextlib.redirect_stdout(io.StringIO()):  # the fork prints that an optional package of its own is missing
     from mmseg.datasets import BaseSegDataset, CityscapesDataset
@@ -43,7 +43,8 @@ class Draw(NamedTuple):
 
 @DATASETS.register_module()
 class SceneDataset(BaseSegDataset):
-    """A split of a data set in one of :data:`pipeline.data.reading.scenes.LAYOUTS`; ``metainfo`` brings the classes.
+    """A split of a data set in one of :data:`genas.pipeline.data.reading.scenes.LAYOUTS`; ``metainfo`` brings the
+    classes.
 
     Indexed by an int as usual, or by a :class:`Draw`, which seeds the random transforms first.
     """

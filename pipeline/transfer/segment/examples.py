@@ -13,7 +13,7 @@ from mmengine.dataset import pseudo_collate
 from PIL import Image
 from torch import nn
 
-from pipeline.transfer.frameworks.outputs import emptied, write_png
+from genas.pipeline.transfer.frameworks.outputs import emptied, write_png
 
 PICTURES = 4
 """Images, evenly spaced in the validation split."""

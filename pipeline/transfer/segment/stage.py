@@ -15,22 +15,22 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from torch import nn
 
-import models.networks.mmseg  # noqa: F401  (registers the backbone)
-from models.spaces.base.counting import count_macs
-from pipeline.context import Context
-from pipeline.data.reading.layouts import dataset_root
-from pipeline.data.reading.manifest import read_manifest
-from pipeline.data.reading.scenes import check_scenes, find_scenes
-from pipeline.machine.distributed import leader, size
-from pipeline.machine.resume import Scratch
-from pipeline.retrain.network_file import retrained
-from pipeline.transfer.frameworks.configuration import portable
-from pipeline.transfer.frameworks.outputs import write_history, write_weights
-from pipeline.transfer.frameworks.training import STATE, open_scratch
-from pipeline.transfer.segment.config import Setting, configure
-from pipeline.transfer.segment.data import CITYSCAPES_CLASSES
-from pipeline.transfer.segment.examples import write_examples
-from pipeline.transfer.segment.training import train, unwrapped
+import genas.models.networks.mmseg  # noqa: F401  (registers the backbone)
+from genas.models.spaces.base.counting import count_macs
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.layouts import dataset_root
+from genas.pipeline.data.reading.manifest import read_manifest
+from genas.pipeline.data.reading.scenes import check_scenes, find_scenes
+from genas.pipeline.machine.distributed import leader, size
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.retrain.network_file import retrained
+from genas.pipeline.transfer.frameworks.configuration import portable
+from genas.pipeline.transfer.frameworks.outputs import write_history, write_weights
+from genas.pipeline.transfer.frameworks.training import STATE, open_scratch
+from genas.pipeline.transfer.segment.config import Setting, configure
+from genas.pipeline.transfer.segment.data import CITYSCAPES_CLASSES
+from genas.pipeline.transfer.segment.examples import write_examples
+from genas.pipeline.transfer.segment.training import train, unwrapped
 
 METRICS = {"miou": "mIoU", "macc": "mAcc", "aacc": "aAcc"}
 """The stage's names of metrics, and MMSegmentation's."""
@@ -94,7 +94,8 @@ def run(context: Context) -> dict[str, float] | None:
     """Train and evaluate the row's segmenter.
 
     Reads ``out/retrain/<row>/weights.safetensors``, the data set and its manifest; leaves ``weights.safetensors`` (the
-    whole segmenter), ``history.csv``, ``config.py`` and ``examples/`` (:mod:`pipeline.transfer.segment.examples`).
+    whole segmenter), ``history.csv``, ``config.py`` and ``examples/``
+    (:mod:`genas.pipeline.transfer.segment.examples`).
 
     Returns:
         ``miou``, ``macc``, ``aacc`` in percent on the validation split; ``params`` and ``macs`` of the segmenter

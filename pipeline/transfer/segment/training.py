@@ -19,12 +19,12 @@ from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 from torch import nn
 
-from pipeline.context import Context, Log
-from pipeline.machine.distributed import leader, rank, size
-from pipeline.machine.resume import Scratch
-from pipeline.transfer.frameworks.overrides import built_from
-from pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
-from pipeline.transfer.segment.data import seed_of
+from genas.pipeline.context import Context, Log
+from genas.pipeline.machine.distributed import leader, rank, size
+from genas.pipeline.machine.resume import Scratch
+from genas.pipeline.transfer.frameworks.overrides import built_from
+from genas.pipeline.transfer.frameworks.training import PERIOD, STATE, lost_loss, progress_bar
+from genas.pipeline.transfer.segment.data import seed_of
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

@@ -9,12 +9,12 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.devices.classification import Size
-from benchmarks.devices.compare import Comparison, Kind, Work, compare, largest_difference
-from benchmarks.devices.kinds import every_kind
-from flows import cli
-from flows.commands import doctor
-from models.errors import GenasError
+from genas.benchmarks.devices.classification import Size
+from genas.benchmarks.devices.compare import Comparison, Kind, Work, compare, largest_difference
+from genas.benchmarks.devices.kinds import every_kind
+from genas.flows import cli
+from genas.flows.commands import doctor
+from genas.models.errors import GenasError
 
 pytestmark = pytest.mark.filterwarnings("ignore:Fail to import:UserWarning")  # MMCV without compiled operations
 

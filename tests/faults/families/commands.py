@@ -11,7 +11,7 @@ from tests.pipeline import test_main
 
 
 def stages() -> list[Case]:
-    """``python -m pipeline``."""
+    """``python -m genas.pipeline``."""
     cases = []
     for arguments, line in table_of(test_main.test_a_users_mistake_is_one_line_and_status_2):
         cases.append(Case(short(arguments), "plain", " ".join(["pipeline", *arguments]), re.escape(line)))

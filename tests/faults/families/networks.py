@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from safetensors import safe_open
 
-from models.networks.files.checkpoint import load_network
-from models.spaces.base.weights import save_weights
+from genas.models.networks.files.checkpoint import load_network
+from genas.models.spaces.base.weights import save_weights
 from tests.bomb import Bomb
 from tests.faults.families.parameters import escape
 from tests.faults.families.tables import cut, gone, short, table_of, write

@@ -53,7 +53,7 @@ def clusters() -> list[Case]:
         ("ray", "ray", (f"ray://{ACCOUNT}@127.0.0.1:1", "127.0.0.1:1", "nonsense://", "a b")),
     ):
         for address in addresses:
-            where = {"GENAS_EXECUTOR": f"pipeline.machine.clusters:{kind}", "GENAS_CLUSTER": address}
+            where = {"GENAS_EXECUTOR": f"genas.pipeline.machine.clusters:{kind}", "GENAS_CLUSTER": address}
             shown = address.replace(ACCOUNT, "ACCOUNT")
             line = rf"^GENAS_CLUSTER=.*: no {package} cluster answers \("
             cases.append(Case(f"{kind} at {shown}", "trained", SEARCH, line, environment=where))

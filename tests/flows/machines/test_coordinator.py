@@ -11,9 +11,9 @@ import pytest
 from prefect.client.orchestration import SyncPrefectClient
 from prefect.client.schemas.objects import FlowRun
 
-from flows.machines import coordinator, lockfile, source, worker
-from flows.processes.children import Children, StageError
-from models.errors import GenasError
+from genas.flows.machines import coordinator, lockfile, source, worker
+from genas.flows.processes.children import Children, StageError
+from genas.models.errors import GenasError
 from tests.flows.conftest import Toy, copied
 
 pytestmark = [

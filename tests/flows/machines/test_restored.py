@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from flows.machines.restored import drop_damaged
-from flows.processes.children import Children
-from flows.stage import reproduce_stage
+from genas.flows.machines.restored import drop_damaged
+from genas.flows.processes.children import Children
+from genas.flows.stage import reproduce_stage
 from tests.flows.conftest import Toy
 
 STAGE, OUTPUT = "supernet@a-0", "out/supernet/a-0/metrics.json"

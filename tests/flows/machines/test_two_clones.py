@@ -16,8 +16,8 @@ import httpx
 import pytest
 import yaml
 
-from flows import environment
-from pipeline.scaffold.shared import share
+from genas.flows import environment
+from genas.pipeline.scaffold.shared import share
 from tests.clones import commit, copied
 from tests.flows.conftest import alive
 from tests.test_chain import params
@@ -44,7 +44,7 @@ class Clone:
 
     def genas(self, *arguments: str, **surroundings: str) -> subprocess.CompletedProcess[str]:
         """Run ``genas`` with the clone's own code."""
-        command = [sys.executable, "-m", "flows.cli", *arguments]
+        command = [sys.executable, "-m", "genas.flows.cli", *arguments]
         environment = {**self.environment, **surroundings}
         return subprocess.run(command, cwd=self.root, env=environment, capture_output=True, text=True, check=False)
 
@@ -131,7 +131,7 @@ def test_another_clone_runs_the_stages(tmp_path: Path, server: str) -> None:
     )
 
     with (tmp_path / "worker.log").open("w") as log:
-        command = [sys.executable, "-m", "flows.cli", "worker", "tiny"]
+        command = [sys.executable, "-m", "genas.flows.cli", "worker", "tiny"]
         working = subprocess.Popen(command, cwd=worker.root, env=worker.environment, stdout=log, stderr=log)
     try:
         workers = f"{server}/work_pools/tiny/workers/filter"
@@ -150,8 +150,10 @@ def test_another_clone_runs_the_stages(tmp_path: Path, server: str) -> None:
         said = coordinator.run()
         assert (said.returncode, said.stdout.splitlines()[0]) == (0, "tiny: 2 done"), said.stderr
         for stage in SENT:
-            assert "> python -m pipeline" in (worker.profile / ".scratch" / "logs" / f"{stage}.log").read_text()
-            assert "> python -m pipeline" in (coordinator.profile / ".scratch" / "logs" / f"{stage}.log").read_text()
+            assert "> python -m genas.pipeline" in (worker.profile / ".scratch" / "logs" / f"{stage}.log").read_text()
+            assert (
+                "> python -m genas.pipeline" in (coordinator.profile / ".scratch" / "logs" / f"{stage}.log").read_text()
+            )
         assert not [one for one in (coordinator.profile / ".scratch").iterdir() if one.name not in ("logs", "run.lock")]
         assert "everything is up to date" in coordinator.run().stdout
         assert alone.run(PREFECT_API_URL="", GENAS_POOL="").returncode == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.processes.guard import guarded
+from genas.flows.processes.guard import guarded
 from tests.flows.conftest import alive
 
 
@@ -43,7 +43,7 @@ def test_when_the_parent_is_killed_everything_ends(tmp_path: Path) -> None:
     """The command and what it started."""
     inner = f"import subprocess; print('ready', flush=True); subprocess.run([{sys.executable!r}, '-c', {SLEEP!r}])"
     parent_code = (
-        "import subprocess, sys; from flows.processes.guard import guarded; "
+        "import subprocess, sys; from genas.flows.processes.guard import guarded; "
         f"subprocess.run(guarded([sys.executable, '-c', {inner!r}]), cwd={str(tmp_path)!r}, start_new_session=True)"
     )
     with subprocess.Popen([sys.executable, "-c", parent_code], stdout=subprocess.PIPE, text=True) as parent:

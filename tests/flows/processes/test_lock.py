@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from prefect import Flow
 
-from flows.phases import supernet
-from flows.service.refresh import refresh
+from genas.flows.phases import supernet
+from genas.flows.service.refresh import refresh
 from tests.flows.conftest import Toy
 
 pytestmark = [

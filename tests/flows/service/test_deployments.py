@@ -14,8 +14,8 @@ import httpx
 import pytest
 import yaml
 
-from flows import environment
-from pipeline.config import REPOSITORY
+from genas.flows import environment
+from genas.pipeline.config import REPOSITORY
 from tests.flows.conftest import Toy, alive
 
 pytestmark = [
@@ -31,8 +31,8 @@ def test_prefects_server_can_be_made() -> None:
 
 
 def test_every_named_flow_is_deployed_and_only_the_refresh_by_itself(toy: Toy) -> None:
-    from flows.service.deployments import EVENT, deployments
-    from flows.version import VERSION
+    from genas.flows.service.deployments import EVENT, deployments
+    from genas.flows.version import VERSION
 
     ready = deployments(str(toy.folder), 1, "0 3 * * *")
     names = ["supernet", "search", "laboratory", "retrain", "shift", "detect", "segment", "paper", "refresh"]
@@ -49,8 +49,8 @@ def test_every_named_flow_is_deployed_and_only_the_refresh_by_itself(toy: Toy) -
 def test_the_deployment_file_names_the_same_flows() -> None:
     import importlib
 
-    from flows.phases import PHASES
-    from flows.service.refresh import refresh
+    from genas.flows.phases import PHASES
+    from genas.flows.service.refresh import refresh
 
     written = yaml.safe_load((REPOSITORY / "prefect.yaml").read_text())["deployments"]
     found = []
@@ -91,7 +91,7 @@ def test_a_schedule_and_an_event_each_make_a_run(done: Toy, tmp_path: Path) -> N
         PREFECT_HOME=str(tmp_path / "home"),
     )
     (done.folder / "raw" / "a.txt").write_text("more")
-    genas, where = [sys.executable, "-m", "flows.cli"], ["--profile", str(done.folder), "--port", str(port)]
+    genas, where = [sys.executable, "-m", "genas.flows.cli"], ["--profile", str(done.folder), "--port", str(port)]
     with (tmp_path / "serve.log").open("w") as log:
         serving = subprocess.Popen(
             [*genas, "serve", "--cron", "* * * * *", *where], cwd=REPOSITORY, env=surroundings, stdout=log, stderr=log

@@ -19,7 +19,7 @@ pytestmark = [
 @pytest.fixture
 def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver that shows two GPUs."""
-    from flows.service import gpus
+    from genas.flows.service import gpus
 
     for name in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / "driver" / name).mkdir(parents=True)
@@ -31,7 +31,7 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("two_gpus")
 def test_gpus_are_counted_as_stages_will_see_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from flows.service import gpus
+    from genas.flows.service import gpus
 
     assert gpus.count() == 2
     for visible, seen in (("0", 1), ("0,1", 2), ("", 0), ("-1", 0)):
@@ -51,7 +51,7 @@ def test_the_limit_is_made_once_and_then_the_users() -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.actions import GlobalConcurrencyLimitUpdate
 
-    from flows.service import gpus
+    from genas.flows.service import gpus
 
     name = gpus.make_limit()
     assert name is not None
@@ -65,7 +65,7 @@ def test_the_limit_is_made_once_and_then_the_users() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("two_gpus")
 def test_what_computes_takes_turns(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.reproduce import reproduce
+    from genas.flows.reproduce import reproduce
 
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     ended = reproduce(str(toy.folder), (), 4)
@@ -83,8 +83,8 @@ def test_what_computes_takes_turns(toy: Toy, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_stages_that_compute_are_told_from_tables_and_pictures() -> None:
-    from flows.service.gpus import computes
-    from pipeline.stages import STAGES
+    from genas.flows.service.gpus import computes
+    from genas.pipeline.stages import STAGES
 
     light = {"data", "measures", "rerank", "zoo", "report"}
     light |= {"laboratory", "laboratory_report", "laboratory301", "laboratory301_report"}

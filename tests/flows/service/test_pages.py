@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from pipeline.tracking.marks import Mark, mark
+from genas.pipeline.tracking.marks import Mark, mark
 from tests.flows.conftest import Toy
 
 pytestmark = [
@@ -28,7 +28,7 @@ def artifacts() -> list[Any]:
 
 
 def test_a_run_shows_each_row_and_how_far_it_is(done: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flows.reproduce import reproduce
+    from genas.flows.reproduce import reproduce
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://mlflow:5001/")
     run = uuid4().hex
@@ -51,7 +51,7 @@ def test_a_run_shows_each_row_and_how_far_it_is(done: Toy, monkeypatch: pytest.M
 def test_numbers_that_cannot_be_read_fail_no_stage(done: Toy, tmp_path: Path) -> None:
     from prefect import flow
 
-    from flows.service.pages import Progress, show_results, show_row
+    from genas.flows.service.pages import Progress, show_results, show_row
 
     (done.folder / "out/report/metrics.json").write_text("{")
     (tmp_path / "empty").mkdir()
@@ -67,6 +67,6 @@ def test_numbers_that_cannot_be_read_fail_no_stage(done: Toy, tmp_path: Path) ->
 
 
 def test_keys_are_what_prefect_allows() -> None:
-    from flows.service.pages import key_of
+    from genas.flows.service.pages import key_of
 
     assert key_of("demo", "search@digits-angle_flatness-0") == "demo-search-digits-angle-flatness-0"

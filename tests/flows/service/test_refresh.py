@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from flows.reproduce import JOBS
-from flows.service.refresh import comparison, keep_lock, refresh
+from genas.flows.reproduce import JOBS
+from genas.flows.service.refresh import comparison, keep_lock, refresh
 from tests.flows.conftest import Toy
 
 pytestmark = [

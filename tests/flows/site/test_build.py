@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.site import build
-from models.errors import GenasError
+from genas.flows.site import build
+from genas.models.errors import GenasError
 from tests.flows.calling import genas
 
 LACKING = build.lacking()
@@ -31,7 +31,7 @@ def test_the_site_is_built_and_every_link_on_it_leads_somewhere(tmp_path: Path) 
         fetched = re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="https?://[^"]*', text)
         assert fetched == [], path
     interface = (out / "api/pipeline.measures.html").read_text()
-    assert 'id="pipeline.measures.flatness.flatness"' in interface
+    assert 'id="genas.pipeline.measures.flatness.flatness"' in interface
     assert build.site(out) == out / "index.html", "in place of the earlier one"
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from flows.site import hooks, pages
-from pipeline.config import REPOSITORY
+from genas.flows.site import hooks, pages
+from genas.pipeline.config import REPOSITORY
 
 
 def leaves(part: Any) -> list[str]:
@@ -44,7 +44,7 @@ def test_every_public_module_has_a_place_on_the_page_of_its_package(tmp_path: Pa
             if not parts[-1].startswith("_"):
                 text = (tmp_path / "api" / f"{'.'.join(parts[:-1])}.md").read_text()
                 assert f"::: {'.'.join(parts)}\n" in text
-    assert "::: pipeline.measures\n" in (tmp_path / "api/pipeline.measures.md").read_text()
+    assert "::: genas.pipeline.measures\n" in (tmp_path / "api/pipeline.measures.md").read_text()
     assert "__main__" not in (tmp_path / "api/pipeline.md").read_text()
 
 

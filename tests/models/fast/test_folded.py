@@ -10,12 +10,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.fast.folded import Folded, calibrate, run_path
-from models.fast.pooling import avg_pool, max_pool
-from models.spaces.base.edge import Edge
-from models.spaces.base.oneshot import Architecture, OneShot
-from models.spaces.darts.genotype import PRIMITIVES, Genotype, random_genotype
-from models.spaces.darts.supernet import Supernet
+from genas.models.fast.folded import Folded, calibrate, run_path
+from genas.models.fast.pooling import avg_pool, max_pool
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.oneshot import Architecture, OneShot
+from genas.models.spaces.darts.genotype import PRIMITIVES, Genotype, random_genotype
+from genas.models.spaces.darts.supernet import Supernet
 
 Network = TypeVar("Network", bound=nn.Module)
 CELL = ((0, 2), (1, 2), (0, 3), (2, 3), (1, 4), (3, 4), (2, 5), (4, 5))

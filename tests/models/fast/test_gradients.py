@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.fast.gradients import Average, Depthwise, Reduce, quicken
-from models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
-from models.spaces.darts.supernet import Supernet
+from genas.models.fast.gradients import Average, Depthwise, Reduce, quicken
+from genas.models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
+from genas.models.spaces.darts.supernet import Supernet
 
 
 def depthwise(kernel: int, stride: int, dilation: int) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The C path against the plain supernet and against :mod:`models.fast.folded`: every operation, width, stride and
+"""The C path against the plain supernet and against :mod:`genas.models.fast.folded`: every operation, width, stride and
 size."""
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.fast import folded, native
-from models.fast.native import build
-from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import PRIMITIVES, Genotype, random_genotype
-from models.spaces.darts.supernet import Supernet
+from genas.models.errors import GenasError
+from genas.models.fast import folded, native
+from genas.models.fast.native import build
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.genotype import PRIMITIVES, Genotype, random_genotype
+from genas.models.spaces.darts.supernet import Supernet
 
 
 @functools.cache
@@ -110,7 +110,7 @@ def test_operation(operation: str, channels: int, size: tuple[int, int]) -> None
 @pytest.mark.parametrize("seed", range(6))
 def test_random_path(seed: int, lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Either vector width serves any number of channels."""
-    monkeypatch.setattr("models.fast.native.path.lanes_for", lambda channels: lanes)
+    monkeypatch.setattr("genas.models.fast.native.path.lanes_for", lambda channels: lanes)
     assert_same(random_genotype(np.random.default_rng(seed)), supernet(8, 5), images(4, 10 + seed, 17 - seed))
 
 
@@ -219,7 +219,7 @@ def test_another_users_folder_and_a_link_are_not_used(nothing_compiled: Path, mo
 
 SANITIZED = """
 import sys
-from models.fast.native import build
+from genas.models.fast.native import build
 build.FLAGS = ("-g", "-O1", *build.FLAGS[1:], "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 """
 TESTED = """
@@ -228,7 +228,7 @@ sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-m", "not slow", *sys.arg
 """
 OUTSIDE = """
 import numpy as np
-from models.fast.native.steps import SUM, Step
+from genas.models.fast.native.steps import SUM, Step
 step = Step(SUM, 0, 1, 8, 8, 8, out=1000, out_height=8, out_width=8, out_channels=8)  # of an arena of 512
 steps, arena = np.array([step], dtype=np.int64), np.zeros(512, dtype=np.float32)
 build.load(8).run_images(steps.ctypes.data, 1, arena.ctypes.data, 1, *3 * [arena.ctypes.data])

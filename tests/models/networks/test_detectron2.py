@@ -12,9 +12,9 @@ from detectron2.modeling import build_backbone
 from detectron2.modeling.backbone.fpn import build_retinanet_resnet_fpn_backbone
 from torch import nn
 
-from models.errors import GenasError
-from models.networks.detectron2 import BUILDER, GenasBackbone, add_genas_config
-from models.networks.files.checkpoint import Preprocessing, load_backbone
+from genas.models.errors import GenasError
+from genas.models.networks.detectron2 import BUILDER, GenasBackbone, add_genas_config
+from genas.models.networks.files.checkpoint import Preprocessing, load_backbone
 from tests.networks import write_network
 
 ALL = ("res2", "res3", "res4", "res5")

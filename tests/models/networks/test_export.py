@@ -16,11 +16,11 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from models.errors import GenasError
-from models.networks.export import TOLERANCE, require_same, write_programs, write_timm
-from models.networks.files.checkpoint import Preprocessing, load_network, read_header
-from models.networks.published import zoo_genotype
-from pipeline.config import REPOSITORY
+from genas.models.errors import GenasError
+from genas.models.networks.export import TOLERANCE, require_same, write_programs, write_timm
+from genas.models.networks.files.checkpoint import Preprocessing, load_network, read_header
+from genas.models.networks.published import zoo_genotype
+from genas.pipeline.config import REPOSITORY
 from tests.networks import write_network
 
 SIZE = 32
@@ -87,7 +87,7 @@ def test_the_exported_program_gives_the_same_logits(programs: Path, count: int) 
 @pytest.mark.slow
 def test_timm_loads_every_folder_offline_in_a_fresh_process(exports: Path, tmp_path: Path) -> None:
     code = (
-        "import sys, timm, torch, models.spaces.darts.network\n"
+        "import sys, timm, torch, genas.models.spaces.darts.network\n"
         "root, images, names = sys.argv[1], torch.load(sys.argv[2], weights_only=True), sys.argv[3:]\n"
         "networks = [timm.create_model(f'local-dir:{root}/{name}', pretrained=True).eval() for name in names]\n"
         "torch.save([network(images).detach() for network in networks], sys.argv[2])\n"

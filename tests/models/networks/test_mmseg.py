@@ -10,9 +10,9 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing, load_backbone
-from models.networks.mmseg import GenasBackbone
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing, load_backbone
+from genas.models.networks.mmseg import GenasBackbone
 from tests.networks import write_network
 
 pytestmark = [

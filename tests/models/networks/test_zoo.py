@@ -8,11 +8,11 @@ import pytest
 import timm
 import torch
 
-import models.networks.zoo  # noqa: F401  registers the rows
-from models.errors import GenasError
-from models.networks.published import zoo, zoo_cost, zoo_genotype, zoo_table, zoo_width
-from models.spaces.darts.genotype import Genotype
-from pipeline.config import PROFILES, load_params
+import genas.models.networks.zoo  # noqa: F401  registers the rows
+from genas.models.errors import GenasError
+from genas.models.networks.published import zoo, zoo_cost, zoo_genotype, zoo_table, zoo_width
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline.config import PROFILES, load_params
 
 STATUSES = {"published", "unconfirmed", "unidentified", "not published"}
 VARIABLE_IN_DEGREE = {"fairdarts_b_c10"}

@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from models.errors import GenasError
-from models.networks.published import zoo_genotype
-from models.official.weights import (
+from genas.models.errors import GenasError
+from genas.models.networks.published import zoo_genotype
+from genas.models.official.weights import (
     load_official_network,
     load_official_supernet,
     official_name,
@@ -20,9 +20,9 @@ from models.official.weights import (
     our_name,
     read_official,
 )
-from models.spaces.darts.genotype import Genotype
-from models.spaces.darts.network import GenasNetwork
-from models.spaces.darts.supernet import Supernet
+from genas.models.spaces.darts.genotype import Genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.models.spaces.darts.supernet import Supernet
 from tests.bomb import Bomb
 
 

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from models.errors import GenasError
-from models.networks.published import zoo_genotype
-from models.spaces.base.cost import Cost
-from models.spaces.base.counting import count_macs
-from models.spaces.darts.cost import fit_width, network_cost, official_cost
-from models.spaces.darts.genotype import Genotype, random_genotype
-from models.spaces.darts.network import GenasNetwork
+from genas.models.errors import GenasError
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.base.counting import count_macs
+from genas.models.spaces.darts.cost import fit_width, network_cost, official_cost
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.models.spaces.darts.network import GenasNetwork
 
 EXACT = {"genas_flatness_c100": (46, 580_208_040, 580_209_216), "darts_v2_c10": (48, 530_678_552, 530_678_560)}
 """Width, multiply-adds, and what the official counter prints for them (224 pixels, 14 cells, 1000 classes)."""

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from models.errors import GenasError
-from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype, cross, mutate, random_genotype
+from genas.models.errors import GenasError
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype, cross, mutate, random_genotype
 
 seeds = st.integers(0, 2**32 - 1)
 genotypes = seeds.map(lambda seed: random_genotype(np.random.default_rng(seed)))

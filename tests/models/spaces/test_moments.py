@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from models.spaces.base.moments import Batch, Moments, pooled, running, settled
+from genas.models.spaces.base.moments import Batch, Moments, pooled, running, settled
 
 
 def batches(*sizes: int) -> tuple[Tensor, list[Batch]]:

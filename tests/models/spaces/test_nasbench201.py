@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from models.errors import GenasError
-from models.fast.folded import Folded, Moments, calibrate, run_path
-from models.spaces.base.counting import count_macs
-from models.spaces.base.edge import Edge
-from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells, random_cell
-from models.spaces.nasbench201.cost import nasbench201_cost
-from models.spaces.nasbench201.network import NasBench201, SearchCell
-from pipeline.config import data_root
+from genas.models.errors import GenasError
+from genas.models.fast.folded import Folded, Moments, calibrate, run_path
+from genas.models.spaces.base.counting import count_macs
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells, random_cell
+from genas.models.spaces.nasbench201.cost import nasbench201_cost
+from genas.models.spaces.nasbench201.network import NasBench201, SearchCell
+from genas.pipeline.config import data_root
 from tests.models.fast.test_folded import images, recalibrated, weights, worn
 
 TABLE = data_root() / "nasbench201" / "nasbench201.parquet"

@@ -10,12 +10,12 @@ import timm
 import torch
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.networks.published import zoo, zoo_genotype
-from models.spaces.darts.auxiliary import AuxiliaryHead
-from models.spaces.darts.genotype import Genotype, random_genotype
-from models.spaces.darts.layout import edge_stride, is_reduction
-from models.spaces.darts.network import GenasNetwork
+from genas.models.errors import GenasError
+from genas.models.networks.published import zoo, zoo_genotype
+from genas.models.spaces.darts.auxiliary import AuxiliaryHead
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.models.spaces.darts.layout import edge_stride, is_reduction
+from genas.models.spaces.darts.network import GenasNetwork
 
 PUBLISHED = [name for name, row in zoo().items() if row["genotype"]]
 CELLS = {name: zoo_genotype(name) for name in PUBLISHED}

@@ -11,9 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.operations import DENSE, OPERATIONS, AvgPool3x3, FactorizedReduce, Grid, MaxPool3x3, ReLUConvBN
-from models.spaces.darts.genotype import PRIMITIVES
-from pipeline.config import REPOSITORY
+from genas.models.spaces.base.operations import (
+    DENSE,
+    OPERATIONS,
+    AvgPool3x3,
+    FactorizedReduce,
+    Grid,
+    MaxPool3x3,
+    ReLUConvBN,
+)
+from genas.models.spaces.darts.genotype import PRIMITIVES
+from genas.pipeline.config import REPOSITORY
 
 CHANNELS = 6
 NAMES = sorted(OPERATIONS)
@@ -161,8 +169,8 @@ def test_gradients_in_sixteen_bits_are_near_those_in_float32(name: str, grid: Gr
 
 STEP = """
 import torch
-from models.spaces.base.operations import FactorizedReduce
-from models.fast.gradients import quicken
+from genas.models.spaces.base.operations import FactorizedReduce
+from genas.models.fast.gradients import quicken
 for channels in range(1, 10):
     for change in (lambda module: module, quicken):
         for size in (8, 7):

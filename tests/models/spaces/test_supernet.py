@@ -10,13 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.networks.published import zoo, zoo_genotype
-from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import EDGES, PRIMITIVES, Genotype, random_genotype
-from models.spaces.darts.layout import STEMS
-from models.spaces.darts.network import GenasNetwork
-from models.spaces.darts.supernet import Supernet, SupernetCell
+from genas.models.errors import GenasError
+from genas.models.networks.published import zoo, zoo_genotype
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.genotype import EDGES, PRIMITIVES, Genotype, random_genotype
+from genas.models.spaces.darts.layout import STEMS
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.models.spaces.darts.supernet import Supernet, SupernetCell
 
 
 @pytest.fixture(scope="module")

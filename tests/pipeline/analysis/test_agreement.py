@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import GenasError
-from pipeline.analysis import agreement
-from pipeline.analysis.agreement import rank_agreement, sample, standard_errors
-from pipeline.config import Params
-from pipeline.machine.resume import Scratch
+from genas.models.errors import GenasError
+from genas.pipeline.analysis import agreement
+from genas.pipeline.analysis.agreement import rank_agreement, sample, standard_errors
+from genas.pipeline.config import Params
+from genas.pipeline.machine.resume import Scratch
 from tests.conftest import Tiny, tiny_params
 
 ROW = {"dataset": "small", "seed": "0"}

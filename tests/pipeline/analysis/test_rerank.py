@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.analysis import rerank
-from pipeline.analysis.rerank import weighed
-from pipeline.search import stage as search
-from pipeline.search.evolution import flatness_share
+from genas.pipeline.analysis import rerank
+from genas.pipeline.analysis.rerank import weighed
+from genas.pipeline.search import stage as search
+from genas.pipeline.search.evolution import flatness_share
 from tests.conftest import Tiny, make_tiny, metric_of
 
 SEARCH = "small-angle_flatness-0"

@@ -13,12 +13,12 @@ import pytest
 import torch
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.config import DataParams, load_params
-from pipeline.data import digits, shifts
-from pipeline.data import stage as data
-from pipeline.data.reading import layouts
-from pipeline.data.reading.images import (
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams, load_params
+from genas.pipeline.data import digits, shifts
+from genas.pipeline.data import stage as data
+from genas.pipeline.data.reading import layouts
+from genas.pipeline.data.reading.images import (
     Images,
     Pictures,
     channel_statistics,
@@ -27,9 +27,9 @@ from pipeline.data.reading.images import (
     load_images,
     to_tensor,
 )
-from pipeline.data.reading.layouts import dataset_root, digest_of, require_layout
-from pipeline.data.reading.manifest import read_manifest
-from pipeline.data.stage import check, describe
+from genas.pipeline.data.reading.layouts import dataset_root, digest_of, require_layout
+from genas.pipeline.data.reading.manifest import read_manifest
+from genas.pipeline.data.stage import check, describe
 from tests.conftest import Tiny
 
 SCENES = 10

@@ -16,15 +16,15 @@ import pyarrow
 import pytest
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.config import DataParams
-from pipeline.data.reading import layouts, shards
-from pipeline.data.reading.decoding import decode
-from pipeline.data.reading.images import list_folder, load_images, pictures
-from pipeline.data.reading.layouts import digest_of
-from pipeline.data.reading.manifest import former_manifest, read_manifest
-from pipeline.data.reading.scenes import check_scenes, find_scenes
-from pipeline.data.stage import describe
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams
+from genas.pipeline.data.reading import layouts, shards
+from genas.pipeline.data.reading.decoding import decode
+from genas.pipeline.data.reading.images import list_folder, load_images, pictures
+from genas.pipeline.data.reading.layouts import digest_of
+from genas.pipeline.data.reading.manifest import former_manifest, read_manifest
+from genas.pipeline.data.reading.scenes import check_scenes, find_scenes
+from genas.pipeline.data.stage import describe
 from tests.conftest import Tiny
 from tests.pipeline.data.good import GOOD, Spoil, picture, save, sixteen_bits, write_shard, write_table
 

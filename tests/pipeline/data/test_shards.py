@@ -14,17 +14,17 @@ import pytest
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from models.errors import GenasError
-from pipeline import zoo
-from pipeline.data import stage as data
-from pipeline.data.reading import shards
-from pipeline.data.reading.halves import load_search_data
-from pipeline.data.reading.images import Pictures, list_folder, load_images, pictures
-from pipeline.data.reading.inputs.seeded import Seeded
-from pipeline.data.reading.layouts import index_of
-from pipeline.data.reading.manifest import read_manifest
-from pipeline.data.stage import check
-from pipeline.retrain import stage as retrain
+from genas.models.errors import GenasError
+from genas.pipeline import zoo
+from genas.pipeline.data import stage as data
+from genas.pipeline.data.reading import shards
+from genas.pipeline.data.reading.halves import load_search_data
+from genas.pipeline.data.reading.images import Pictures, list_folder, load_images, pictures
+from genas.pipeline.data.reading.inputs.seeded import Seeded
+from genas.pipeline.data.reading.layouts import index_of
+from genas.pipeline.data.reading.manifest import read_manifest
+from genas.pipeline.data.stage import check
+from genas.pipeline.retrain import stage as retrain
 from tests.conftest import Tiny
 
 Member = tuple[str, bytes]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from models.errors import GenasError
-from pipeline.config import SupernetParams, data_root
-from pipeline.data import stage as data
-from pipeline.data.reading.halves import load_search_data
-from pipeline.data.reading.layouts import validation_images
-from pipeline.data.reading.splits import Split, read_split, split_of
+from genas.models.errors import GenasError
+from genas.pipeline.config import SupernetParams, data_root
+from genas.pipeline.data import stage as data
+from genas.pipeline.data.reading.halves import load_search_data
+from genas.pipeline.data.reading.layouts import validation_images
+from genas.pipeline.data.reading.splits import Split, read_split, split_of
 from tests.conftest import Tiny, tiny_params
 
 COUNTS = (6, 4)

@@ -11,14 +11,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from models.errors import GenasError
-from models.spaces.base.preprocessing import Preprocessing
-from pipeline.config import SupernetParams
-from pipeline.data.reading.halves import SearchData, load_search_data
-from pipeline.data.reading.images import Pictures, channel_statistics, list_folder
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform
-from pipeline.data.reading.inputs.streams import Stream
-from pipeline.probe.images import load_probe_data
+from genas.models.errors import GenasError
+from genas.models.spaces.base.preprocessing import Preprocessing
+from genas.pipeline.config import SupernetParams
+from genas.pipeline.data.reading.halves import SearchData, load_search_data
+from genas.pipeline.data.reading.images import Pictures, channel_statistics, list_folder
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
+from genas.pipeline.data.reading.inputs.streams import Stream
+from genas.pipeline.probe.images import load_probe_data
 from tests.conftest import Tiny
 
 ROW = {"dataset": "photos", "seed": "0"}

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from models.spaces.base.edge import Edge
-from models.spaces.darts.genotype import NODES, PRIMITIVES, Genotype, random_genotype
-from pipeline.drawing import cells
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.darts.genotype import NODES, PRIMITIVES, Genotype, random_genotype
+from genas.pipeline.drawing import cells
 
 
 def test_cells_differ(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.drawing import curvature
+from genas.pipeline.drawing import curvature
 
 
 def curve(rise: float, deviation: float) -> pd.DataFrame:

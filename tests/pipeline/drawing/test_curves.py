@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.drawing.curves import draw_curves
+from genas.pipeline.drawing.curves import draw_curves
 from tests.pipeline.drawing.made import HISTORY
 
 

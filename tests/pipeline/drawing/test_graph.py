@@ -7,7 +7,7 @@ from pathlib import Path
 import networkx as nx
 import pytest
 
-from pipeline.drawing.graph import columns, draw_graph
+from genas.pipeline.drawing.graph import columns, draw_graph
 from tests.pipeline.drawing.made import INPUTS, PHASES
 
 

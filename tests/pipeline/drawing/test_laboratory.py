@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from pipeline.drawing import laboratory
+from genas.pipeline.drawing import laboratory
 from tests.pipeline.drawing.made import TABLES
 
 NAMES = ("measures", "scatter", "figure_2", "table_6", "generalisation", "walks", "training_length")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import GenasError
-from models.networks.published import zoo_genotype
-from pipeline.config import load_params
-from pipeline.drawing.rows import PICTURES, draw_row
-from pipeline.stages import STAGES
-from pipeline.stages.graph import graph
+from genas.models.errors import GenasError
+from genas.models.networks.published import zoo_genotype
+from genas.pipeline.config import load_params
+from genas.pipeline.drawing.rows import PICTURES, draw_row
+from genas.pipeline.stages import STAGES
+from genas.pipeline.stages.graph import graph
 from tests.pipeline.drawing.made import TABLES
 
 SEARCH = ("search", "digits-flatness-0")

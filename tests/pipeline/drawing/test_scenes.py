@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.drawing import scenes
+from genas.pipeline.drawing import scenes
 from tests.pipeline.drawing import made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from pipeline.drawing.searches import finalist_losses
+from genas.pipeline.drawing.searches import finalist_losses
 
 
 def test_finalists_are_the_best_and_never_out_of_quarantine() -> None:

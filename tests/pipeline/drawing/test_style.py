@@ -11,15 +11,15 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from models.spaces.darts.genotype import random_genotype
-from pipeline.drawing.agreement import draw_agreement
-from pipeline.drawing.bars import draw_bars
-from pipeline.drawing.cells import draw_genotype
-from pipeline.drawing.curves import draw_curves
-from pipeline.drawing.graph import draw_graph
-from pipeline.drawing.laboratory import draw_alpha, draw_architectures, draw_losses, draw_measures
-from pipeline.drawing.scenes import draw_detections, draw_segmentations
-from pipeline.drawing.searches import draw_scatter, draw_search
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.drawing.agreement import draw_agreement
+from genas.pipeline.drawing.bars import draw_bars
+from genas.pipeline.drawing.cells import draw_genotype
+from genas.pipeline.drawing.curves import draw_curves
+from genas.pipeline.drawing.graph import draw_graph
+from genas.pipeline.drawing.laboratory import draw_alpha, draw_architectures, draw_losses, draw_measures
+from genas.pipeline.drawing.scenes import draw_detections, draw_segmentations
+from genas.pipeline.drawing.searches import draw_scatter, draw_search
 from tests.pipeline.drawing import made
 
 GENOTYPE = random_genotype(np.random.default_rng(3))

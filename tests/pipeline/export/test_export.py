@@ -17,18 +17,18 @@ import yaml
 from huggingface_hub import ModelCard
 from PIL import Image
 
-from models.errors import GenasError
-from models.networks import export as formats
-from models.networks.files.checkpoint import Preprocessing, load_network, read_header
-from models.networks.published import zoo
-from models.spaces.darts.genotype import random_genotype
-from pipeline.__main__ import run
-from pipeline.config import REPOSITORY, load_params
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform
-from pipeline.export.card import model_card
-from pipeline.export.folder import FILES, export
-from pipeline.results import records
-from pipeline.stages.graph import settings
+from genas.models.errors import GenasError
+from genas.models.networks import export as formats
+from genas.models.networks.files.checkpoint import Preprocessing, load_network, read_header
+from genas.models.networks.published import zoo
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.__main__ import run
+from genas.pipeline.config import REPOSITORY, load_params
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
+from genas.pipeline.export.card import model_card
+from genas.pipeline.export.folder import FILES, export
+from genas.pipeline.results import records
+from genas.pipeline.stages.graph import settings
 from tests.conftest import Killed, Tiny, make_tiny
 from tests.networks import write_network
 from tests.pipeline.conftest import leave

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import GenasError
-from pipeline.config import DataParams
-from pipeline.data.reading.layouts import classes_of, require_layout, splits_of
-from pipeline.data.reading.tables import read_split
-from pipeline.data.stage import describe
-from pipeline.fetch import download as downloading
-from pipeline.fetch.cifar import PIXELS
-from pipeline.fetch.download import download
-from pipeline.fetch.get import DOWNLOADS, get
-from pipeline.fetch.sets import LOGIN, SETS, Archive, Published
-from pipeline.fetch.unpack import unpack
+from genas.models.errors import GenasError
+from genas.pipeline.config import DataParams
+from genas.pipeline.data.reading.layouts import classes_of, require_layout, splits_of
+from genas.pipeline.data.reading.tables import read_split
+from genas.pipeline.data.stage import describe
+from genas.pipeline.fetch import download as downloading
+from genas.pipeline.fetch.cifar import PIXELS
+from genas.pipeline.fetch.download import download
+from genas.pipeline.fetch.get import DOWNLOADS, get
+from genas.pipeline.fetch.sets import LOGIN, SETS, Archive, Published
+from genas.pipeline.fetch.unpack import unpack
 from tests.pipeline.data import good
 from tests.pipeline.data.good import add_members, picture
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from models.errors import GenasError
-from pipeline.forecast import devices
-from pipeline.forecast.devices import CALL, DECODE, DEVICES, EFFICIENCY, SETUP, Device, device, load_seconds
-from pipeline.forecast.work import Load, Rate, Work
+from genas.models.errors import GenasError
+from genas.pipeline.forecast import devices
+from genas.pipeline.forecast.devices import CALL, DECODE, DEVICES, EFFICIENCY, SETUP, Device, device, load_seconds
+from genas.pipeline.forecast.work import Load, Rate, Work
 
 TOY = Device(half=200, single=100, bandwidth=10, memory=1e9, source="")
 

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from models.errors import GenasError
-from pipeline.config import load_params
-from pipeline.forecast import stopwatch
-from pipeline.forecast.calibration import FILE, machine, remembered
-from pipeline.forecast.plan import PUBLISHED, forecast, missing, sets_of
-from pipeline.forecast.work import Images, Rate
-from pipeline.stages.graph import graph
+from genas.models.errors import GenasError
+from genas.pipeline.config import load_params
+from genas.pipeline.forecast import stopwatch
+from genas.pipeline.forecast.calibration import FILE, machine, remembered
+from genas.pipeline.forecast.plan import PUBLISHED, forecast, missing, sets_of
+from genas.pipeline.forecast.work import Images, Rate
+from genas.pipeline.stages.graph import graph
 from tests.conftest import Tiny
 
 SCHEMA: dict[str, dict[str, type | tuple[type, ...]]] = {
@@ -105,7 +105,7 @@ def test_rates_of_another_machine_or_none_do_not_count(tmp_path: Path) -> None:
 
 
 def test_published_sizes_stand_in_for_sets_that_are_not_there(tmp_path: Path) -> None:
-    from pipeline.config import PROFILES
+    from genas.pipeline.config import PROFILES
 
     params = load_params(PROFILES["paper"])
     assert sets_of(tmp_path, params) == {

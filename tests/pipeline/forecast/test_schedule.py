@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.forecast.schedule import schedule
-from pipeline.stages import Key
+from genas.pipeline.forecast.schedule import schedule
+from genas.pipeline.stages import Key
 
 A, B, C, D, E = (("toy", name) for name in "abcde")
 SECONDS: dict[Key, float] = {A: 2, B: 3, C: 4, D: 1, E: 5}

@@ -10,21 +10,32 @@ from pathlib import Path
 import pytest
 import torch
 
-from models.networks.published import zoo_genotype
-from models.spaces.darts.cost import network_cost as counted
-from models.spaces.nasbench201.cell import all_cells
-from models.spaces.nasbench201.cost import nasbench201_cost
-from models.spaces.nasbench201.network import NasBench201
-from pipeline.config import PROFILES, load_params
-from pipeline.data.reading.layouts import split_file
-from pipeline.forecast import scoring
-from pipeline.forecast.count import cell_cost, cost_of, path_cost
-from pipeline.forecast.plan import PUBLISHED
-from pipeline.forecast.scoring import flatness_passes, loads, passes
-from pipeline.forecast.supernets import halves_of, space_of
-from pipeline.forecast.transfer import detector_size
-from pipeline.forecast.work import BACKWARD, BASE, Cost, Images, Load, Profile, Work, forecast_of, load, training_memory
-from pipeline.stages import STAGES
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.cost import network_cost as counted
+from genas.models.spaces.nasbench201.cell import all_cells
+from genas.models.spaces.nasbench201.cost import nasbench201_cost
+from genas.models.spaces.nasbench201.network import NasBench201
+from genas.pipeline.config import PROFILES, load_params
+from genas.pipeline.data.reading.layouts import split_file
+from genas.pipeline.forecast import scoring
+from genas.pipeline.forecast.count import cell_cost, cost_of, path_cost
+from genas.pipeline.forecast.plan import PUBLISHED
+from genas.pipeline.forecast.scoring import flatness_passes, loads, passes
+from genas.pipeline.forecast.supernets import halves_of, space_of
+from genas.pipeline.forecast.transfer import detector_size
+from genas.pipeline.forecast.work import (
+    BACKWARD,
+    BASE,
+    Cost,
+    Images,
+    Load,
+    Profile,
+    Work,
+    forecast_of,
+    load,
+    training_memory,
+)
+from genas.pipeline.stages import STAGES
 
 COST = Cost(flops=10, traffic=100, calls=7, maps=50, weights=3)
 

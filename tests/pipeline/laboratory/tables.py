@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from models.errors import GenasError
+from genas.models.errors import GenasError
 
 
 def require_refused(table: pd.DataFrame, load: Callable[[Path], pd.DataFrame], path: Path, message: str) -> None:

@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.spaces.nasbench201.cell import OPERATIONS, Cell201, all_cells
-from pipeline.config import PROFILES, Settings201, load_params
-from pipeline.laboratory.opponents.forest import forecast, forests
-from pipeline.laboratory.opponents.graphs import describe, features, halves, paths
-from pipeline.laboratory.opponents.tabulated import (
+from genas.models.spaces.nasbench201.cell import OPERATIONS, Cell201, all_cells
+from genas.pipeline.config import PROFILES, Settings201, load_params
+from genas.pipeline.laboratory.opponents.forest import forecast, forests
+from genas.pipeline.laboratory.opponents.graphs import describe, features, halves, paths
+from genas.pipeline.laboratory.opponents.tabulated import (
     AGGREGATED,
     EVERYWHERE,
     aggregated,
@@ -19,8 +19,8 @@ from pipeline.laboratory.opponents.tabulated import (
     opponents,
     whole_space,
 )
-from pipeline.laboratory.ranking import tau
-from pipeline.laboratory.scores import Stored
+from genas.pipeline.laboratory.ranking import tau
+from genas.pipeline.laboratory.scores import Stored
 
 SKIP, SMALL, LARGE, POOL, NONE = "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3", "none"
 DEAD = Cell201((LARGE, NONE, NONE, SMALL, NONE, NONE))

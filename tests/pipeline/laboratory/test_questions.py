@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.spaces.nasbench201.cell import OPERATIONS, Cell201, all_cells
-from pipeline.config import PROFILES, Settings201, load_params
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.opponents.graphs import describe
-from pipeline.laboratory.questions import generalisation as beyond
-from pipeline.laboratory.questions.adds import conditional, fitted, out_of_fold
-from pipeline.laboratory.questions.protocols import protocols, sets, stratified
-from pipeline.laboratory.questions.walks import STRATEGIES, Ground, another, walks, winners
-from pipeline.laboratory.ranking import Array, tau
-from pipeline.laboratory.scores import Score, Stored
+from genas.models.spaces.nasbench201.cell import OPERATIONS, Cell201, all_cells
+from genas.pipeline.config import PROFILES, Settings201, load_params
+from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.opponents.graphs import describe
+from genas.pipeline.laboratory.questions import generalisation as beyond
+from genas.pipeline.laboratory.questions.adds import conditional, fitted, out_of_fold
+from genas.pipeline.laboratory.questions.protocols import protocols, sets, stratified
+from genas.pipeline.laboratory.questions.walks import STRATEGIES, Ground, another, walks, winners
+from genas.pipeline.laboratory.ranking import Array, tau
+from genas.pipeline.laboratory.scores import Score, Stored
 
 COUNT = 200
 CELLS = [str(cell) for cell in all_cells()][:: 15625 // COUNT][:COUNT]
@@ -177,7 +177,7 @@ def test_evolution_by_a_good_score_beats_random_search(settings: Settings201) ->
         assert last["bad", strategy] < 1
     pd.testing.assert_frame_equal(walks([run], scores, truth, few, {"architectures of": "here"}), table)
     ground = Ground(cells[:30])
-    from pipeline.laboratory.questions.walks import evolve, regularised, wander
+    from genas.pipeline.laboratory.questions.walks import evolve, regularised, wander
 
     for walk in (evolve, regularised, wander):
         order = walk(ground, noise[:30], few, np.random.default_rng(0))

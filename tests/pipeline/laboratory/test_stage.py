@@ -12,18 +12,18 @@ import pandas as pd
 import pytest
 from scipy.stats import kendalltau
 
-from models.errors import GenasError
-from models.spaces.nasbench201.cell import Cell201, all_cells
-from models.spaces.nasbench201.cost import nasbench201_cost
-from pipeline.config import Settings201, data_root, load_params
-from pipeline.laboratory import combine
-from pipeline.laboratory import stage as laboratory
-from pipeline.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
-from pipeline.laboratory.companions import THEIRS, load_robustness, load_zero_cost
-from pipeline.laboratory.judge import Judge
-from pipeline.laboratory.opponents.tabulated import EVERYWHERE
-from pipeline.laboratory.ranking import tau
-from pipeline.laboratory.scores import (
+from genas.models.errors import GenasError
+from genas.models.spaces.nasbench201.cell import Cell201, all_cells
+from genas.models.spaces.nasbench201.cost import nasbench201_cost
+from genas.pipeline.config import Settings201, data_root, load_params
+from genas.pipeline.laboratory import combine
+from genas.pipeline.laboratory import stage as laboratory
+from genas.pipeline.laboratory.benchmark import COLUMNS, SIZE, _official, accuracy_of, load_benchmark
+from genas.pipeline.laboratory.companions import THEIRS, load_robustness, load_zero_cost
+from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.opponents.tabulated import EVERYWHERE
+from genas.pipeline.laboratory.ranking import tau
+from genas.pipeline.laboratory.scores import (
     AGGREGATES,
     JOINED,
     SCORES,
@@ -34,9 +34,9 @@ from pipeline.laboratory.scores import (
     scores_of,
     terms,
 )
-from pipeline.laboratory.tables import TABLE_5, TABLE_6, figure_2, measures, table_5, table_6, table_7
-from pipeline.measures import ZERO_COST
-from pipeline.nasbench201.measuring import sample
+from genas.pipeline.laboratory.tables import TABLE_5, TABLE_6, figure_2, measures, table_5, table_6, table_7
+from genas.pipeline.measures import ZERO_COST
+from genas.pipeline.nasbench201.measuring import sample
 from tests.conftest import Tiny, make_tiny
 from tests.pipeline.laboratory.tables import require_refused
 from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import kendalltau, spearmanr
 
-from pipeline.config import PROFILES, load_params
-from pipeline.laboratory import resampling
-from pipeline.laboratory.judge import Estimate, Judge
-from pipeline.laboratory.questions.chance import mean_taus, tried
-from pipeline.laboratory.ranking import (
+from genas.pipeline.config import PROFILES, load_params
+from genas.pipeline.laboratory import resampling
+from genas.pipeline.laboratory.judge import Estimate, Judge
+from genas.pipeline.laboratory.questions.chance import mean_taus, tried
+from genas.pipeline.laboratory.ranking import (
     concordance,
     log_rank_sum,
     partial,
@@ -24,8 +24,8 @@ from pipeline.laboratory.ranking import (
     smaller_before,
     tau,
 )
-from pipeline.laboratory.resampling import Resamples
-from pipeline.laboratory.scores import Stored
+from genas.pipeline.laboratory.resampling import Resamples
+from genas.pipeline.laboratory.scores import Stored
 
 Array = NDArray[np.float64]
 SCORES, TRUTH = np.array([1.0, 3.0, 2.0, 4.0]), np.array([10.0, 20.0, 30.0, 40.0])

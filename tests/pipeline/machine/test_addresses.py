@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.machine.addresses import masked
+from genas.pipeline.machine.addresses import masked
 
 
 @pytest.mark.parametrize(

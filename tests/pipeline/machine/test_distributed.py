@@ -22,18 +22,18 @@ from safetensors.torch import load
 from torch import multiprocessing
 from torchvision import transforms
 
-from models.errors import GenasError
-from models.networks.published import zoo_genotype
-from models.spaces.darts.genotype import random_genotype
-from models.spaces.darts.network import GenasNetwork
-from models.spaces.darts.supernet import Supernet
-from pipeline.config import RecipeParams, SupernetParams
-from pipeline.data.reading.halves import SearchData
-from pipeline.data.reading.images import Images, Pictures
-from pipeline.machine import data_parallel as parallel
-from pipeline.machine import distributed
-from pipeline.retrain.epoch import Training
-from pipeline.supernet import training as supernet
+from genas.models.errors import GenasError
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline.config import RecipeParams, SupernetParams
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.data.reading.images import Images, Pictures
+from genas.pipeline.machine import data_parallel as parallel
+from genas.pipeline.machine import distributed
+from genas.pipeline.retrain.epoch import Training
+from genas.pipeline.supernet import training as supernet
 from tests.conftest import Tiny, run_stage, tiny_params
 
 PARAMS = SupernetParams.model_validate(tiny_params()["supernet"]["small"])
@@ -222,7 +222,7 @@ def endless(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """A launcher in the middle of its work, and the processes that it started."""
     tiny.change("supernet", small__epochs=2000)
     environment = {**os.environ, "GENAS_PROCESSES": "2", "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
-    command = [sys.executable, "-m", "pipeline", "supernet", "dataset=small", "seed=0"]
+    command = [sys.executable, "-m", "genas.pipeline", "supernet", "dataset=small", "seed=0"]
     with subprocess.Popen(command, cwd=tiny.root, env=environment, text=True, stderr=subprocess.PIPE) as launcher:
         wait_for(lambda: list(tiny.root.glob(".scratch/*/state.pt")))
         workers = [child.pid for child in psutil.Process(launcher.pid).children() if "pipeline" in child.cmdline()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pipeline.machine.imports import code_digest
+from genas.pipeline.machine.imports import code_digest
 
 
 def test_the_code_digest_is_that_of_what_the_stage_runs() -> None:

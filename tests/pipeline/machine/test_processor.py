@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from pipeline.config import REPOSITORY
+from genas.pipeline.config import REPOSITORY
 
-CODE = "from pipeline.machine.processor import instruction_set; print(instruction_set())"
+CODE = "from genas.pipeline.machine.processor import instruction_set; print(instruction_set())"
 
 
 @pytest.mark.slow

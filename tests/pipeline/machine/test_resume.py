@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from pipeline.machine import resume as scratch
-from pipeline.machine.resume import Scratch, digest
+from genas.pipeline.machine import resume as scratch
+from genas.pipeline.machine.resume import Scratch, digest
 from tests.bomb import Bomb
 from tests.conftest import Tiny, tiny_params
 

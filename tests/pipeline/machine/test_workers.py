@@ -16,10 +16,10 @@ import psutil
 import pytest
 import torch
 
-from models.errors import GenasError
-from pipeline.machine import clusters, workers
-from pipeline.machine.workers import ATTEMPTS, Workers, take_gpu
-from pipeline.search import stage as search
+from genas.models.errors import GenasError
+from genas.pipeline.machine import clusters, workers
+from genas.pipeline.machine.workers import ATTEMPTS, Workers, take_gpu
+from genas.pipeline.search import stage as search
 from tests.conftest import Tiny
 
 
@@ -189,7 +189,7 @@ def test_a_search_survives_a_dead_worker_with_the_same_bytes(
     monkeypatch.setenv("GENAS_WORKERS", "2")
     if where != "processes":
         request.getfixturevalue(f"{where}_executor")
-        monkeypatch.setenv("GENAS_EXECUTOR", f"pipeline.machine.clusters:{where}")
+        monkeypatch.setenv("GENAS_EXECUTOR", f"genas.pipeline.machine.clusters:{where}")
     killed: list[int] = []
 
     def kill_after_the_first(generation: int, values: Mapping[str, float]) -> None:

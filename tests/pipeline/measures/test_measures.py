@@ -15,22 +15,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import GenasError
-from models.official.vector import official_angle, weight_vector
-from models.spaces.base.cost import Cost
-from models.spaces.base.edge import Edge
-from models.spaces.base.oneshot import OneShot
-from models.spaces.base.path_vector import Piece, operation_weights, path_counts
-from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import EDGES, NODES, Genotype, random_genotype
-from models.spaces.darts.supernet import Supernet
-from pipeline import measures
-from pipeline.config import AngleParams, FlatnessParams, MeasureParams
-from pipeline.data.reading.halves import SearchData
-from pipeline.measures import angle as angle_module
-from pipeline.measures.angle import angle
-from pipeline.measures.flatness import directions, draw_losses, flatness, positions, standard_noise, steps
-from pipeline.probe.plain import Probe
+from genas.models.errors import GenasError
+from genas.models.official.vector import official_angle, weight_vector
+from genas.models.spaces.base.cost import Cost
+from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.oneshot import OneShot
+from genas.models.spaces.base.path_vector import Piece, operation_weights, path_counts
+from genas.models.spaces.darts.cost import network_cost
+from genas.models.spaces.darts.genotype import EDGES, NODES, Genotype, random_genotype
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline import measures
+from genas.pipeline.config import AngleParams, FlatnessParams, MeasureParams
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.measures import angle as angle_module
+from genas.pipeline.measures.angle import angle
+from genas.pipeline.measures.flatness import directions, draw_losses, flatness, positions, standard_noise, steps
+from genas.pipeline.probe.plain import Probe
 from tests.conftest import metric_of
 
 PARAMS = MeasureParams(
@@ -446,7 +446,7 @@ def test_the_controls() -> None:
 
 
 def test_every_measure_of_the_parameters_is_a_module_with_both_functions() -> None:
-    from pipeline.config import MEASURES
+    from genas.pipeline.config import MEASURES
 
     one = probe()
     for name in MEASURES:

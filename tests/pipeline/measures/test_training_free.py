@@ -12,17 +12,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.fast.gradients import quicken
-from models.spaces.base.oneshot import OneShot
-from models.spaces.nasbench201.cell import random_cell
-from pipeline import measures
-from pipeline.data.reading.halves import SearchData
-from pipeline.measures.expressivity import entropy
-from pipeline.measures.trainability import evenness, gain, through
-from pipeline.measures.vkdnw import evenness as spectrum
-from pipeline.measures.vkdnw import fisher, jacobian
-from pipeline.measures.zico import steadiness
-from pipeline.probe.plain import BatchNorm, Probe
+from genas.models.fast.gradients import quicken
+from genas.models.spaces.base.oneshot import OneShot
+from genas.models.spaces.nasbench201.cell import random_cell
+from genas.pipeline import measures
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.measures.expressivity import entropy
+from genas.pipeline.measures.trainability import evenness, gain, through
+from genas.pipeline.measures.vkdnw import evenness as spectrum
+from genas.pipeline.measures.vkdnw import fisher, jacobian
+from genas.pipeline.measures.zico import steadiness
+from genas.pipeline.probe.plain import BatchNorm, Probe
 from tests.pipeline.measures.test_measures import PARAMS, path
 from tests.pipeline.measures.test_measures import probe as darts_probe
 from tests.pipeline.probe.test_zero_cost import Line, space

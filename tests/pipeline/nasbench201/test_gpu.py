@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from models.spaces.base.weights import save_weights
-from models.spaces.nasbench201.cell import Cell201
-from pipeline.config import load_params
-from pipeline.data.reading.halves import load_search_data
-from pipeline.nasbench201.measuring import make_scorer
-from pipeline.nasbench201.network import build
-from pipeline.nasbench201.supernet import fair
-from pipeline.probe.plain import Probe
-from pipeline.scoring.measuring import Request
-from pipeline.supernet.training import make_optimizer, train_epoch, validate
-from pipeline.supernet.weights import INITIAL, TRAINED
+from genas.models.spaces.base.weights import save_weights
+from genas.models.spaces.nasbench201.cell import Cell201
+from genas.pipeline.config import load_params
+from genas.pipeline.data.reading.halves import load_search_data
+from genas.pipeline.nasbench201.measuring import make_scorer
+from genas.pipeline.nasbench201.network import build
+from genas.pipeline.nasbench201.supernet import fair
+from genas.pipeline.probe.plain import Probe
+from genas.pipeline.scoring.measuring import Request
+from genas.pipeline.supernet.training import make_optimizer, train_epoch, validate
+from genas.pipeline.supernet.weights import INITIAL, TRAINED
 from tests.conftest import Tiny
 from tests.fake_cuda import fake_cuda
 from tests.pipeline.nasbench201.test_nasbench201 import MINI, ROW, with_laboratory

@@ -14,20 +14,20 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from models.errors import GenasError
-from models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells
-from models.spaces.nasbench201.cost import nasbench201_cost
-from models.spaces.nasbench201.network import NasBench201
-from pipeline import measures
-from pipeline.config import PROFILES, load_params
-from pipeline.forecast.light import DISTINCT201
-from pipeline.nasbench201 import measuring as nasbench201
-from pipeline.nasbench201 import supernet as supernet201
-from pipeline.nasbench201.measuring import distinct, pruned, sample, settings_of, told_of
-from pipeline.nasbench201.supernet import DRAWS, fair
-from pipeline.probe.fast import make_probe
-from pipeline.probe.hessian import NotConvergedError
-from pipeline.scoring import readings
+from genas.models.errors import GenasError
+from genas.models.spaces.nasbench201.cell import EDGES, OPERATIONS, Cell201, all_cells
+from genas.models.spaces.nasbench201.cost import nasbench201_cost
+from genas.models.spaces.nasbench201.network import NasBench201
+from genas.pipeline import measures
+from genas.pipeline.config import PROFILES, load_params
+from genas.pipeline.forecast.light import DISTINCT201
+from genas.pipeline.nasbench201 import measuring as nasbench201
+from genas.pipeline.nasbench201 import supernet as supernet201
+from genas.pipeline.nasbench201.measuring import distinct, pruned, sample, settings_of, told_of
+from genas.pipeline.nasbench201.supernet import DRAWS, fair
+from genas.pipeline.probe.fast import make_probe
+from genas.pipeline.probe.hessian import NotConvergedError
+from genas.pipeline.scoring import readings
 from tests.conftest import Killed, Tiny, kill_at
 from tests.pipeline.measures.test_measures import PARAMS, search_data
 
@@ -357,7 +357,7 @@ def test_two_workers_leave_the_same_bytes(measured: Tiny, tiny: Tiny, monkeypatc
 
 
 def test_a_torn_line_is_cut_off(measured: Tiny, tiny: Tiny) -> None:
-    from pipeline.machine.resume import Scratch
+    from genas.pipeline.machine.resume import Scratch
 
     with_laboratory(tiny)
     scratch = Scratch(tiny.context("supernet201", **ROW))

@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import GenasError
-from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import NODES, Genotype, random_genotype
-from pipeline.config import data_root
-from pipeline.nasbench301.benchmark import genotype_of, load_benchmark
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.cost import network_cost
+from genas.models.spaces.darts.genotype import NODES, Genotype, random_genotype
+from genas.pipeline.config import data_root
+from genas.pipeline.nasbench301.benchmark import genotype_of, load_benchmark
 from tests.pipeline.laboratory.tables import require_refused
 
 TABLE = data_root() / "nasbench301" / "nasbench301.parquet"

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config import load_params
-from pipeline.laboratory.ranking import tau
-from pipeline.measures import ZERO_COST
-from pipeline.nasbench301 import judging
-from pipeline.nasbench301.benchmark import load_benchmark, table_of
-from pipeline.report import laboratory as report
+from genas.pipeline.config import load_params
+from genas.pipeline.laboratory.ranking import tau
+from genas.pipeline.measures import ZERO_COST
+from genas.pipeline.nasbench301 import judging
+from genas.pipeline.nasbench301.benchmark import load_benchmark, table_of
+from genas.pipeline.report import laboratory as report
 from tests.conftest import Tiny
 from tests.pipeline.nasbench301.test_benchmark import write_benchmark
 from tests.pipeline.nasbench301.test_measuring import LABORATORY

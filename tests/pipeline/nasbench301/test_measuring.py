@@ -11,12 +11,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import Genotype
-from pipeline import measures
-from pipeline.config import PROFILES, load_params
-from pipeline.nasbench301 import measuring as nasbench301
-from pipeline.nasbench301.benchmark import load_benchmark, table_of
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import Genotype
+from genas.pipeline import measures
+from genas.pipeline.config import PROFILES, load_params
+from genas.pipeline.nasbench301 import measuring as nasbench301
+from genas.pipeline.nasbench301.benchmark import load_benchmark, table_of
 from tests.conftest import Killed, Tiny
 from tests.pipeline.nasbench201.test_nasbench201 import die_at
 from tests.pipeline.nasbench301.test_benchmark import write_benchmark

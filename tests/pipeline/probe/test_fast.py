@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 import torch
 
-from models.errors import GenasError
-from models.fast.folded import calibrate
-from models.fast.native import build
-from models.fast.native import path as path_of_native
-from models.spaces.darts.supernet import Supernet
-from pipeline import measures
-from pipeline.config import MeasureParams
-from pipeline.probe import fast as fast_probe
-from pipeline.probe.fast import FastProbe, make_probe, settled
-from pipeline.probe.plain import Probe
+from genas.models.errors import GenasError
+from genas.models.fast.folded import calibrate
+from genas.models.fast.native import build
+from genas.models.fast.native import path as path_of_native
+from genas.models.spaces.darts.supernet import Supernet
+from genas.pipeline import measures
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.probe import fast as fast_probe
+from genas.pipeline.probe.fast import FastProbe, make_probe, settled
+from genas.pipeline.probe.plain import Probe
 from tests.pipeline.measures.test_measures import PARAMS, initial, params, path, search_data, supernet
 
 NAMES = ("accuracy", "flatness", "angle", "loss")

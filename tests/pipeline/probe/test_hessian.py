@@ -10,7 +10,7 @@ import torch
 from scipy.sparse import linalg as sparse
 from torch import Tensor, nn
 
-from pipeline.probe.hessian import Eigenpair, NotConvergedError, top_eigenpairs
+from genas.pipeline.probe.hessian import Eigenpair, NotConvergedError, top_eigenpairs
 
 ROTATION = torch.linalg.qr(torch.randn(6, 6, generator=torch.Generator().manual_seed(1)))[0].double()
 VALUES = torch.tensor([0.5, -7.0, 3.0, 10.0, -1.0, 0.1], dtype=torch.float64)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from pipeline.config import load_params
-from pipeline.data.reading.halves import Augmentation
-from pipeline.probe.images import augmented, load_probe_data
+from genas.pipeline.config import load_params
+from genas.pipeline.data.reading.halves import Augmentation
+from genas.pipeline.probe.images import augmented, load_probe_data
 from tests.conftest import Tiny
 from tests.pipeline.measures.test_measures import search_data
 

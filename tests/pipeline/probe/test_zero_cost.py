@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.spaces.base.oneshot import OneShot
-from models.spaces.nasbench201.cell import Cell201, random_cell
-from models.spaces.nasbench201.network import NasBench201
-from pipeline import measures
-from pipeline.data.reading.halves import SearchData
-from pipeline.probe.plain import Probe
+from genas.models.spaces.base.oneshot import OneShot
+from genas.models.spaces.nasbench201.cell import Cell201, random_cell
+from genas.models.spaces.nasbench201.network import NasBench201
+from genas.pipeline import measures
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.probe.plain import Probe
 from tests.pipeline.measures.test_measures import PARAMS
 from tests.pipeline.measures.test_measures import path as darts_path
 from tests.pipeline.measures.test_measures import probe as darts_probe

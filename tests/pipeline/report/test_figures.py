@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import GenasError
-from pipeline.config import load_params
-from pipeline.drawing.curvature import COLUMNS
-from pipeline.report.figures import figure_3, figure_4, seen
+from genas.models.errors import GenasError
+from genas.pipeline.config import load_params
+from genas.pipeline.drawing.curvature import COLUMNS
+from genas.pipeline.report.figures import figure_3, figure_4, seen
 from tests.pipeline.conftest import leave_curve
 
 

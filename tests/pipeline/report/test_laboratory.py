@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.config import load_params
-from pipeline.context import Context
-from pipeline.report import laboratory
+from genas.pipeline.config import load_params
+from genas.pipeline.context import Context
+from genas.pipeline.report import laboratory
 from tests.pipeline.drawing.made import TABLES, estimates
 
 PICTURES = {f"{name}.png" for name in ("measures", "scatter", "figure_2", *laboratory.DRAWN)}

@@ -13,14 +13,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from models.errors import GenasError
-from pipeline.config import Params, load_params
-from pipeline.context import Context
-from pipeline.report import comparison, paper_tables
-from pipeline.report import stage as report
-from pipeline.report.html import html
-from pipeline.report.numbers import over_seeds
-from pipeline.results.board import leaderboard
+from genas.models.errors import GenasError
+from genas.pipeline.config import Params, load_params
+from genas.pipeline.context import Context
+from genas.pipeline.report import comparison, paper_tables
+from genas.pipeline.report import stage as report
+from genas.pipeline.report.html import html
+from genas.pipeline.report.numbers import over_seeds
+from genas.pipeline.results.board import leaderboard
 from tests.conftest import tiny_params
 from tests.pipeline.conftest import leave, leave_all, write_params
 from tests.pipeline.drawing.made import TABLES, estimates

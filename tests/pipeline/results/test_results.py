@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from models.errors import GenasError
-from pipeline.config import load_params
-from pipeline.results import board as results
-from pipeline.results import records
+from genas.models.errors import GenasError
+from genas.pipeline.config import load_params
+from genas.pipeline.results import board as results
+from genas.pipeline.results import records
 
 
 def test_collect_follows_the_chain(finished: Path) -> None:

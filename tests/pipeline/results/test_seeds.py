@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pipeline.config import Params
-from pipeline.results.seeds import repeated, spread
+from genas.pipeline.config import Params
+from genas.pipeline.results.seeds import repeated, spread
 from tests.pipeline.conftest import PARAMS
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from pipeline.config import load_params
-from pipeline.results.board import collect, columns_of, leaderboard
-from pipeline.results.terminal import closing, show
+from genas.pipeline.config import load_params
+from genas.pipeline.results.board import collect, columns_of, leaderboard
+from genas.pipeline.results.terminal import closing, show
 
 
 def shown(root: Path, width: int = 200, terminal: bool = False) -> str:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.networks.files.checkpoint import Preprocessing, load_network
-from models.networks.published import zoo_genotype
-from models.spaces.darts.network import GenasNetwork
-from pipeline.retrain.epoch import Training
-from pipeline.retrain.evaluation import logits_of
+from genas.models.networks.files.checkpoint import Preprocessing, load_network
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.pipeline.retrain.epoch import Training
+from genas.pipeline.retrain.evaluation import logits_of
 from tests.fake_cuda import fake_cuda
 from tests.networks import write_network
 from tests.pipeline.retrain.test_retrain import settings, small_pictures

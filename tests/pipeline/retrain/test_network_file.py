@@ -8,15 +8,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing, read_header
-from models.networks.published import zoo_genotype
-from models.spaces.darts.genotype import Genotype, random_genotype
-from pipeline.context import Context
-from pipeline.retrain.network_file import first_difference, retrained
-from pipeline.transfer import curvature, shift
-from pipeline.transfer.detect import stage as detect
-from pipeline.transfer.segment import stage as segment
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing, read_header
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.pipeline.context import Context
+from genas.pipeline.retrain.network_file import first_difference, retrained
+from genas.pipeline.transfer import curvature, shift
+from genas.pipeline.transfer.detect import stage as detect
+from genas.pipeline.transfer.segment import stage as segment
 from tests.conftest import Tiny
 from tests.networks import write_network
 

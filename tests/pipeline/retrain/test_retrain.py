@@ -18,15 +18,15 @@ import torch.nn.functional as F
 from detectron2.layers import FrozenBatchNorm2d
 from PIL import Image
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing, load_network, read_header
-from models.networks.published import zoo_genotype
-from models.spaces.darts.cost import network_cost
-from models.spaces.darts.network import GenasNetwork
-from pipeline import zoo
-from pipeline.config import RecipeParams
-from pipeline.data.reading.images import Images, Pictures
-from pipeline.data.reading.inputs.preprocessing import (
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing, load_network, read_header
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.cost import network_cost
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.pipeline import zoo
+from genas.pipeline.config import RecipeParams
+from genas.pipeline.data.reading.images import Images, Pictures
+from genas.pipeline.data.reading.inputs.preprocessing import (
     byte_lighting,
     evaluation_transform,
     lighting,
@@ -34,10 +34,10 @@ from pipeline.data.reading.inputs.preprocessing import (
     square_crop,
     train_transform,
 )
-from pipeline.data.reading.inputs.seeded import Seeded
-from pipeline.retrain import stage as retrain
-from pipeline.retrain.epoch import Training, learning_rate, loss_of, parts
-from pipeline.retrain.evaluation import logits_of, top_k
+from genas.pipeline.data.reading.inputs.seeded import Seeded
+from genas.pipeline.retrain import stage as retrain
+from genas.pipeline.retrain.epoch import Training, learning_rate, loss_of, parts
+from genas.pipeline.retrain.evaluation import logits_of, top_k
 from tests.conftest import Killed, Tiny, kill_at, make_tiny, tiny_params
 
 FILES = ("weights.safetensors", "history.csv")
@@ -397,10 +397,10 @@ def test_a_released_crop_that_fits_is_a_square_of_the_image() -> None:
 
 def test_released_lighting_is_that_of_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Half of a 255th and more is cut off, not rounded: a shift of 0.9 bytes leaves 100 where it is."""
-    monkeypatch.setattr("pipeline.data.reading.inputs.preprocessing.lighting", lambda pixels: pixels + 0.9 / 255)
+    monkeypatch.setattr("genas.pipeline.data.reading.inputs.preprocessing.lighting", lambda pixels: pixels + 0.9 / 255)
     pixels = torch.tensor([0.0, 100.0, 255.0]).expand(3, 1, 3) / 255
     assert (byte_lighting(pixels) * 255)[0, 0].tolist() == pytest.approx([0, 100, 255])
-    monkeypatch.setattr("pipeline.data.reading.inputs.preprocessing.lighting", lambda pixels: pixels - 0.9 / 255)
+    monkeypatch.setattr("genas.pipeline.data.reading.inputs.preprocessing.lighting", lambda pixels: pixels - 0.9 / 255)
     assert (byte_lighting(pixels) * 255)[0, 0].tolist() == pytest.approx([0, 99, 254])
 
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from models.errors import GenasError
-from pipeline.config import REPOSITORY, load_params, profile_folder
-from pipeline.data.stage import check, describe
-from pipeline.scaffold import looking, sizes
-from pipeline.scaffold.looking import Objects, Photographs, Scenes
-from pipeline.scaffold.profile import Folders, init
-from pipeline.scaffold.shared import SHARED
-from pipeline.stages import rows_of
+from genas.models.errors import GenasError
+from genas.pipeline.config import REPOSITORY, load_params, profile_folder
+from genas.pipeline.data.stage import check, describe
+from genas.pipeline.scaffold import looking, sizes
+from genas.pipeline.scaffold.looking import Objects, Photographs, Scenes
+from genas.pipeline.scaffold.profile import Folders, init
+from genas.pipeline.scaffold.shared import SHARED
+from genas.pipeline.stages import rows_of
 from tests.pipeline.data import good
 
 CLASSES = ("blue", "green")
@@ -37,7 +37,7 @@ def write_photographs(folder: Path, count: int, size: tuple[int, int] = (40, 36)
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a place for profiles and for data, instead of the repository."""
-    for module in ("pipeline.config.places", "pipeline.scaffold.profile"):
+    for module in ("genas.pipeline.config.places", "genas.pipeline.scaffold.profile"):
         monkeypatch.setattr(f"{module}.REPOSITORY", tmp_path)
     monkeypatch.setenv("GENAS_DATA", str(tmp_path / "data"))
     return tmp_path

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import PROFILES, REPOSITORY
-from pipeline.scaffold.shared import SHARED, share
+from genas.pipeline.config import PROFILES, REPOSITORY
+from genas.pipeline.scaffold.shared import SHARED, share
 
 OWN = [name for name, folder in PROFILES.items() if folder != REPOSITORY]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.machine import imports
-from pipeline.scoring import code
-from pipeline.stages import STAGES
+from genas.pipeline.machine import imports
+from genas.pipeline.scoring import code
+from genas.pipeline.stages import STAGES
 from tests.conftest import Tiny
 
 

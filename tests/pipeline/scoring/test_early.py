@@ -10,12 +10,12 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from models.errors import GenasError
-from pipeline import measures
-from pipeline.config import EarlyParams
-from pipeline.probe.fast import make_probe
-from pipeline.scoring.early import Evidence, influences, reach, take_early
-from pipeline.search import stage as search
+from genas.models.errors import GenasError
+from genas.pipeline import measures
+from genas.pipeline.config import EarlyParams
+from genas.pipeline.probe.fast import make_probe
+from genas.pipeline.scoring.early import Evidence, influences, reach, take_early
+from genas.pipeline.search import stage as search
 from tests.conftest import Killed, Tiny, kill_at, metric_of
 from tests.pipeline.measures.test_measures import PARAMS, initial, path, search_data, supernet
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from pipeline import measures
-from pipeline.data.reading.halves import SearchData
-from pipeline.probe.fast import make_probe
+from genas.pipeline import measures
+from genas.pipeline.data.reading.halves import SearchData
+from genas.pipeline.probe.fast import make_probe
 from tests.fake_cuda import FakeCuda, fake_cuda
 from tests.pipeline.measures.test_measures import OneShot, params, path, search_data, supernet
 

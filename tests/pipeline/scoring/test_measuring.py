@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import random_genotype
-from pipeline.scoring.measuring import scoring
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.scoring.measuring import scoring
 from tests.conftest import Tiny
 
 GENOTYPES = [random_genotype(np.random.default_rng(seed)) for seed in range(8)]

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import random_genotype
-from pipeline.search.candidates import Candidate, read_candidates, write_candidates
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.search.candidates import Candidate, read_candidates, write_candidates
 
 
 def candidates() -> list[Candidate]:

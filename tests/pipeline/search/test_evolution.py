@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from models.errors import GenasError
-from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import Genotype, random_genotype
-from pipeline.config import Params, SearchParams
-from pipeline.search.evolution import allowed, best_of, propose, rate, summary
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.cost import network_cost
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.pipeline.config import Params, SearchParams
+from genas.pipeline.search.evolution import allowed, best_of, propose, rate, summary
 from tests.conftest import metric_of, tiny_params
 
 

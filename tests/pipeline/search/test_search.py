@@ -12,14 +12,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from models.errors import GenasError
-from models.spaces.darts.cost import network_cost
-from models.spaces.darts.genotype import Genotype, random_genotype
-from pipeline.config import MeasureParams
-from pipeline.measures import accuracy, flatness
-from pipeline.scoring.measuring import with_scorer
-from pipeline.search import stage as search
-from pipeline.search.evolution import propose
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.cost import network_cost
+from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.pipeline.config import MeasureParams
+from genas.pipeline.measures import accuracy, flatness
+from genas.pipeline.scoring.measuring import with_scorer
+from genas.pipeline.search import stage as search
+from genas.pipeline.search.evolution import propose
 from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, make_tiny
 
 FLATNESS = {"dataset": "small", "metric": "flatness", "seed": "0"}

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from pipeline.config import MEASURES, PROFILES, REPOSITORY, Params, load_params
-from pipeline.stages import STAGES, Key, folder_of, rows_of
-from pipeline.stages.graph import ancestors, graph, settings
+from genas.pipeline.config import MEASURES, PROFILES, REPOSITORY, Params, load_params
+from genas.pipeline.stages import STAGES, Key, folder_of, rows_of
+from genas.pipeline.stages.graph import ancestors, graph, settings
 
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 

@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from models.fast.gradients import quicken
-from pipeline.config import SupernetParams
-from pipeline.supernet.training import draw_uniformly, make_optimizer, random_labels, train_epoch
+from genas.models.fast.gradients import quicken
+from genas.pipeline.config import SupernetParams
+from genas.pipeline.supernet.training import draw_uniformly, make_optimizer, random_labels, train_epoch
 from tests.conftest import tiny_params
 from tests.fake_cuda import fake_cuda
 from tests.pipeline.measures.test_measures import path, search_data, supernet

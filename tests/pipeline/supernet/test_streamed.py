@@ -11,15 +11,15 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import random_genotype
-from pipeline.data.reading.halves import load_search_data
-from pipeline.search import stage as search
-from pipeline.search.evolution import allowed
-from pipeline.supernet import stage as supernet
-from pipeline.supernet.batches import batches, random_labels
-from pipeline.supernet.network import build_supernet
-from pipeline.supernet.training import INITIAL, TRAINED, draw_uniformly, make_optimizer, train_epoch
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.data.reading.halves import load_search_data
+from genas.pipeline.search import stage as search
+from genas.pipeline.search.evolution import allowed
+from genas.pipeline.supernet import stage as supernet
+from genas.pipeline.supernet.batches import batches, random_labels
+from genas.pipeline.supernet.network import build_supernet
+from genas.pipeline.supernet.training import INITIAL, TRAINED, draw_uniformly, make_optimizer, train_epoch
 from tests.conftest import Killed, Tiny, kill_at, killed_ten_times, make_streaming, run_stage, write_photographs
 
 ROW = {"dataset": "photos", "seed": "0"}

@@ -14,16 +14,16 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from models.errors import GenasError
-from models.spaces.darts.genotype import random_genotype
-from pipeline.config import SupernetParams
-from pipeline.context import Context
-from pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
-from pipeline.supernet import stage as supernet
-from pipeline.supernet import training
-from pipeline.supernet.batches import random_labels
-from pipeline.supernet.network import build_supernet, load_supernets
-from pipeline.supernet.training import (
+from genas.models.errors import GenasError
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.config import SupernetParams
+from genas.pipeline.context import Context
+from genas.pipeline.data.reading.halves import Augmentation, SearchData, load_search_data
+from genas.pipeline.supernet import stage as supernet
+from genas.pipeline.supernet import training
+from genas.pipeline.supernet.batches import random_labels
+from genas.pipeline.supernet.network import build_supernet, load_supernets
+from genas.pipeline.supernet.training import (
     INITIAL,
     TRAINED,
     draw_uniformly,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.tracking import live, mlflow
+from genas.pipeline.tracking import live, mlflow
 
 
 @pytest.fixture(scope="session")

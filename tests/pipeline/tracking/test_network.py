@@ -17,16 +17,16 @@ import torch
 from mlflow import MlflowClient
 from PIL import Image
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing, load_network, save_network
-from models.spaces.darts.genotype import random_genotype
-from pipeline.config import load_params
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform
-from pipeline.results import records
-from pipeline.tracking import mlflow as tracking
-from pipeline.tracking.board import leaderboard, rebuild
-from pipeline.tracking.mlflow import uri
-from pipeline.tracking.network import LINK, Link, digest
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing, load_network, save_network
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.pipeline.config import load_params
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
+from genas.pipeline.results import records
+from genas.pipeline.tracking import mlflow as tracking
+from genas.pipeline.tracking.board import leaderboard, rebuild
+from genas.pipeline.tracking.mlflow import uri
+from genas.pipeline.tracking.network import LINK, Link, digest
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
 pytestmark = [

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import REPOSITORY, load_params
-from pipeline.tracking import live
-from pipeline.tracking.told import ADDRESS
+from genas.pipeline.config import REPOSITORY, load_params
+from genas.pipeline.tracking import live
+from genas.pipeline.tracking.told import ADDRESS
 from tests.pipeline.tracking.conftest import content, runs
 
 pytestmark = [
@@ -26,8 +26,8 @@ SEARCH = {"dataset": "digits", "metric": "flatness", "seed": "0"}
 ROW = """
 import sys, time
 from pathlib import Path
-from pipeline.config import load_params
-from pipeline.tracking.live import follow
+from genas.pipeline.config import load_params
+from genas.pipeline.tracking.live import follow
 root, hangs = Path(sys.argv[1]), len(sys.argv) > 2
 with follow("search", {"dataset": "digits", "metric": "flatness", "seed": "0"}, load_params(root), root) as log:
     for step in range(3):
@@ -43,7 +43,7 @@ assert "mlflow" not in sys.modules and "pandas" not in sys.modules
 def tracker(tmp_path: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
     """A tracker of its own, whose socket the environment names."""
     address = tmp_path / "socket"
-    command = [sys.executable, "-m", "pipeline.tracking", str(address)]
+    command = [sys.executable, "-m", "genas.pipeline.tracking", str(address)]
     with subprocess.Popen(command, cwd=REPOSITORY, stdin=subprocess.PIPE) as process:
         while not address.exists():
             assert process.poll() is None

@@ -15,15 +15,15 @@ import pandas as pd
 import pytest
 from mlflow import MlflowClient
 
-from models.errors import GenasError
-from pipeline import context
-from pipeline.config import REPOSITORY, Params, load_params
-from pipeline.results import board as results
-from pipeline.results import records
-from pipeline.stages import Key
-from pipeline.stages.graph import graph, settings
-from pipeline.tracking import live, mlflow, views
-from pipeline.tracking.board import leaderboard, rebuild
+from genas.models.errors import GenasError
+from genas.pipeline import context
+from genas.pipeline.config import REPOSITORY, Params, load_params
+from genas.pipeline.results import board as results
+from genas.pipeline.results import records
+from genas.pipeline.stages import Key
+from genas.pipeline.stages.graph import graph, settings
+from genas.pipeline.tracking import live, mlflow, views
+from genas.pipeline.tracking.board import leaderboard, rebuild
 from tests.pipeline.tracking.conftest import content, runs
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
@@ -134,7 +134,7 @@ def test_a_page_has_the_pictures_beside_it(finished: Path) -> None:
 def test_without_its_database_nothing_is_lost(finished: Path, database: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # In processes of their own, as for a user: a process that has had the old file open goes on writing to that.
     line = f"print(rebuild(Path({str(finished)!r})))"
-    code = f"from pathlib import Path; from pipeline.tracking.board import rebuild; {line}"
+    code = f"from pathlib import Path; from genas.pipeline.tracking.board import rebuild; {line}"
     again = [sys.executable, "-c", code]
     assert subprocess.check_output(again, cwd=REPOSITORY, text=True) == "17\n"
     before, numbers = content(), results.collect(finished)
@@ -234,9 +234,9 @@ def test_off_means_not_even_imported(profile: Path) -> None:
     code = f"""
 import sys
 from pathlib import Path
-from pipeline.tracking import live
-from pipeline.config import load_params
-from pipeline.context import silent
+from genas.pipeline.tracking import live
+from genas.pipeline.config import load_params
+from genas.pipeline.context import silent
 root = Path({str(profile)!r})
 with live.follow("search", {SEARCH!r}, load_params(root), root) as log:
     assert log is silent
@@ -288,8 +288,8 @@ def test_processes_that_start_at_once(finished: Path, database: Path) -> None:
     code = """
 import json, sys
 from pathlib import Path
-from pipeline.tracking import live
-from pipeline.config import load_params
+from genas.pipeline.tracking import live
+from genas.pipeline.config import load_params
 stage, axes, root = sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3])
 with live.follow(stage, axes, load_params(root), root) as log:
     for step in range(200):
@@ -319,8 +319,8 @@ def test_sigterm_is_a_killed_run(profile: Path) -> None:
     code = """
 import signal, sys, time
 from pathlib import Path
-from pipeline.tracking import live
-from pipeline.config import load_params
+from genas.pipeline.tracking import live
+from genas.pipeline.config import load_params
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 root = Path(sys.argv[1])
 axes = {"dataset": "digits", "metric": "flatness", "seed": "0"}

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.config import load_params
-from pipeline.tracking import views
-from pipeline.tracking.board import links, rebuild
-from pipeline.tracking.mlflow import uri
+from genas.pipeline.config import load_params
+from genas.pipeline.tracking import views
+from genas.pipeline.tracking.board import links, rebuild
+from genas.pipeline.tracking.mlflow import uri
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*"),

@@ -31,15 +31,15 @@ from pydantic import ValidationError
 from safetensors.torch import load_file
 from torch import nn
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing
-from pipeline.config import DetectParams
-from pipeline.context import Log, silent
-from pipeline.data import stage as data
-from pipeline.data.reading.coco import check_instances
-from pipeline.transfer.detect import stage as detect
-from pipeline.transfer.detect.config import Setting, configure, differences, framework_config
-from pipeline.transfer.detect.data import (
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing
+from genas.pipeline.config import DetectParams
+from genas.pipeline.context import Log, silent
+from genas.pipeline.data import stage as data
+from genas.pipeline.data.reading.coco import check_instances
+from genas.pipeline.transfer.detect import stage as detect
+from genas.pipeline.transfer.detect.config import Setting, configure, differences, framework_config
+from genas.pipeline.transfer.detect.data import (
     GuardedMapper,
     SeededSamples,
     index_batches,
@@ -47,8 +47,8 @@ from pipeline.transfer.detect.data import (
     train_loader,
     val_loader,
 )
-from pipeline.transfer.detect.examples import best_boxes, predict, write_examples
-from pipeline.transfer.frameworks.configuration import shipped
+from genas.pipeline.transfer.detect.examples import best_boxes, predict, write_examples
+from genas.pipeline.transfer.frameworks.configuration import shipped
 from tests.conftest import Killed, Tiny, kill_at, run_stage
 from tests.networks import write_network
 
@@ -539,7 +539,7 @@ def test_kill_and_resume_across_processes(scenes: Tiny) -> None:
     """SIGKILL as soon as a half-done state is on disk; the next process goes on from it."""
     metrics, whole = outputs(scenes)
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "GENAS_DEVICE": "cpu"}
-    command = [sys.executable, "-m", "pipeline", "detect", "row=found"]
+    command = [sys.executable, "-m", "genas.pipeline", "detect", "row=found"]
     first = subprocess.Popen(command, cwd=scenes.root, env=environment, text=True, stderr=subprocess.PIPE)
     deadline = time.time() + 200
     while not list(scenes.root.glob(".scratch/*/state.pt")):

@@ -11,10 +11,10 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 from mmseg.utils import register_all_modules
 
-from pipeline.data import stage as data
-from pipeline.transfer import curvature, shift
-from pipeline.transfer.detect import config as detect
-from pipeline.transfer.segment import config as segment
+from genas.pipeline.data import stage as data
+from genas.pipeline.transfer import curvature, shift
+from genas.pipeline.transfer.detect import config as detect
+from genas.pipeline.transfer.segment import config as segment
 from tests.conftest import Tiny
 from tests.fake_cuda import fake_cuda
 from tests.networks import write_network

@@ -20,20 +20,20 @@ from PIL import Image
 from pydantic import ValidationError
 from torch import nn
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing
-from pipeline.config import SegmentParams, data_root
-from pipeline.context import Log, silent
-from pipeline.data import stage as data
-from pipeline.data.reading.scenes import TRAIN_IDS, check_scenes, find_scenes
-from pipeline.transfer.segment import stage as segment
-from pipeline.transfer.segment.config import Setting, configure, differences, framework_config
-from pipeline.transfer.segment.data import (
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing
+from genas.pipeline.config import SegmentParams, data_root
+from genas.pipeline.context import Log, silent
+from genas.pipeline.data import stage as data
+from genas.pipeline.data.reading.scenes import TRAIN_IDS, check_scenes, find_scenes
+from genas.pipeline.transfer.segment import stage as segment
+from genas.pipeline.transfer.segment.config import Setting, configure, differences, framework_config
+from genas.pipeline.transfer.segment.data import (
     CITYSCAPES_CLASSES,
     ResumableSampler,
     SceneDataset,
 )
-from pipeline.transfer.segment.examples import write_examples
+from genas.pipeline.transfer.segment.examples import write_examples
 from tests.conftest import Killed, Tiny, kill_at, run_stage
 from tests.networks import write_network
 

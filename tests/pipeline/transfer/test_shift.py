@@ -15,16 +15,16 @@ from PIL import Image
 from sklearn.metrics import average_precision_score
 from torchvision.datasets import ImageFolder
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing, load_network, save_network
-from models.networks.published import zoo_genotype
-from models.spaces.darts.network import GenasNetwork
-from pipeline.config import data_root
-from pipeline.data import stage as data
-from pipeline.data.reading.inputs.preprocessing import evaluation_transform
-from pipeline.retrain.evaluation import logits_of, top_k
-from pipeline.transfer import shift
-from pipeline.transfer.shift import labelled, labels_by_number, masked, real_top1, unknown_aupr, unlabelled
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing, load_network, save_network
+from genas.models.networks.published import zoo_genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.pipeline.config import data_root
+from genas.pipeline.data import stage as data
+from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
+from genas.pipeline.retrain.evaluation import logits_of, top_k
+from genas.pipeline.transfer import shift
+from genas.pipeline.transfer.shift import labelled, labels_by_number, masked, real_top1, unknown_aupr, unlabelled
 from tests.conftest import Tiny
 
 CLASSES = ["zero", "one", "two"]

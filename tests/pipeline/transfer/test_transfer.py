@@ -21,14 +21,14 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
 from torch import nn
 
-import models.networks.mmseg  # noqa: F401  (registers the backbone)
-from models.networks.files.checkpoint import Preprocessing, save_network
-from models.networks.published import zoo, zoo_genotype
-from models.spaces.darts.network import GenasNetwork
-from pipeline.config import REPOSITORY, load_params
-from pipeline.transfer.detect import config as detect
-from pipeline.transfer.segment import config as segment
-from pipeline.transfer.segment.data import CITYSCAPES_CLASSES
+import genas.models.networks.mmseg  # noqa: F401  (registers the backbone)
+from genas.models.networks.files.checkpoint import Preprocessing, save_network
+from genas.models.networks.published import zoo, zoo_genotype
+from genas.models.spaces.darts.network import GenasNetwork
+from genas.pipeline.config import REPOSITORY, load_params
+from genas.pipeline.transfer.detect import config as detect
+from genas.pipeline.transfer.segment import config as segment
+from genas.pipeline.transfer.segment.data import CITYSCAPES_CLASSES
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:torch.meshgrid:UserWarning"),

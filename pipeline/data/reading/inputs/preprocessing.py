@@ -19,9 +19,9 @@ from timm.data import create_transform
 from torch import Tensor
 from torchvision import transforms
 
-from models.spaces.base.preprocessing import Preprocessing
-from pipeline.config import PixelParams
-from pipeline.data.reading.images import Pictures, channel_statistics
+from genas.models.spaces.base.preprocessing import Preprocessing
+from genas.pipeline.config import PixelParams
+from genas.pipeline.data.reading.images import Pictures, channel_statistics
 
 PCA_VALUES = torch.tensor([0.2175, 0.0188, 0.0045])
 """Eigenvalues of the covariance of ImageNet's RGB pixels in [0, 1] (Krizhevsky et al., 2012, Section 4.1)."""

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from pipeline.data.reading.images import Pictures, Transform
-from pipeline.data.reading.inputs.seeded import Seeded, state_of
+from genas.pipeline.data.reading.images import Pictures, Transform
+from genas.pipeline.data.reading.inputs.seeded import Seeded, state_of
 
 DECODED = 32
 """Images that a worker decodes at a time, of those that are kept in memory."""

@@ -13,11 +13,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from models.errors import GenasError
-from models.networks.files.checkpoint import Preprocessing, load_backbone, load_network, read_header, save_network
-from models.spaces.base.weights import load_state, save_weights
-from models.spaces.darts.genotype import random_genotype
-from models.spaces.darts.network import GenasNetwork
+from genas.models.errors import GenasError
+from genas.models.networks.files.checkpoint import Preprocessing, load_backbone, load_network, read_header, save_network
+from genas.models.spaces.base.weights import load_state, save_weights
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.models.spaces.darts.network import GenasNetwork
 from tests.bomb import Bomb
 
 PREPROCESSING = Preprocessing(48, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), crop_pct=0.875)
