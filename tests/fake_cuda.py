@@ -29,7 +29,7 @@ aten = torch.ops.aten
 Generator = torch.Generator
 COPIES = (aten._to_copy.default, aten.copy_.default, aten._local_scalar_dense.default)
 """The operations that may see two devices."""
-OURS = tuple(str(REPOSITORY / room) for room in ("models", "pipeline", "flows", "benchmarks", "tests"))
+OURS = tuple(str(REPOSITORY / folder) for folder in ("genas", "tests"))
 BATCH_NORMS = (aten.cudnn_batch_norm.default, aten.native_batch_norm.default)
 
 
@@ -101,7 +101,7 @@ def _place() -> str:
     """The innermost function of the project that is at work."""
     frames = (frame for frame, _ in traceback.walk_stack(None) if frame.f_code.co_filename != __file__)
     ours = next(frame for frame in frames if frame.f_code.co_filename.startswith(OURS))
-    return f"{Path(ours.f_code.co_filename).relative_to(REPOSITORY)}:{ours.f_code.co_name}"
+    return f"{Path(ours.f_code.co_filename).resolve().relative_to(REPOSITORY)}:{ours.f_code.co_name}"
 
 
 def _no_gradients(loss: Tensor) -> None:

@@ -21,7 +21,7 @@ from mmseg.structures import SegDataSample
 from mmseg.utils import register_all_modules
 from torch import Tensor
 
-import genas.models.networks.mmseg  # noqa: F401  (registers the backbone)
+import genas.models.networks.mmseg  # (registers the backbone)
 import genas.pipeline.transfer.segment.data  # noqa: F401  (imports the framework's data sets, which print, in silence)
 from genas.benchmarks import workload
 from genas.benchmarks.devices.classification import Size, calibrated, network

@@ -28,7 +28,7 @@ def modules(repository: Path = REPOSITORY) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for source in SOURCES:
         for path in sorted((repository / source).rglob("*.py")):
-            parts = path.relative_to(repository).with_suffix("").parts
+            parts = ("genas", *path.relative_to(repository).with_suffix("").parts)
             if parts[-1] == "__init__":
                 found.setdefault(".".join(parts[:-1]), []).insert(0, ".".join(parts[:-1]))
             elif not parts[-1].startswith("_"):
@@ -103,7 +103,7 @@ def lay_interface(folder: Path, repository: Path = REPOSITORY) -> dict[str, list
     for package, names in modules(repository).items():
         blocks = "\n".join(f"::: {name}\n" for name in names)
         (folder / "api" / f"{package}.md").write_text(f"# {package}\n\n{blocks}")
-        parts[package.split(".")[0]].append({package: f"api/{package}.md"})
+        parts[package.split(".")[1]].append({package: f"api/{package}.md"})
     return parts
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from genas.models.errors import GenasError
 
-REPOSITORY = Path(__file__).parent.parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
+"""Resolved, as ``genas/`` leads to the folders by links."""
 PROFILES = {
     "demo": REPOSITORY / "profiles" / "demo",
     "mini": REPOSITORY / "profiles" / "mini",

@@ -15,7 +15,7 @@ from pathlib import Path
 from genas.pipeline.config import REPOSITORY
 from genas.pipeline.stages import STAGES
 
-PACKAGES = ("models", "pipeline")
+FOLDERS = ("models", "pipeline")
 NEUTRAL = (
     "models/errors.py",
     "pipeline/config",
@@ -30,11 +30,17 @@ ARITHMETIC = ("pipeline/machine/data_parallel.py",)
 
 def file_of(module: str) -> Path | None:
     """A module's file, relative to the repository; None for what is no module of this project."""
-    path = Path(*module.split("."))
-    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
-        if (REPOSITORY / candidate).exists():
+    genas, *parts = module.split(".")
+    path = Path(*parts)
+    for candidate in (path.with_suffix(".py"), path / "__init__.py") if parts else ():
+        if genas == "genas" and parts[0] in FOLDERS and (REPOSITORY / candidate).exists():
             return candidate
     return None
+
+
+def module_of(file: Path) -> str:
+    """What a file, relative to the repository, is imported as."""
+    return ".".join(("genas", *file.with_suffix("").parts))
 
 
 def closure(module: str, computed: bool = True) -> set[Path]:
@@ -98,8 +104,8 @@ def _imports(file: Path, computed: bool) -> frozenset[str]:
             names |= {str(node.module)} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif computed and isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
             siblings = (REPOSITORY / file).parent.glob("*.py")
-            names |= {".".join(path.relative_to(REPOSITORY).with_suffix("").parts) for path in siblings}
-    ours = {name for name in names if name.split(".")[0] in PACKAGES and file_of(name)}
+            names |= {module_of(path.relative_to(REPOSITORY)) for path in siblings}
+    ours = {name for name in names if file_of(name)}
     around = {".".join(name.split(".")[:i]) for name in ours for i in range(1, name.count(".") + 1)}
     return frozenset(ours | around)
 

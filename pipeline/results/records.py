@@ -180,7 +180,7 @@ def head(params: Params, root: Path, key: Key) -> Record:
         "row": node.row,
         "axes": json.dumps(dict(node.axes)),
         "profile": params.profile,
-        "mlflow.source.name": STAGES[node.stage].module.replace(".", "/") + ".py",
+        "mlflow.source.name": STAGES[node.stage].source,
         "fingerprint": fingerprint(params, root, key, nodes),
         "mlflow.note.content": about(params, node),
         "mlflow.runColor": COLOURS[list(STAGES[node.stage].rows(params)).index(node.row) % len(COLOURS)],

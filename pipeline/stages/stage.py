@@ -64,4 +64,9 @@ class Stage:
     @property
     def phase(self) -> str:
         """The package of ``pipeline`` that it lives in, or its module where it is one: ``search``, ``transfer``."""
-        return self.module.split(".")[1]
+        return self.module.split(".")[2]
+
+    @property
+    def source(self) -> str:
+        """The file of its module, relative to the repository: ``pipeline/search/stage.py``."""
+        return "/".join(self.module.split(".")[1:]) + ".py"

@@ -105,7 +105,8 @@ _STAGES = (
         flow="search", pictures=("ranks",),
     ),
     Stage(
-        "supernet201", "genas.pipeline.nasbench201.supernet", "Supernets of NAS-Bench-201", ("dataset", "recipe", "seed"),
+        "supernet201", "genas.pipeline.nasbench201.supernet", "Supernets of NAS-Bench-201",
+        ("dataset", "recipe", "seed"),
         rows=laboratory("runs", "dataset", "recipe", "seed"),
         reads=lambda params, axes: [("data", axes["dataset"])],
         keys=keys("measures", prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}"),
@@ -113,7 +114,8 @@ _STAGES = (
         flow="laboratory", hours=14 * DAY, processes=True, reported=False, pictures=("curves",),
     ),
     Stage(
-        "nasbench201", "genas.pipeline.nasbench201.measuring", "Readings of NAS-Bench-201", ("dataset", "recipe", "seed"),
+        "nasbench201", "genas.pipeline.nasbench201.measuring", "Readings of NAS-Bench-201",
+        ("dataset", "recipe", "seed"),
         rows=laboratory("runs", "dataset", "recipe", "seed"),
         reads=looked_into("supernet201", "dataset", "recipe", "seed"),
         keys=READ201,
@@ -132,7 +134,8 @@ _STAGES = (
         flow="laboratory", hours=7 * DAY, reported=False,
     ),
     Stage(
-        "space201", "genas.pipeline.nasbench201.measuring", "Readings of all of NAS-Bench-201", ("dataset", "recipe", "seed"),
+        "space201", "genas.pipeline.nasbench201.measuring", "Readings of all of NAS-Bench-201",
+        ("dataset", "recipe", "seed"),
         rows=laboratory("spaces", "dataset", "recipe", "seed"),
         reads=looked_into("supernet201", "dataset", "recipe", "seed"),
         keys=SPACE201,

@@ -34,7 +34,7 @@ def _pipeline() -> int:
 
 
 PROGRAMS: dict[str, Callable[[], int]] = {"genas": _genas, "pipeline": _pipeline}
-MODULES = {"genas": "genas.flows.cli", "pipeline": "pipeline"}
+MODULES = {"genas": "genas.flows.cli", "pipeline": "genas.pipeline"}
 """What ``python -m`` runs for a program."""
 
 

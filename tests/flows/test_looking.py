@@ -96,8 +96,9 @@ def test_folders_that_the_report_reads_must_be_there(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    ["python stage.py data@a", "python -m genas.pipeline zoo row=darts_v2_c10", "python -m genas.pipeline data dataset=none",
-     "python -m genas.pipeline data", "python -m genas.pipeline nothing", ""],
+    ["python stage.py data@a", "python -m genas.pipeline zoo row=darts_v2_c10",
+     "python -m genas.pipeline data dataset=none", "python -m genas.pipeline data",
+     "python -m genas.pipeline nothing", ""],
 )  # fmt: skip
 def test_what_a_look_does_not_know_is_left_to_dvc(tiny: Tiny, command: str) -> None:
     assert not settled(tiny.root, command)

@@ -224,7 +224,7 @@ def test_a_stage_ends_with_the_process_that_it_is_told_of(tiny: Tiny) -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_is_a_module_with_a_run(stage: str) -> None:
-    source = REPOSITORY / (STAGES[stage].module.replace(".", "/") + ".py")
+    source = REPOSITORY / STAGES[stage].source
     assert "\ndef run(context: Context)" in source.read_text()
 
 

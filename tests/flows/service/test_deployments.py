@@ -56,7 +56,7 @@ def test_the_deployment_file_names_the_same_flows() -> None:
     found = []
     for deployment in written:
         path, name = deployment["entrypoint"].split(":")
-        found.append(getattr(importlib.import_module(path.removesuffix(".py").replace("/", ".")), name))
+        found.append(getattr(importlib.import_module("genas." + path.removesuffix(".py").replace("/", ".")), name))
         assert deployment["name"] == f"{name}-paper"
         assert deployment["tags"] == ["genas", "profile:paper", f"phase:{name}"]
         assert (deployment["work_pool"], deployment["parameters"]["profile"]) == ({"name": "genas"}, "paper")

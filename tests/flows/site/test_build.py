@@ -30,7 +30,7 @@ def test_the_site_is_built_and_every_link_on_it_leads_somewhere(tmp_path: Path) 
                 assert (path.parent / link).exists(), f"{path.relative_to(out)}: {link}"
         fetched = re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="https?://[^"]*', text)
         assert fetched == [], path
-    interface = (out / "api/pipeline.measures.html").read_text()
+    interface = (out / "api/genas.pipeline.measures.html").read_text()
     assert 'id="genas.pipeline.measures.flatness.flatness"' in interface
     assert build.site(out) == out / "index.html", "in place of the earlier one"
 

@@ -33,19 +33,19 @@ def test_the_navigation_holds_every_document_and_every_package(tmp_path: Path) -
     documents = [path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / "docs").rglob("*.md")]
     packages = [f"api/{path.name}" for path in (tmp_path / "api").iterdir()]
     assert sorted(found) == sorted([*pages.PROJECT, *documents, *packages, "reports.md"])
-    assert "api/pipeline.measures.md" in packages
+    assert "api/genas.pipeline.measures.md" in packages
 
 
 def test_every_public_module_has_a_place_on_the_page_of_its_package(tmp_path: Path) -> None:
     pages.lay_interface(tmp_path)
     for source in pages.SOURCES:
         for path in (REPOSITORY / source).rglob("*.py"):
-            parts = path.relative_to(REPOSITORY).with_suffix("").parts
+            parts = ("genas", *path.relative_to(REPOSITORY).with_suffix("").parts)
             if not parts[-1].startswith("_"):
                 text = (tmp_path / "api" / f"{'.'.join(parts[:-1])}.md").read_text()
                 assert f"::: {'.'.join(parts)}\n" in text
-    assert "::: genas.pipeline.measures\n" in (tmp_path / "api/pipeline.measures.md").read_text()
-    assert "__main__" not in (tmp_path / "api/pipeline.md").read_text()
+    assert "::: genas.pipeline.measures\n" in (tmp_path / "api/genas.pipeline.measures.md").read_text()
+    assert "__main__" not in (tmp_path / "api/genas.pipeline.md").read_text()
 
 
 def test_links_lead_to_what_is_on_the_site(staged: Path) -> None:

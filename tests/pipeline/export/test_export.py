@@ -155,7 +155,7 @@ def test_the_examples_of_the_card_run_offline(exported: Tiny, tmp_path: Path) ->
     examples = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(), re.S)
     assert len(examples) == 3
     # "Without this project": from here on its packages cannot be imported.
-    examples[0] += "import sys\nsys.modules.update({name: None for name in sys.modules if name.startswith('models')})\n"
+    examples[0] += "import sys\nsys.modules.update({name: None for name in sys.modules if name.startswith('genas')})\n"
     save = "torch.save([logits, torch.from_numpy(from_onnx), from_program.detach()], 'logits.pt')\n"
     surroundings = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-c", "\n".join([*examples, save])]

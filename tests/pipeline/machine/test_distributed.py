@@ -225,7 +225,9 @@ def endless(tiny: Tiny) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     command = [sys.executable, "-m", "genas.pipeline", "supernet", "dataset=small", "seed=0"]
     with subprocess.Popen(command, cwd=tiny.root, env=environment, text=True, stderr=subprocess.PIPE) as launcher:
         wait_for(lambda: list(tiny.root.glob(".scratch/*/state.pt")))
-        workers = [child.pid for child in psutil.Process(launcher.pid).children() if "pipeline" in child.cmdline()]
+        workers = [
+            child.pid for child in psutil.Process(launcher.pid).children() if "genas.pipeline" in child.cmdline()
+        ]
         assert len(workers) == 2
         yield launcher, workers
         launcher.kill()
