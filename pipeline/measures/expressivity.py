@@ -52,7 +52,9 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     ``zero_cost_images`` held-out images."""
     images = probe.images[: probe.params.zero_cost_images]
     with torch.no_grad():
-        entropies = [entropy(maps) for maps in block_maps(initial_network(probe).train(), images, architecture)]
+        entropies = [
+            entropy(maps) for maps in block_maps(initial_network(probe, architecture).train(), images, architecture)
+        ]
     increases = [later - earlier for earlier, later in pairwise(entropies)]
     return {"expressivity": sum(entropies), "progressivity": min(increases)}
 

@@ -52,7 +52,10 @@ def score(jacobian: Tensor) -> float:
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """The score of the gradients of the summed logits by each of ``zero_cost_images`` held-out images."""
-    images, network = probe.images[: probe.params.zero_cost_images].clone().requires_grad_(), initial_network(probe)
+    images, network = (
+        probe.images[: probe.params.zero_cost_images].clone().requires_grad_(),
+        initial_network(probe, architecture),
+    )
     with constant_statistics(network):
         logits = network(images, architecture)
     (jacobian,) = torch.autograd.grad(logits.sum(), images, materialize_grads=True)

@@ -29,7 +29,7 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
         off = 1 - on
         kernel.add_((on @ on.T + off @ off.T).double())
 
-    network = initial_network(probe).train()
+    network = initial_network(probe, architecture).train()
     with hooked(relus(network), count), torch.no_grad():
         network(images, architecture)
     return {"naswot": float(torch.linalg.eigvalsh(kernel).clamp_min(SMALLEST).log().sum())}

@@ -31,7 +31,7 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
         if output.dim() == 4:
             patterns.append((place @ (output > 0).flatten(1).long()).unique())
 
-    network = initial_network(probe).train()
+    network = initial_network(probe, architecture).train()
     with hooked(relus(network), see), torch.no_grad():
         network(images, architecture)
     return {"swap": float(len(torch.cat(patterns).unique())) if patterns else 0.0}

@@ -10,7 +10,7 @@ from genas.pipeline.probe.zero_cost import initial_network, synaptic_flow
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """The flow through the weights before training, as its logarithm."""
-    return {"synflow": synaptic_flow(probe, initial_network(probe), architecture)}
+    return {"synflow": synaptic_flow(probe, initial_network(probe, architecture), architecture)}
 
 
 def scale(params: MeasureParams) -> float:

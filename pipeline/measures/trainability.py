@@ -53,7 +53,7 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """The mean evenness over the blocks behind the stem, of ``zero_cost_images`` held-out images and signs drawn by the
     probe's seed, the same for all architectures."""
     images, generator = probe.images[: probe.params.zero_cost_images], torch.Generator().manual_seed(probe.seed)
-    maps = block_maps(initial_network(probe).train(), images, architecture)
+    maps = block_maps(initial_network(probe, architecture).train(), images, architecture)
     gains = [through(earlier, later, generator) for earlier, later in pairwise(maps)]
     return {"trainability": sum(map(evenness, gains)) / len(gains)}
 

@@ -12,7 +12,6 @@ of the covariance that is not transposed.
 from __future__ import annotations
 
 import math
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -65,7 +64,7 @@ class Taps:
 def jacobian(network: OneShot[Any], images: Tensor, architecture: Architecture) -> tuple[Tensor, Tensor]:
     """The derivatives of each image's logits by the first number of each tensor of parameters of a path, (N, classes,
     tensors) in double precision, and the logits (N, classes)."""
-    taps, network = Taps(), deepcopy(network)
+    taps, network = Taps(), network.only(architecture)
     for module in network.modules():
         if isinstance(module, FactorizedReduce):
             module.__class__ = FactorizedReduce  # the quick one does not call its convolutions
@@ -106,7 +105,7 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """The number of tensors of parameters and, below one, the entropy of the information's spectrum in units of ln 10:
     who has more comes first, and among equals who has the larger entropy (VKDNW_single). Beside it, the entropy."""
     images = probe.images[: probe.params.zero_cost_images]
-    derivatives, logits = jacobian(initial_network(probe), images, architecture)
+    derivatives, logits = jacobian(initial_network(probe, architecture), images, architecture)
     entropy = evenness(fisher(derivatives, logits))
     return {"vkdnw": derivatives.shape[2] + entropy / math.log(10), "vkdnw_entropy": entropy}
 

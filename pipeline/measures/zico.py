@@ -34,7 +34,7 @@ def steadiness(gradients: Sequence[Tensor]) -> float:
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     """Sum of :func:`steadiness` over the convolutions and the classifier, of the gradients of the cross-entropy."""
-    network, count = initial_network(probe).train(), probe.params.zero_cost_images
+    network, count = initial_network(probe, architecture).train(), probe.params.zero_cost_images
     chosen = weights(network, architecture)
     batches = zip(probe.images[:count].chunk(BATCHES), probe.labels[:count].chunk(BATCHES), strict=True)
     losses = [F.cross_entropy(network(images, architecture), labels) for images, labels in batches]

@@ -92,6 +92,8 @@ class Probe:
         self.calibration: Sequence[Tensor] = train.split(params.recalibrate_batch_size)
         self.momentum = None if params.recalibrate == "exact" else 0.1
         """With which batches enter the BatchNorm statistics; None takes all images together."""
+        self.untrained: dict[Architecture, OneShot[Any]] = {}
+        """The initial network with one path alone, of the architecture that was last asked for."""
         self.standard_noise: dict[object, Tensor] = {}
         """What a measure has drawn and will need again for the next architecture, by a key of its own."""
 

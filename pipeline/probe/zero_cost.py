@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from copy import deepcopy
 from typing import Any
 
 import torch
@@ -21,10 +20,12 @@ from genas.models.spaces.base.oneshot import Architecture, OneShot
 from genas.pipeline.probe.plain import BatchNorm, Probe
 
 
-def initial_network(probe: Probe) -> OneShot[Any]:
-    """The supernet before training."""
+def initial_network(probe: Probe, architecture: Architecture) -> OneShot[Any]:
+    """The supernet before training, with one path alone; the measures of an architecture share it."""
     assert probe.initial is not None, "zero-cost measures look at the initial weights"
-    return probe.initial
+    if architecture not in probe.untrained:
+        probe.untrained = {architecture: probe.initial.only(architecture)}
+    return probe.untrained[architecture]
 
 
 def weights(network: OneShot[Any], architecture: Architecture) -> list[Tensor]:
@@ -51,7 +52,7 @@ def relus(network: nn.Module) -> list[nn.ReLU]:
 
 def initial_gradients(probe: Probe, architecture: Architecture) -> Iterable[tuple[Tensor, Tensor]]:
     """Each weight of a path and the gradient of the cross-entropy of ``zero_cost_images`` held-out images by it."""
-    network, count = initial_network(probe).train(), probe.params.zero_cost_images
+    network, count = initial_network(probe, architecture).train(), probe.params.zero_cost_images
     chosen = weights(network, architecture)
     loss = F.cross_entropy(network(probe.images[:count], architecture), probe.labels[:count])
     gradients = torch.autograd.grad(loss, chosen, materialize_grads=True)
@@ -64,7 +65,7 @@ def synaptic_flow(probe: Probe, network: OneShot[Any], architecture: Architectur
     BatchNorm has mean 0 and variance 1, so that it hardly does anything, which is what the measure asks for. The
     logarithm keeps the order and the size printable; 0 where nothing flows.
     """
-    positive = deepcopy(network).double().eval()
+    positive = network.only(architecture).double().eval()
     with torch.no_grad():
         for parameter in positive.parameters():
             parameter.abs_()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import Any, ClassVar, Generic, TypeAlias, TypeVar
+from copy import deepcopy
+from typing import Any, ClassVar, Generic, Self, TypeAlias, TypeVar
 
 from torch import nn
 
@@ -34,6 +35,13 @@ class OneShot(nn.Module, ABC, Generic[Path]):
     @abstractmethod
     def path_modules(self, path: Path) -> list[nn.Module]:
         """The modules that a path runs through."""
+
+    def only(self, path: Path) -> Self:
+        """A copy that runs this path and no other: the layers of all others are not in it."""
+        kept = {inner for module in self.path_modules(path) for inner in module.modules()}
+        layers = (module for module in self.modules() if next(module.children(), None) is None)
+        absent = nn.Module()  # fails when it is called
+        return deepcopy(self, {id(layer): absent for layer in layers if layer not in kept})
 
     @abstractmethod
     def weighted_vectors(self, path: Path) -> Iterator[Piece]:

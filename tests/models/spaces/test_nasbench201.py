@@ -131,6 +131,14 @@ def test_a_path_computes_what_its_own_network_does(seed: int) -> None:
     assert torch.equal(whole(images(), cell), alone(images()))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_copy_of_one_path_computes_what_the_supernet_does(seed: int) -> None:
+    whole, cell = supernet(), random_cell(np.random.default_rng(seed))
+    alone = whole.only(cell)
+    assert alone(images(), cell).equal(whole(images(), cell))
+    assert sum(p.numel() for p in alone.parameters()) < sum(p.numel() for p in whole.parameters())
+
+
 def test_a_cell_by_hand() -> None:
     """Node 1 is the input, node 2 the sum of two, node 3 four times it; nothing reaches it without edges."""
     x = images()

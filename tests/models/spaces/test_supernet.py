@@ -71,6 +71,20 @@ def test_exactly_the_path_gets_gradients(seed: int) -> None:
     assert len(touched) < len(list(supernet.parameters()))
 
 
+def test_a_copy_of_one_path_has_nothing_else_and_is_no_part_of_the_supernet(supernet: Supernet) -> None:
+    genotype = path(0)
+    before = {name: tensor.clone() for name, tensor in supernet.state_dict().items()}
+    alone = supernet.only(genotype)
+    inside = {id(p) for module in supernet.path_modules(genotype) for p in module.parameters()}
+    assert set(dict(alone.named_parameters())) == {name for name, p in supernet.named_parameters() if id(p) in inside}
+    expected = alone.only(genotype)(images(), genotype)
+    with torch.no_grad():
+        for parameter in alone.double().parameters():
+            parameter.zero_()
+    assert all(tensor.equal(before[name]) for name, tensor in supernet.state_dict().items())
+    assert supernet(images(), genotype).equal(expected)
+
+
 @pytest.mark.parametrize("stem", STEMS)
 def test_a_path_computes_what_the_network_of_its_genotype_computes(stem: str) -> None:
     """The same weights in a stand-alone network; a path without pooling, after which only the supernet has a

@@ -55,7 +55,7 @@ class Blocks(OneShot[None]):
         return x.mean((2, 3))
 
     def path_modules(self, path: None) -> list[nn.Module]:
-        return [self.stem, *self.cells]
+        return [self.stem, self.cells]
 
     def weighted_vectors(self, path: None) -> Any:
         raise NotImplementedError

@@ -56,7 +56,7 @@ class Line(OneShot[None]):
         return self.classifier(self.relu(x.mean((2, 3)) + self.bias))
 
     def path_modules(self, path: None) -> list[nn.Module]:
-        return [self.classifier]
+        return [self.relu, self.classifier]
 
     def weighted_vectors(self, path: None) -> Any:
         raise NotImplementedError
