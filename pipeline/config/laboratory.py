@@ -49,7 +49,8 @@ class LaboratoryParams(Section):
     under the ``noises``, measures by name. ``architectures``: how many; null for all of the benchmark. ``noises``: ways
     to perturb, by name; ``curve`` is that of Tables 5 and 6, ``cells`` that of Table 7. ``hessian``: of how many
     architectures the Hessian's eigenvectors are found. ``gamma``: weight of flatness in a sum (Eq. 5). ``top``: K of
-    Figure 2 and of the precision. ``bootstrap``: resamples of an interval.
+    Figure 2 and of the precision. ``bootstrap``: resamples of an interval. ``permutations``: of the truth, for what the
+    best of many scores reaches by chance.
     """
 
     table: Below
@@ -61,6 +62,7 @@ class LaboratoryParams(Section):
     gamma: Positive
     top: Count
     bootstrap: Count
+    permutations: Count
 
     @model_validator(mode="after")
     def _known(self) -> Self:
@@ -89,16 +91,14 @@ class Settings201(LaboratoryParams):
     ``recipes``: ways to train a supernet, by name, of which each run names one. ``brief``: what is taken of
     architectures in snapshots and in the whole space, beside the losses under the noise of ``measures``. ``robustness``
     and ``zero_cost``: tables below the data root of accuracies under attack and of other people's zero-cost measures;
-    null where there are none. ``stratified``: architectures of the set whose accuracies are spread evenly.
-    ``permutations``: of the truth, for what the best of many scores reaches by chance. ``labels``: trained networks
-    that a random forest learns from, ``forests``: draws of them. ``search``: see :class:`WalkParams`.
+    null where there are none. ``stratified``: architectures of the set whose accuracies are spread evenly. ``labels``:
+    trained networks that a random forest learns from, ``forests``: draws of them. ``search``: see :class:`WalkParams`.
     """
 
     robustness: Below | None
     zero_cost: Below | None
     recipes: dict[Name, Supernet201Params]
     brief: Annotated[Several[str], Field(min_length=1)]
-    permutations: Count
     stratified: Count
     labels: Annotated[Several[Annotated[int, Field(ge=2, lt=15625)]], Field(min_length=1)]
     forests: Count
@@ -164,14 +164,22 @@ class NasBench201Params(Section):
         return self.settings
 
 
+class Settings301(LaboratoryParams):
+    """The laboratory of the DARTS space. ``architectures``: the first so many of the table. ``chosen``: scores that
+    were chosen elsewhere and are judged here unchanged, sums (``a & b``) and products (``a * b``) of ranks by readings
+    (:mod:`genas.pipeline.laboratory.combine`)."""
+
+    chosen: Several[str]
+
+
 class NasBench301Params(Section):
     """The laboratory of the DARTS space, whose supernets are those of the stage ``supernet``; ``settings`` is null
-    where nothing is judged. ``architectures``: the first so many of the table."""
+    where nothing is judged."""
 
-    settings: LaboratoryParams | None
+    settings: Settings301 | None
 
     @property
-    def required(self) -> LaboratoryParams:
+    def required(self) -> Settings301:
         """The settings, which a profile with rows of it has."""
         assert self.settings is not None, "params.yaml was validated"
         return self.settings

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from genas.models.errors import GenasError
 from genas.pipeline.laboratory.questions.chance import drawn, mean_taus, ranked, spaced, tried
 from genas.pipeline.laboratory.ranking import Array, log_rank_sum, rank_sum
-from genas.pipeline.laboratory.scores import Score, Stored
+from genas.pipeline.laboratory.scores import Score, Stored, terms
 
 LARGEST = 3
 """Readings in a sum."""
@@ -31,8 +33,15 @@ def supernets(runs: Sequence[Stored]) -> tuple[list[Stored], list[Stored]]:
 
 
 def combined(name: str, terms: Mapping[str, Score]) -> Score:
-    """The score that :func:`search` calls ``name``, with ranks over all architectures of a run."""
+    """The score that :func:`search` calls ``name``, with ranks over all architectures of a run.
+
+    Raises:
+        GenasError: ``name`` has a part that is no reading.
+    """
     join, combine = (PRODUCT, log_rank_sum) if PRODUCT in name else (SUM, rank_sum)
+    for part in name.split(join):
+        if part not in terms:
+            raise GenasError(f"score {name!r}: no reading is called {part!r}, there are {', '.join(terms)}")
     return lambda run: combine(*(terms[part](run) for part in name.split(join)))
 
 
@@ -68,3 +77,27 @@ def search(
     found = pd.DataFrame({"score": labels, "terms": [len(places) for places in sums], "tau": taus[:, 0]})
     about = tried("sums and products of ranks, search half", name, labels, taus)
     return found.sort_values(["tau", "score"], ascending=[False, True], ignore_index=True), about
+
+
+class Chosen(NamedTuple):
+    """What the search for a better score found: the best thirty, how many were tried, the best one and its name, and
+    the supernets of the judging half."""
+
+    found: pd.DataFrame
+    tried: dict[str, object]
+    name: str
+    score: Score
+    runs: list[Stored]
+
+
+def choose(runs: Sequence[Stored], truth: Array, half: NDArray[np.intp], permutations: int, name: str) -> Chosen:
+    """The best score of :func:`search`, by every reading that the runs have stored.
+
+    Args:
+        runs: all supernets.
+        truth, half, permutations, name: as there.
+    """
+    (searching, judging), readings = supernets(runs), terms(runs[0])
+    found, about = search(searching, truth, readings, half, permutations, name)
+    best = str(found["score"][0])
+    return Chosen(found.head(30), about, best, combined(best, readings), judging)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from genas.models.spaces.nasbench201.cell import all_cells
 from genas.pipeline.config import Settings201, data_root
 from genas.pipeline.context import Context
-from genas.pipeline.laboratory import combine, tables
+from genas.pipeline.laboratory import tables
 from genas.pipeline.laboratory.benchmark import accuracy_of, load_benchmark
+from genas.pipeline.laboratory.combine import Chosen, choose
 from genas.pipeline.laboratory.companions import load_robustness, load_zero_cost
 from genas.pipeline.laboratory.judge import Judge, Part
 from genas.pipeline.laboratory.opponents.forest import forests
@@ -30,7 +31,7 @@ from genas.pipeline.laboratory.questions.lengths import training_length
 from genas.pipeline.laboratory.questions.protocols import SPACE, SUPERNETS, protocols
 from genas.pipeline.laboratory.questions.walks import walks
 from genas.pipeline.laboratory.ranking import Array
-from genas.pipeline.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_of, terms
+from genas.pipeline.laboratory.scores import PAPERS, Stored, read_runs, scores_of
 from genas.pipeline.stages import Key
 
 
@@ -55,32 +56,17 @@ def curved(runs: Sequence[Stored]) -> Part:
     return np.flatnonzero(np.all([run.table["hessian_0_0"].notna() for run in runs], axis=0))
 
 
-class Chosen(NamedTuple):
-    """What the search for a better score found: the best thirty sums, how many were tried, the best one and its name,
-    and the runs and places of the judging half."""
-
-    found: pd.DataFrame
-    tried: dict[str, object]
-    name: str
-    score: Score
-    runs: list[Stored]
-
-
 def chosen(context: Context, benchmark: pd.DataFrame, half: NDArray[np.intp]) -> Chosen:
     """The best sum or product of ranks on the search half of the first data set, judged by its first truth. The
     supernets of another data set had no part in the choice, so that all of them judge."""
     laboratory = context.params.nasbench201
     home = next(iter(laboratory.laboratory))
     runs, first = read_runs(context, rows_of(context, home), laboratory.required), laboratory.laboratory[home].truths[0]
-    searching, judging = combine.supernets(runs)
-    readings = terms(runs[0])
     truth = accuracy_of(benchmark, runs[0].table["architecture"], first)
-    found, tried = combine.search(searching, truth, readings, half, laboratory.required.permutations, first)
-    name = str(found["score"][0])
-    score = combine.combined(name, readings)
-    if home != context.row:
-        judging = read_runs(context, rows_of(context, context.row), laboratory.required)
-    return Chosen(found.head(30), tried, name, score, judging)
+    best = choose(runs, truth, half, laboratory.required.permutations, first)
+    if home == context.row:
+        return best
+    return best._replace(runs=read_runs(context, rows_of(context, context.row), laboratory.required))
 
 
 class Tables(NamedTuple):

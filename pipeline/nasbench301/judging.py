@@ -6,7 +6,7 @@ tabulated space. Nothing of the paper stands beside them: it has no such experim
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -14,11 +14,14 @@ import pandas as pd
 from genas.pipeline.config import LaboratoryParams
 from genas.pipeline.context import Context
 from genas.pipeline.laboratory import tables
+from genas.pipeline.laboratory.combine import choose, combined
 from genas.pipeline.laboratory.judge import Judge
+from genas.pipeline.laboratory.opponents.graphs import halves
 from genas.pipeline.laboratory.opponents.tabulated import looked_up
 from genas.pipeline.laboratory.questions.adds import conditional, fitted
+from genas.pipeline.laboratory.questions.chance import measures_tried
 from genas.pipeline.laboratory.ranking import Array
-from genas.pipeline.laboratory.scores import PAPERS, Stored, read_runs, scores_of
+from genas.pipeline.laboratory.scores import PAPERS, Score, Stored, read_runs, scores_of, terms
 from genas.pipeline.nasbench301.benchmark import ACCURACY, load_benchmark, table_of
 
 TRUTH = "surrogate"
@@ -46,11 +49,29 @@ def opponents(runs: Sequence[Stored], known: pd.DataFrame, truth: Array, setting
     return pd.DataFrame(rows)
 
 
+def of_the_best(
+    runs: Sequence[Stored], truth: Array, scores: Mapping[str, Score], settings: LaboratoryParams
+) -> dict[str, pd.DataFrame]:
+    """The search for a better score in this space, and what was chosen on the judging half of the architectures."""
+    alone = np.arange(len(truth))  # no two of them compute the same
+    (searching, judging), named = halves(alone), {TRUTH: scores}
+    best = choose(runs, truth, searching, settings.permutations, TRUTH)
+    judge = Judge(best.runs, truth, settings.top, settings.bootstrap, judging)
+    of_measures = measures_tried(runs, named, {TRUTH: truth}, settings.permutations)
+    return {
+        "about": tables.about(runs, pd.DataFrame({"graph": alone}), judging, best.runs),
+        "searched": best.found,
+        "tried": pd.concat([of_measures, pd.DataFrame([best.tried])]),
+        **tables.verdict({TRUTH: judge}, best.name, best.score, named),
+    }
+
+
 def run(context: Context) -> dict[str, float]:
     """Judge the measures in the supernets of one data set; leaves tables.
 
     Raises:
-        GenasError: the benchmark's table is missing or wrong.
+        GenasError: the benchmark's table is missing or wrong, or a score that is to be judged has a reading that was
+            not stored.
     """
     settings, matrix = context.params.nasbench301.required, context.params.matrix.nasbench301
     mine = [row for row, axes in matrix.rows().items() if axes["dataset"] == context.axes["dataset"]]
@@ -58,15 +79,14 @@ def run(context: Context) -> dict[str, float]:
     known, cells = load_benchmark(table_of(context.params)), runs[0].table["architecture"]
     truth = known.loc[cells, ACCURACY].to_numpy(np.float64)
     judge = Judge(runs, truth, settings.top, settings.bootstrap)
-    judges, scores = {TRUTH: judge}, scores_of(runs[0])
+    judges, readings = {TRUTH: judge}, terms(runs[0])
+    scores = {**scores_of(runs[0]), **{name: combined(name, readings) for name in settings.chosen}}
     sizes = pd.qcut(runs[0].column("macs"), BINS, labels=False, duplicates="drop")
-    alone = np.arange(len(cells))  # no two of them compute the same
     made = {
-        "about": tables.about(runs, pd.DataFrame({"graph": alone}), alone, runs),
         "measures": tables.measures(judges, {TRUTH: scores}, ""),
         "differences": tables.differences(judges, {TRUTH: scores}),
         "conditional": conditional(judges, scores, sizes),
-        "fitted": fitted(judges, scores, alone),
+        "fitted": fitted(judges, scores, np.arange(len(cells))),
         "opponents": opponents(runs, known, truth, settings),
         "table_1": tables.table_1(judge, ""),
         "table_5": tables.table_5(judges, ""),
@@ -74,6 +94,7 @@ def run(context: Context) -> dict[str, float]:
         "table_7": tables.table_7(judges, {}, ""),
         "figure_2": tables.figure_2(runs, truth, settings.top),
         "architectures": tables.architectures(runs[0], truth),
+        **of_the_best(runs, truth, scores, settings),
     }
     folder = context.out / "tables"
     folder.mkdir(exist_ok=True)

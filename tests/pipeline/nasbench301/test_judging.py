@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from genas.models.errors import GenasError
 from genas.pipeline.config import load_params
 from genas.pipeline.laboratory.ranking import tau
 from genas.pipeline.measures import ZERO_COST
@@ -27,7 +28,12 @@ def judged(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     root = tmp_path / "data"
     write_benchmark(root / "nasbench301.parquet", COUNT)
     monkeypatch.setenv("GENAS_DATA", str(root))
-    settings = LABORATORY["nasbench301"]["settings"] | {"table": "nasbench301.parquet", "top": 5, "bootstrap": 20}
+    settings = LABORATORY["nasbench301"]["settings"] | {
+        "table": "nasbench301.parquet",
+        "top": 5,
+        "bootstrap": 20,
+        "permutations": 5,
+    }
     tiny.change("matrix", nasbench301={"dataset": ["small"], "seed": [0, 1]})
     tiny.change("nasbench301", settings=settings)
     params = load_params(tiny.root)
@@ -35,10 +41,10 @@ def judged(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tiny:
     for seed in (0, 1):
         rng = np.random.default_rng(seed)
         made = {"architecture": known.index, "loss": 100 - known["accuracy"].to_numpy() + 0.2 * rng.normal(size=COUNT)}
-        for name in ("accuracy", "accuracy_as_trained", "loss_as_trained", "angle", "params", "macs"):
+        for name in (*settings["measured"], "accuracy_as_trained", "loss_as_trained"):
             made[name] = rng.normal(size=COUNT)
         for name in ZERO_COST:
-            made[name], made[f"trained_{name}"] = rng.normal(size=(2, COUNT))
+            made[f"trained_{name}"] = rng.normal(size=COUNT)
         for noise, about in params.nasbench301.required.noises.items():
             for draw in range(about.draws):
                 for i, sigma in enumerate(about.sigma):
@@ -68,6 +74,14 @@ def test_the_stage_judges_by_the_surrogate_and_the_page_shows_it(judged: Tiny) -
     (opponent,) = tables["opponents"].to_dict("records")
     assert (opponent["measure"], opponent["architectures"]) == ("nwot", COUNT)
     assert opponent["value"] == pytest.approx(tau(known["nwot"].to_numpy(), known["accuracy"].to_numpy()))
+    other = tables["judged"].query("statistic == 'tau'").set_index("score")
+    best, half = tables["searched"]["score"][0], np.arange(COUNT) % 2 == 1
+    assert tables["searched"]["tau"].is_monotonic_decreasing
+    assert tables["searched"]["tau"][0] > 0.6, "flatness and loss follow the truth here"
+    assert other.loc["loss", "value"] == pytest.approx(
+        tau(-runs[1]["loss"].to_numpy()[half], known["accuracy"].to_numpy()[half])
+    )
+    assert best in set(tables["margins"]["score"])
     context = judged.context("laboratory301_report", dataset="small")
     context.out.mkdir(parents=True, exist_ok=True)
     report.run(context)
@@ -75,6 +89,24 @@ def test_the_stage_judges_by_the_surrogate_and_the_page_shows_it(judged: Tiny) -
     assert text.startswith("# NAS-Bench-301 (the truth is a surrogate's), supernets on small\n")
     assert f"## {report.SECTIONS['opponents']}" in text
     assert (context.out / "table_6.png").exists()
+
+
+def test_a_score_chosen_elsewhere_is_judged_as_it_is(judged: Tiny) -> None:
+    name, runs = (
+        "synflow * loss",
+        [pd.read_parquet(judged.root / f"out/nasbench301/small-{seed}/scores.parquet") for seed in (0, 1)],
+    )
+    context, settings = judged.context("laboratory301", dataset="small"), load_params(judged.root).nasbench301.required
+    tiny = settings.model_dump(mode="json") | {"chosen": [name]}
+    judged.change("nasbench301", settings=tiny)
+    judging.run(judged.context("laboratory301", dataset="small"))
+    table = pd.read_csv(context.out / "tables/measures.csv").query("statistic == 'tau'").set_index("measure")
+    truth = load_benchmark(table_of(load_params(judged.root)))["accuracy"].to_numpy()
+    products = [run["synflow"].rank() * (-run["loss"]).rank() for run in runs]
+    assert table.loc[name, "value"] == pytest.approx(np.mean([tau(product.to_numpy(), truth) for product in products]))
+    judged.change("nasbench301", settings=tiny | {"chosen": ["synflow * depth"]})
+    with pytest.raises(GenasError, match=r"score 'synflow \* depth': no reading is called 'depth', there are flatness"):
+        judging.run(judged.context("laboratory301", dataset="small"))
 
 
 def test_opponents_are_judged_on_the_architectures_that_have_them(judged: Tiny) -> None:

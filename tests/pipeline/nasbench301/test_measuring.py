@@ -33,8 +33,12 @@ def with_table(tiny: Tiny, root: Path, **settings: Any) -> Tiny:
     noise = small["noises"]["cells"] | {"sigma": [1e-3, 2e-3]}
     small["measures"] |= {"images": 16, "recalibrate_images": 16, "recalibrate_batch_size": 8, "batch_size": 8}
     small["measures"] |= {"zero_cost_images": 4, "scorer": "auto"}
-    small |= {"table": "nasbench301.parquet", "architectures": 10, "top": 3, "bootstrap": 20}
-    small |= {"noises": {"cells": noise}, "measured": ["flatness", "accuracy", "angle", "params", "naswot"]}
+    small |= {"table": "nasbench301.parquet", "architectures": 10, "top": 3, "bootstrap": 20, "permutations": 5}
+    small |= {
+        "noises": {"cells": noise},
+        "chosen": [],
+        "measured": ["flatness", "accuracy", "angle", "params", "naswot"],
+    }
     tiny.change("matrix", nasbench301={"dataset": ["small"], "seed": [0]})
     tiny.change("nasbench301", settings=small | settings)
     return tiny
