@@ -99,9 +99,11 @@ class CurvatureParams(Section):
 
 
 class DetectParams(Section):
-    """RetinaNet: Detectron2's own configuration plus ``overrides`` in Detectron2's own keys (paper: none)."""
+    """RetinaNet: Detectron2's own configuration plus ``overrides`` in Detectron2's own keys (paper: none).
+    ``categories``: those of the data set's that are learned and evaluated, by name; null for all."""
 
     dataset: str
+    categories: Annotated[Several[str], Field(min_length=1)] | None
     seed: Seed
     base: Base
     overrides: dict[str, Any]

@@ -138,11 +138,10 @@ def _task(profile: Profile, key: Key) -> tuple[str, Task]:
     section: Any = getattr(params, stage)
     row = _first(params, stage)
     name, make = ("detector", detector) if stage == "detect" else ("segmenter", segmenter)
-    return name, make(
-        row,
-        section.model_dump_json(),
-        profile.images(section.dataset).classes,
-    )
+    classes = profile.images(section.dataset).classes
+    if stage == "detect" and section.categories is not None:
+        classes = len(section.categories)
+    return name, make(row, section.model_dump_json(), classes)
 
 
 def work(profile: Profile, key: Key) -> Work:

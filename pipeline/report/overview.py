@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from genas.pipeline.config import MetricParams, Params
+from genas.pipeline.config import DetectParams, MetricParams, Params
 from genas.pipeline.drawing.graph import draw_graph
 from genas.pipeline.report.page import picture, table
 from genas.pipeline.results import records
@@ -38,7 +38,9 @@ def settings(params: Params) -> str:
         lines.append(("retraining", f"on {params.retrain.dataset}; {'; '.join(recipes)}"))
     for title, task in (("detection", params.detect), ("segmentation", params.segment)):
         if task is not None:
-            lines.append((title, f"on {task.dataset}, {task.base}"))
+            some = isinstance(task, DetectParams) and task.categories
+            which = f" ({', '.join(some)} alone)" if some else ""
+            lines.append((title, f"on {task.dataset}{which}, {task.base}"))
     return "### Settings\n\n" + table(("stage", "what it does here"), lines, "What each stage does in this profile.")
 
 

@@ -95,6 +95,7 @@ def scenes(templates: Templates, place: Place) -> None:
     plain(templates, place)
     derived = {"digest": "content", "derive": "digits", "seed": 0, "images": 10}
     place.tiny.change("data", scenes={"layout": "coco", **derived}, streets={"layout": "cityscapes", **derived})
+    place.tiny.change("detect", categories=None)
     for section, module in (("detect", test_detect), ("segment", test_segment)):
         dataset = {"detect": "scenes", "segment": "streets"}[section]
         place.tiny.change(section, dataset=dataset, base=module.BASE, checkpoint_period=5, overrides=dict(module.SMALL))

@@ -6,7 +6,7 @@ Training reads boxes and ids; the official evaluation also wants ``area`` and ``
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -185,3 +185,20 @@ def check_splits(root: Path, sizes: bool = False) -> list[str]:
         which = f"{line(missing[0], 40)} is in one alone" if missing else "the same in another order of ids"
         raise GenasError(f"{root}: the training and the validation split have different categories, {which}")
     return train
+
+
+def only(annotations: Path, names: Sequence[str]) -> Record:
+    """What an instances file says of some of its categories; its images stay.
+
+    Raises:
+        GenasError: no such category, or nothing of these is annotated.
+    """
+    content, categories = _read(annotations)
+    if unknown := sorted(set(names) - set(categories.values())):
+        raise GenasError(f"{annotations}: no category is called {line(repr(unknown[0]), 40)}")
+    kept = {key for key, name in categories.items() if name in names}
+    found = [record for record in content["annotations"] if record["category_id"] in kept]
+    if not found:
+        raise GenasError(f"{annotations}: nothing is annotated as {line(', '.join(names), 80)}")
+    listed = [record for record in content["categories"] if record["id"] in kept]
+    return {**content, "categories": listed, "annotations": found}

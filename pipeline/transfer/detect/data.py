@@ -8,7 +8,8 @@ image is read, so that a run can begin at any batch; each image's augmentation h
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,26 @@ Record = dict[str, Any]
 """One image in Detectron2's dataset format."""
 
 
-def register(name: str, root: Path) -> tuple[str, str, list[str]]:
+def narrowed(root: Path, categories: Sequence[str], folder: Path) -> dict[str, Path]:
+    """Instances files of some categories alone, by split, which each process writes to a folder for itself.
+
+    Raises:
+        GenasError: as :func:`pipeline.data.reading.coco.only`.
+    """
+    paths = {split: folder / f"instances_{split}-{rank()}.json" for split in coco.SPLITS}
+    for split, path in paths.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(coco.only(coco.files_of_split(root, split)[0], categories)))
+    return paths
+
+
+def register(name: str, root: Path, instances: Mapping[str, Path] | None = None) -> tuple[str, str, list[str]]:
     """Check a COCO data set and make it known to Detectron2; again, if the name is already taken.
 
     Args:
         name: of the data set.
         root: the folder of ``train2017/``, ``val2017/`` and ``annotations/instances_{train,val}2017.json``.
+        instances: the instances files of its splits, if not these (:func:`narrowed`).
 
     Returns:
         The registered names of the training and the validation split, and the class names.
@@ -53,8 +68,11 @@ def register(name: str, root: Path) -> tuple[str, str, list[str]]:
         GenasError: as :func:`genas.pipeline.data.reading.coco.check_splits`.
     """
     classes, names = coco.check_splits(root), {}
+    if instances is not None:
+        classes = coco.read_classes(instances["train"])
     for split in coco.SPLITS:
         annotations, images = coco.files_of_split(root, split)
+        annotations = annotations if instances is None else instances[split]
         # "coco" in a name keeps Detectron2 from warning about category ids with gaps, which COCO itself has.
         names[split] = f"genas_coco_{name}_{split}"
         if names[split] in DatasetCatalog:

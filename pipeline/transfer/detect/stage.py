@@ -28,7 +28,7 @@ from genas.pipeline.machine.distributed import leader, size
 from genas.pipeline.machine.resume import Scratch
 from genas.pipeline.retrain.network_file import retrained
 from genas.pipeline.transfer.detect.config import Setting, configure
-from genas.pipeline.transfer.detect.data import Record, register, val_loader
+from genas.pipeline.transfer.detect.data import Record, narrowed, register, val_loader
 from genas.pipeline.transfer.detect.examples import write_examples
 from genas.pipeline.transfer.detect.training import train
 from genas.pipeline.transfer.frameworks.configuration import portable
@@ -47,9 +47,11 @@ def _quiet() -> None:
 def _prepare(context: Context) -> tuple[CfgNode, Scratch, list[str]]:
     """The row's configuration, its data checked and registered; its scratch folder; the class names."""
     params, checkpoint = context.params.detect, retrained(context)
-    train_name, val_name, classes = register(params.dataset, dataset_root(context, params.dataset))
+    root, scratch = dataset_root(context, params.dataset), open_scratch(context, params, checkpoint)
+    instances = None if params.categories is None else narrowed(root, params.categories, scratch.folder)
+    train_name, val_name, classes = register(params.dataset, root, instances)
     cfg = configure(params, Setting(checkpoint, train_name, val_name, len(classes), context.device))
-    return cfg, open_scratch(context, params, checkpoint), classes
+    return cfg, scratch, classes
 
 
 def evaluate(cfg: CfgNode, model: RetinaNet) -> dict[str, float]:

@@ -36,6 +36,7 @@ from genas.models.networks.files.checkpoint import Preprocessing
 from genas.pipeline.config import DetectParams
 from genas.pipeline.context import Log, silent
 from genas.pipeline.data import stage as data
+from genas.pipeline.data.reading import coco
 from genas.pipeline.data.reading.coco import check_instances
 from genas.pipeline.transfer.detect import stage as detect
 from genas.pipeline.transfer.detect.config import Setting, configure, differences, framework_config
@@ -79,7 +80,7 @@ PIXELS = Preprocessing(32, (0.5, 0.25, 0.125), (0.25, 0.5, 1.0))
 def scenes(tiny: Tiny) -> Tiny:
     """A tiny profile with a few scenes of digits and a network to detect them with."""
     tiny.change("data", scenes={"layout": "coco", "digest": "content", "derive": "digits", "seed": 0, "images": 12})
-    tiny.change("detect", dataset="scenes", base=BASE, checkpoint_period=8, overrides=SMALL)
+    tiny.change("detect", dataset="scenes", categories=None, base=BASE, checkpoint_period=8, overrides=SMALL)
     data.run(tiny.context("data", dataset="scenes"))
     write_network(tiny.root / "out/retrain/found/weights.safetensors", PIXELS, 3)
     return tiny
@@ -96,14 +97,22 @@ def configured(profile: Tiny, **overrides: Any) -> CfgNode:
     setting = Setting(checkpoint, train, val, len(classes), torch.device("cpu"))
     keys = {**SMALL, **{key.replace("__", "."): value for key, value in overrides.items()}}
     return configure(
-        DetectParams(dataset="scenes", seed=3, base=BASE, overrides=keys, checkpoint_period=8),
+        DetectParams(dataset="scenes", categories=None, seed=3, base=BASE, overrides=keys, checkpoint_period=8),
         setting,
     )
 
 
 def parameters(**changes: Any) -> DetectParams:
     return DetectParams(
-        **{"dataset": "coco", "seed": 0, "base": BASE, "overrides": {}, "checkpoint_period": 5000, **changes}
+        **{
+            "dataset": "coco",
+            "categories": None,
+            "seed": 0,
+            "base": BASE,
+            "overrides": {},
+            "checkpoint_period": 5000,
+            **changes,
+        }
     )
 
 
@@ -370,6 +379,27 @@ class Oracle(nn.Module):
             found.pred_classes = torch.tensor([self.classes(a["category_id"]) for a in annotations])
             results.append({"instances": found})
         return results
+
+
+def test_some_categories_alone_are_learned_and_evaluated(scenes: Tiny) -> None:
+    whole, val = (json.loads(coco.files_of_split(files(scenes), split)[0].read_text()) for split in coco.SPLITS)
+    wanted = sorted({a["category_id"] for a in val["annotations"]})[:2]
+    names = [next(record["name"] for record in val["categories"] if record["id"] == key) for key in wanted]
+    scenes.change("detect", categories=names[::-1])
+    cfg, scratch, classes = detect._prepare(scenes.context("detect", row="found"))
+    assert classes == names
+    assert cfg.MODEL.RETINANET.NUM_CLASSES == 2
+    records = DatasetCatalog.get(cfg.DATASETS.TRAIN[0])
+    assert len(records) == len(whole["images"])
+    found = sorted(classes[a["category_id"]] for record in records for a in record["annotations"])
+    known = {record["id"]: record["name"] for record in whole["categories"]}
+    assert found == sorted(known[a["category_id"]] for a in whole["annotations"] if known[a["category_id"]] in classes)
+    truth = DatasetCatalog.get(cfg.DATASETS.TEST[0])
+    assert detect.evaluate(cfg, Oracle(truth, lambda label: label))["ap"] == pytest.approx(100.0)
+    scratch.close()
+    scenes.change("detect", categories=[names[0], "dog"])
+    with pytest.raises(GenasError, match=r"instances_train2017.json: no category is called 'dog'$"):
+        detect._prepare(scenes.context("detect", row="found"))
 
 
 def test_the_truth_has_precision_100_and_wrong_classes_0(scenes: Tiny) -> None:
