@@ -24,7 +24,8 @@ from genas.pipeline.config import PROFILES, MeasureParams, load_params
 from genas.pipeline.data.reading.halves import SearchData
 from genas.pipeline.data.reading.images import load_images, to_tensor
 from genas.pipeline.measures import mean_over, take
-from genas.pipeline.measures.flatness import flatness, steps
+from genas.pipeline.measures.flatness import flatness
+from genas.pipeline.probe.noise import steps
 from genas.pipeline.probe.plain import Noise, Probe
 
 TOLERANCES = {

@@ -23,7 +23,8 @@ from torchvision.transforms import v2
 
 from genas.models.spaces.darts.genotype import EDGES, NODES, Genotype
 from genas.models.spaces.darts.supernet import Supernet, SupernetCell
-from genas.pipeline.measures.flatness import flatness, standard_noise
+from genas.pipeline.measures.flatness import flatness
+from genas.pipeline.probe.noise import standard_noise
 
 BATCH = 64
 """Images at a time, in training, recalibration and evaluation."""

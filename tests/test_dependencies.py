@@ -101,9 +101,13 @@ def test_the_closure_sees_what_it_should() -> None:
 
 
 def test_a_measure_depends_on_its_own_code_alone() -> None:
-    files = {str(file) for file in closure("genas.pipeline.measures.angle", computed=False)}
-    assert {"pipeline/measures/angle.py", "models/official/vector.py", "pipeline/probe/plain.py"} <= files
-    assert "pipeline/measures/accuracy.py" not in files
+    angle, flatness = (
+        {str(file) for file in closure(f"genas.pipeline.measures.{name}", computed=False)}
+        for name in ("angle", "flatness")
+    )
+    assert {"pipeline/measures/angle.py", "models/official/vector.py"} <= angle
+    assert {"pipeline/measures/flatness.py", "pipeline/probe/noise.py", "pipeline/probe/plain.py"} <= flatness
+    assert "pipeline/measures/accuracy.py" not in angle
 
 
 def test_a_digest_covers_data_beside_the_code() -> None:

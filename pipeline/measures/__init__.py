@@ -9,14 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
-from typing import Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genas.models.spaces.base.oneshot import Architecture
 from genas.pipeline.config import MEASURES, MeasureParams, MetricParams
-from genas.pipeline.probe.plain import Probe
+
+if TYPE_CHECKING:
+    from genas.models.spaces.base.oneshot import Architecture
+    from genas.pipeline.probe.plain import Probe
 
 Array = NDArray[np.float64]
 ZERO_COST = ("synflow", "snip", "grad_norm", "naswot")

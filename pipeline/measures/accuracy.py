@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from genas.models.spaces.base.oneshot import Architecture
 from genas.pipeline.config import MeasureParams
 from genas.pipeline.measures import Array
-from genas.pipeline.probe.plain import Probe
+
+if TYPE_CHECKING:
+    from genas.models.spaces.base.oneshot import Architecture
+    from genas.pipeline.probe.plain import Probe
 
 
 def observe(probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:

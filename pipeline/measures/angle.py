@@ -9,14 +9,14 @@ paths run through them: ``fixed`` sums dot products with those counts in double 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from genas.models.errors import GenasError
-from genas.models.official.vector import official_angle
-from genas.models.spaces.base.oneshot import Architecture, OneShot
-from genas.models.spaces.darts.supernet import Supernet
 from genas.pipeline.config import MeasureParams
-from genas.pipeline.probe.plain import Probe
+
+if TYPE_CHECKING:
+    from genas.models.spaces.base.oneshot import Architecture, OneShot
+    from genas.pipeline.probe.plain import Probe
 
 
 def angle(initial: OneShot[Any], trained: OneShot[Any], architecture: Architecture) -> float:
@@ -41,6 +41,9 @@ def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:
     assert probe.initial is not None, "the angle compares with the initial weights"
     if probe.params.angle.version == "fixed":
         return {"angle": angle(probe.initial, probe.network, architecture)}
+    from genas.models.official.vector import official_angle
+    from genas.models.spaces.darts.supernet import Supernet
+
     if not isinstance(probe.initial, Supernet) or not isinstance(probe.network, Supernet):
         raise GenasError("angle.version official: the official code knows the DARTS space alone, choose fixed")
     return {"angle": official_angle(probe.initial, probe.network, architecture)}

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from genas.models.spaces.base.oneshot import Architecture
+from typing import TYPE_CHECKING
+
 from genas.pipeline.config import MeasureParams
 from genas.pipeline.measures import Array
-from genas.pipeline.probe.plain import Probe
+
+if TYPE_CHECKING:
+    from genas.models.spaces.base.oneshot import Architecture
+    from genas.pipeline.probe.plain import Probe
 
 
 def observe(probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from genas.models.spaces.base.oneshot import Architecture
+from typing import TYPE_CHECKING
+
 from genas.pipeline.config import MeasureParams
-from genas.pipeline.probe.plain import Probe
+
+if TYPE_CHECKING:
+    from genas.models.spaces.base.oneshot import Architecture
+    from genas.pipeline.probe.plain import Probe
 
 
 def measure(probe: Probe, architecture: Architecture) -> dict[str, float]:

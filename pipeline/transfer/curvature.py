@@ -23,7 +23,8 @@ from genas.pipeline.data.reading.images import Pictures, evenly, pictures
 from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
 from genas.pipeline.data.reading.layouts import dataset_root, index_of
 from genas.pipeline.measures import Array
-from genas.pipeline.measures.flatness import flatness, standard_noise
+from genas.pipeline.measures.flatness import flatness
+from genas.pipeline.probe.noise import standard_noise
 from genas.pipeline.retrain.evaluation import logits_of, top_k
 from genas.pipeline.retrain.network_file import retrained
 

@@ -29,7 +29,8 @@ from genas.pipeline.config import AngleParams, FlatnessParams, MeasureParams
 from genas.pipeline.data.reading.halves import SearchData
 from genas.pipeline.measures import angle as angle_module
 from genas.pipeline.measures.angle import angle
-from genas.pipeline.measures.flatness import directions, draw_losses, flatness, positions, standard_noise, steps
+from genas.pipeline.measures.flatness import draw_losses, flatness
+from genas.pipeline.probe.noise import directions, positions, standard_noise, steps
 from genas.pipeline.probe.plain import Probe
 from tests.conftest import metric_of
 

@@ -17,7 +17,7 @@ from genas.models.networks.files.checkpoint import Preprocessing, load_network
 from genas.pipeline.config import CurvatureParams, data_root
 from genas.pipeline.data.reading.images import pictures
 from genas.pipeline.data.reading.inputs.preprocessing import evaluation_transform
-from genas.pipeline.measures.flatness import standard_noise
+from genas.pipeline.probe.noise import standard_noise
 from genas.pipeline.transfer import curvature
 from tests.conftest import Tiny
 from tests.networks import write_network
