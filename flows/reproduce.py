@@ -24,8 +24,8 @@ from prefect.logging import get_run_logger
 from genas.flows.graph import kind, stage_graph
 from genas.flows.machines.coordinator import Pool
 from genas.flows.plan import plan
+from genas.flows.processes.beside import preloaded, tracking
 from genas.flows.processes.children import Children, StageError, StoppedError
-from genas.flows.processes.tracking import tracking
 from genas.flows.progress import report
 from genas.flows.service.gpus import make_limit, slot
 from genas.flows.service.pages import Progress, show_results, show_row
@@ -175,7 +175,7 @@ def bring_up_to_date(folder: Path, targets: Sequence[str], jobs: int, stages: Se
         graph = plan(folder, targets, children) if stages is None else stage_graph(folder, targets).subgraph(stages)
         if not graph:
             get_run_logger().info("everything is up to date")
-        with tracking(folder) if graph else nullcontext():
+        with tracking(folder) if graph else nullcontext(), preloaded(folder, len(graph)):
             try:
                 ended = walk(graph, folder, jobs, children)
             finally:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from genas.models.errors import GenasError
 from genas.pipeline.config import load_params
 from genas.pipeline.machine.failure import explain, out_of_space
+from genas.pipeline.machine.forked import hand_over, serve
 from genas.pipeline.machine.lifetime import end_with_parent
 from genas.pipeline.machine.memory import keep_memory
 from genas.pipeline.stages import STAGES, rows_of
@@ -87,12 +88,23 @@ def leave(context: Context, metrics: dict[str, Any] | None, seconds: float) -> N
 
 
 def main() -> int:
-    """The entry point; returns the exit status: 0, 2 for a user's error, 1 for any other, 130 or 143 when stopped."""
+    """The entry point; returns the exit status: 0, 2 for a user's error, 1 for any other, 130 or 143 when stopped.
+
+    ``--preloaded SOCKET`` in the place of a row: be the process that rows are forked from.
+    """
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     keep_memory()
     # Detectron2 and timm use torch.jit.script at import; torch announces its end.
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=DeprecationWarning)
+    if sys.argv[1:2] == ["--preloaded"]:
+        import timm  # with torch and torchvision, of which nearly every row needs some
+
+        assert timm
+        if not serve(Path(sys.argv[2])):
+            return 0
+    elif (status := hand_over(sys.argv[1:])) is not None:
+        return status
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     end_with_parent()
     root, name = Path.cwd(), "pipeline"
