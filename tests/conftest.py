@@ -131,8 +131,9 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_tracking(monkeypatch: pytest.MonkeyPatch) -> None:
+def _nothing_beside_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GENAS_MLFLOW", "off")
+    monkeypatch.setenv("GENAS_PRELOADED", "off")
 
 
 @pytest.fixture(scope="session")

@@ -81,9 +81,10 @@ def make_profile(root: Path) -> Path:
 
 
 def environment(root: Path, mlflow: bool) -> dict[str, str]:
-    """The surroundings of a run: this interpreter first on the path, tracking off or in the profile's own database."""
+    """The surroundings of a run: this interpreter first on the path, tracking off or in the profile's own database; its
+    rows are forks, as anybody's."""
     tracking = {"MLFLOW_TRACKING_URI": f"sqlite:///{root / 'mlflow.db'}"} if mlflow else {"GENAS_MLFLOW": "off"}
-    inherited = {name: value for name, value in os.environ.items() if name != "GENAS_MLFLOW"}
+    inherited = {name: value for name, value in os.environ.items() if name not in ("GENAS_MLFLOW", "GENAS_PRELOADED")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     return {**inherited, "PATH": path, "OMP_NUM_THREADS": "1", **tracking}
 

@@ -37,8 +37,9 @@ def tracking(folder: Path) -> Iterator[None]:
 @contextmanager
 def preloaded(folder: Path, rows: int) -> Iterator[None]:
     """Fork the rows of the profile in ``folder`` from one process (:mod:`genas.pipeline.machine.forked`) while the
-    block runs. The first ones do not wait for it, and in a work pool they run elsewhere."""
-    with beside(folder, "preloaded", ["pipeline", "--preloaded"], forked.ADDRESS, rows >= ENOUGH):
+    block runs. The first ones do not wait for it; few rows, or ``GENAS_PRELOADED=off``, and nobody does."""
+    wanted = rows >= ENOUGH and forked.enabled()
+    with beside(folder, "preloaded", ["genas.pipeline", "--preloaded"], forked.ADDRESS, wanted):
         yield
 
 

@@ -34,10 +34,15 @@ LENGTH = 8
 """Bytes that say how long a request is."""
 
 
+def enabled() -> bool:
+    """False with ``GENAS_PRELOADED=off``, and in each of several processes, which torchrun starts."""
+    return os.environ.get(ADDRESS, "").lower() != "off" and "RANK" not in os.environ
+
+
 def hand_over(arguments: list[str]) -> int | None:
     """Let the preloaded process run a row; returns the exit status, or None where there is no such process."""
     address = os.environ.get(ADDRESS)
-    if not address or "RANK" in os.environ:  # one of several processes, which torchrun starts
+    if not address or not enabled():
         return None
     with socket.socket(socket.AF_UNIX) as connection:
         try:
