@@ -154,7 +154,7 @@ def tiny_params() -> dict[str, Any]:
         params[section] = {"small": params[section]["digits"] | changes.pop(section)}
     for section, values in changes.items():
         params[section] |= values
-    params["recipes"]["short"] |= {"epochs": 3, "batch_size": 16}
+    params["recipes"] = {"short": params["recipes"]["short"] | {"epochs": 3, "batch_size": 16}}
     return params
 
 

@@ -195,7 +195,7 @@ def test_the_laboratory_measures_every_noise() -> None:
 def test_retraining_trains_and_validates_each_epoch(demo: Profile) -> None:
     work = forecast_of("retrain").work(demo, ("retrain", "darts"))
     step, look = work.loads
-    epochs = demo.params.recipes["short"].epochs
+    epochs = demo.params.recipes[demo.params.rows["darts"].recipe].epochs
     assert (step.images, look.images) == (epochs * 1000, epochs * 300)
     assert step.flops / step.images == 3 * look.flops / look.images
     assert step.files == 0  # digits lie in memory
@@ -231,7 +231,11 @@ def test_photographs_for_a_detector_are_four_by_three(short: float, longest: int
 
 @pytest.mark.parametrize("stage", ["detect", "segment"])
 def test_transfer_trains_iterations_of_a_batch(demo: Profile, stage: str) -> None:
-    iterations = {"detect": 300, "segment": 400}[stage]
+    params = demo.params
+    iterations = {
+        "detect": params.detect.overrides["SOLVER.MAX_ITER"],
+        "segment": params.segment.overrides["train_cfg.max_iters"],
+    }[stage]
     step, look = forecast_of(stage).work(demo, (stage, "flatness")).loads
     assert (step.steps, step.images, look.images) == (iterations, 8 * iterations, 60)
     assert step.flops > look.flops > 0
