@@ -137,6 +137,7 @@ def _become(connection: socket.socket) -> None:
 
 def _follow(connection: socket.socket) -> None:
     """End this row and what it has started when asked to, and at once when nobody is there any more to ask."""
-    while connection.recv(1):
-        os.killpg(0, signal.SIGTERM)
+    with suppress(OSError):  # a connection that is reset has nobody either
+        while connection.recv(1):
+            os.killpg(0, signal.SIGTERM)
     os.killpg(0, signal.SIGKILL)
