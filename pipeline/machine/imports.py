@@ -88,7 +88,7 @@ def _holds_code(file: Path) -> bool:
 
 def _data_beside(file: Path) -> Iterator[Path]:
     for path in (REPOSITORY / file).parent.iterdir():
-        if path.suffix in (".c", ".json"):
+        if path.suffix in (".c", ".h", ".json"):
             yield path.relative_to(REPOSITORY)
 
 

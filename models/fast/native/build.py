@@ -1,4 +1,5 @@
-"""The compiled form of ``blocks.c``: made at first use by the system's C compiler, kept for the user's next process.
+"""The compiled form of ``blocks.c`` and its ``rows.h``: made at first use by the system's C compiler, kept for the
+user's next process.
 
 The library's name holds a hash of the source and of everything the compiler defines for this machine (its version and
 the instruction sets it may use), so nothing stale is ever loaded and a shared home directory serves several machines.
@@ -20,6 +21,7 @@ from pathlib import Path
 from genas.models.errors import GenasError
 
 SOURCE = Path(__file__).with_name("blocks.c")
+SOURCES = (SOURCE, SOURCE.with_name("rows.h"))
 COMPILER = "cc"
 FLAGS = ("-O3", "-march=native", "-fno-math-errno", "-ffp-contract=fast", "-std=gnu11")
 
@@ -78,7 +80,8 @@ def load(lanes: int) -> ctypes.CDLL:
         GenasError: no compiler is there, or it cannot compile the source, or the cache folder cannot be written
             or can be by others.
     """
-    code = hashlib.sha256("\0".join([SOURCE.read_text(), machine(), *FLAGS]).encode()).hexdigest()[:16]
+    texts = [source.read_text() for source in SOURCES]
+    code = hashlib.sha256("\0".join([*texts, machine(), *FLAGS]).encode()).hexdigest()[:16]
     path = _folder() / f"blocks-{lanes}-{code}.so"
     try:
         path.parent.parent.mkdir(parents=True, exist_ok=True)

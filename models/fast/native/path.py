@@ -1,5 +1,5 @@
-"""A path of the supernet by way of compiled code: what :mod:`genas.models.fast.folded` computes, on one CPU core in
-less time.
+"""A path of a supernet by way of compiled code: what :mod:`genas.models.fast.folded` computes, on one CPU core in less
+time.
 
 :func:`run_path` takes one image through the whole network after the other, so that its maps stay in the core's own
 cache; :func:`calibrate` takes each step for a whole batch, as the statistics ask for. Several threads may call.
@@ -11,21 +11,23 @@ import ctypes
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from genas.models.errors import GenasError
 from genas.models.fast.folded import EPS, Statistics, Weights
+from genas.models.fast.folded.normalisation import learned
 from genas.models.fast.native.build import LANES, lanes_for, load
-from genas.models.fast.native.program import Layout, Program, write
+from genas.models.fast.native.program import Layout, Program
 from genas.models.spaces.base.moments import Batch, Moments, settled
-from genas.models.spaces.darts.genotype import NODES, Genotype
-from genas.models.spaces.darts.supernet import Supernet
+from genas.models.spaces.base.oneshot import Architecture, OneShot
 
-SPACES, STEMS = ("darts",), ("cifar",)
-"""The search spaces whose operations ``blocks.c`` has, and the stems."""
+SPACES, STEMS = ("darts", "nasbench201"), ("cifar",)
+"""The search spaces, each with a module here of its name, whose operations ``blocks.c`` has, and the stems."""
 
 
 class Scratch(threading.local):
@@ -63,24 +65,19 @@ def require(space: str, stem: str, device: torch.device) -> None:
     load(LANES)
 
 
-def _library(network: Supernet, images: Tensor) -> ctypes.CDLL:
+def _prepare(
+    network: OneShot[Any], architecture: Architecture, images: Tensor, batch: bool
+) -> tuple[ctypes.CDLL, Program]:
+    """The library and the program for images of this size."""
     require(network.space, network.stem_kind, images.device)
-    return load(lanes_for(_channels(network)))
-
-
-def _channels(network: Supernet) -> int:
-    """C of a supernet's first cell."""
-    return network.classifier.in_features // len(NODES) // 2 ** sum(bool(cell.reduction) for cell in network.cells)
-
-
-def _program(network: Supernet, genotype: Genotype, images: Tensor, batch: bool) -> Program:
-    """The program for images of this size."""
     if images.dtype != torch.float32:
         raise GenasError(f"scorer native computes in float32, not in {images.dtype}")
     _, in_chans, height, width = images.shape
-    channels = _channels(network)
-    layout = Layout(in_chans, channels, len(network.cells), height, width, lanes_for(channels))
-    return write(genotype, layout, batch)
+    space = import_module(f"genas.models.fast.native.{network.space}")
+    channels: int = space.channels_of(network)
+    cells, lanes = len([*network.get_submodule("cells").children()]), lanes_for(channels)
+    layout = Layout(in_chans, channels, cells, height, width, lanes)
+    return load(lanes), space.write(architecture, layout, batch)
 
 
 def _put_convolutions(program: Program, weights: Weights, scales: dict[str, Tensor], into: Tensor) -> None:
@@ -121,7 +118,8 @@ class Folded:
         """What ``program`` reads, (program.parameters,)."""
         if id(program) not in self._laid_out:
             names = [norm.name for norm in program.norms]
-            gamma, beta = (torch.cat([self.weights[f"{name}.{kind}"] for name in names]) for kind in ("weight", "bias"))
+            pairs = [learned(self.weights, name, self.statistics[name].mean) for name in names]
+            gamma, beta = map(torch.cat, zip(*pairs, strict=True))
             means, variances = map(torch.cat, zip(*(self.statistics[name] for name in names), strict=True))
             scale = gamma * torch.rsqrt(variances + EPS)
             sizes = [len(self.statistics[name].mean) for name in names]
@@ -139,9 +137,9 @@ def _channels_last(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).contiguous()
 
 
-def run_path(network: Supernet, genotype: Genotype, images: Tensor, norm: Folded) -> Tensor:
+def run_path(network: OneShot[Any], architecture: Architecture, images: Tensor, norm: Folded) -> Tensor:
     """Logits (N, num_classes) of a path for images (N, in_chans, H, W), best channels-last."""
-    library, program = _library(network, images), _program(network, genotype, images, batch=False)
+    library, program = _prepare(network, architecture, images, batch=False)
     parameters, pixels, arena = norm.parameters(program), _channels_last(images), _scratch.of(program.arena)
     classifier = norm.weights["classifier.weight"]
     last = program.features
@@ -156,30 +154,41 @@ def run_path(network: Supernet, genotype: Genotype, images: Tensor, norm: Folded
     return F.linear(real, classifier, norm.weights["classifier.bias"])
 
 
-def _batch_parameters(program: Program, weights: Weights) -> Tensor:
-    """What a program for batches reads and keeps its statistics in, (program.parameters,)."""
+def _size(network: OneShot[Any], name: str) -> int:
+    """C of a norm."""
+    norm = network.get_submodule(name)
+    assert isinstance(norm, nn.BatchNorm2d)
+    return norm.num_features
+
+
+def _batch_parameters(program: Program, weights: Weights, sizes: Iterable[int]) -> Tensor:
+    """What a program for batches reads and keeps the statistics of norms of these ``sizes`` in,
+    (program.parameters,)."""
     laid_out = torch.zeros(program.parameters)
-    for norm in program.norms:
+    for norm, size in zip(program.norms, sizes, strict=True):
         place = laid_out[norm.offset :][: 6 * norm.channels].view(6, norm.channels)
-        for row, kind in ((2, "weight"), (3, "bias")):
-            vector = weights[f"{norm.name}.{kind}"]
-            place[row, : len(vector)] = vector
+        place[2, :size], place[3, :size] = learned(weights, norm.name, torch.empty(size))
     _put_convolutions(program, weights, {}, laid_out)
     return laid_out
 
 
 def calibrate(
-    network: Supernet, genotype: Genotype, weights: Weights, batches: Iterable[Tensor], momentum: float | None
+    network: OneShot[Any],
+    architecture: Architecture,
+    weights: Weights,
+    batches: Iterable[Tensor],
+    momentum: float | None,
 ) -> Statistics:
     """BatchNorm statistics of a path from batches of images: see :func:`genas.models.fast.folded.calibrate`."""
     seen: defaultdict[str, list[Batch]] = defaultdict(list)
-    programs: dict[int, tuple[Program, Tensor]] = {}
+    programs: dict[int, tuple[Program, list[int], Tensor]] = {}
     with torch.no_grad():
         for images in batches:
-            library, program = _library(network, images), _program(network, genotype, images, batch=True)
+            library, program = _prepare(network, architecture, images, batch=True)
             if id(program) not in programs:
-                programs[id(program)] = program, _batch_parameters(program, weights)
-            parameters = programs[id(program)][1]
+                sizes = [_size(network, norm.name) for norm in program.norms]
+                programs[id(program)] = program, sizes, _batch_parameters(program, weights, sizes)
+            _, sizes, parameters = programs[id(program)]
             pixels, arena = _channels_last(images), _scratch.of(program.arena * len(images))
             failed = library.run_batch(
                 program.steps.ctypes.data, len(program.steps), pixels.data_ptr(), len(images), arena.data_ptr(),
@@ -187,8 +196,8 @@ def calibrate(
             )  # fmt: skip
             if failed:
                 raise MemoryError("no memory for the rows of a map")
-            for norm in program.norms:
+            for norm, size in zip(program.norms, sizes, strict=True):
                 kept = parameters[norm.offset + 4 * norm.channels :][: 2 * norm.channels].view(2, norm.channels)
-                moments = Moments(*kept[:, : len(weights[f"{norm.name}.weight"])].clone())
+                moments = Moments(*kept[:, :size].clone())
                 seen[norm.name].append(Batch(moments, len(images) * norm.pixels))
     return {name: settled(batches, momentum) for name, batches in seen.items()}

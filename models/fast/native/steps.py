@@ -1,12 +1,10 @@
-"""The steps that ``blocks.c`` runs, how the supernet's operations become such steps, and where their weights lie."""
+"""The steps that ``blocks.c`` runs, how operations become such steps, and where their weights lie."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from genas.models.spaces.base.edge import Edge
-
-STEM, BLOCK, POINTWISE, MAX_POOL, AVG_POOL, SUM, MEAN = range(7)
+STEM, BLOCK, POINTWISE, CONVOLUTION, SHORTCUT, MAX_POOL, AVG_POOL, SUM, MEAN = range(9)
 """Kinds of steps, as ``blocks.c`` numbers them."""
 
 
@@ -125,7 +123,7 @@ class Writer:
         return out._replace(affine=norm if self.batch else -1)
 
     def _bias(self, norm: int, channels: int) -> int:
-        return -1 if self.batch else norm + channels
+        return -1 if self.batch or norm < 0 else norm + channels
 
     def block(
         self, name: str, first: int, x: Map, out: Map, add: Map | None, kernel: int, stride: int, dilation: int
@@ -140,13 +138,20 @@ class Writer:
         where = {"depthwise": depthwise, "pointwise": pointwise, "bias": self._bias(norm, c)}
         return self.step(BLOCK, x, out, add, norm, **convolution, **where)
 
-    def convolve(self, name: str, behind: str, x: Map, out: Map, kind: int = POINTWISE) -> Map:
-        """Convolution 1x1 (the stem: 3x3) of maps side by side, and BatchNorm."""
-        sources, depth = (1, 9 * x.channels) if kind == STEM else (x.parts, x.channels)
-        pointwise, norm = self.reserve(sources * depth * out.channels), self.norm(behind, out)
-        self.pointwise.append(Pointwise(name, behind, 0, pointwise, sources, depth, out.channels, 0))
-        bias = self._bias(norm, out.channels)
-        return self.step(kind, x, out, None, norm, pointwise=pointwise, columns=out.channels, bias=bias)
+    def convolve(
+        self, name: str, behind: str, x: Map, out: Map, add: Map | None = None, kernel: int = 1, stride: int = 1,
+        kind: int = POINTWISE,
+    ) -> Map:  # fmt: skip
+        """Convolution, 1x1 of maps side by side or of a larger kernel, and BatchNorm, if any is ``behind``."""
+        # To a larger kernel, its pixels are what maps side by side are to one of 1x1.
+        sources = x.parts if kernel == 1 else kernel * kernel
+        pointwise = self.reserve(sources * x.channels * out.channels)
+        norm = self.norm(behind, out) if behind else -1
+        self.pointwise.append(Pointwise(name, behind, 0, pointwise, sources, x.channels, out.channels, 0))
+        return self.step(
+            kind, x, out, add, norm, kernel=kernel, stride=stride, pointwise=pointwise, columns=out.channels,
+            bias=self._bias(norm, out.channels),
+        )  # fmt: skip
 
     def halve(self, name: str, channels: int, x: Map, out: Map, add: Map | None = None) -> Map:
         """FactorizedReduce: two convolutions that fill a half of the channels each. Where a half ends inside a vector,
@@ -172,27 +177,19 @@ class Writer:
         return made
 
     def pool(self, kind: int, behind: str, x: Map, out: Map, add: Map | None, stride: int) -> Map:
-        """3x3 pooling and BatchNorm. Its step has the source's affine in the place of the added map's."""
-        norm = self.norm(behind, out)
+        """3x3 pooling and BatchNorm, if any is ``behind``. Its step has the source's affine in the place of the added
+        map's."""
+        norm = self.norm(behind, out) if behind else -1
         made = self.step(kind, x, out, add, norm, kernel=3, stride=stride, affine=-1 if self.batch else norm)
         self.steps[-1] = self.steps[-1]._replace(add_affine=x.affine)
         return made
 
-    def operate(
-        self, edge: Edge, name: str, stride: int, channels: int, x: Map, out: Map, add: Map | None, middle: Map
-    ) -> Map:
-        """An edge's operation, other than the identity; ``middle`` is as large as ``out``."""
-        if edge.operation == "skip_connect":
-            return self.halve(name, channels, x, out, add)
-        if "pool" in edge.operation:
-            return self.pool(MAX_POOL if "max" in edge.operation else AVG_POOL, f"{name}.1", x, out, add, stride)
-        kernel = int(edge.operation[-1])
-        if edge.operation.startswith("dil"):
-            return self.block(name, 0, x, out, add, kernel, stride, 2)
-        between = self.block(name, 0, x, middle, None, kernel, stride, 1)
-        return self.block(name, 4, between, out, add, kernel, 1, 1)
-
     def sum(self, x: Map, y: Map | None, out: Map) -> Map:
         """What a node adds up where no operation does it, normalised by now."""
         self.step(SUM, x, out, y)
+        return out
+
+    def zero(self, out: Map) -> Map:
+        """A node that nothing reaches."""
+        self.step(SUM, out._replace(parts=0), out)
         return out

@@ -1,5 +1,5 @@
-"""The C path against the plain supernet and against :mod:`genas.models.fast.folded`: every operation, width, stride and
-size."""
+"""The C path against the plain supernets and against :mod:`genas.models.fast.folded`: every operation, width, stride
+and size of both spaces."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import functools
 import os
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,8 +21,11 @@ from genas.models.errors import GenasError
 from genas.models.fast import folded, native
 from genas.models.fast.native import build
 from genas.models.spaces.base.edge import Edge
+from genas.models.spaces.base.oneshot import Architecture, OneShot
 from genas.models.spaces.darts.genotype import PRIMITIVES, Genotype, random_genotype
 from genas.models.spaces.darts.supernet import Supernet
+from genas.models.spaces.nasbench201.cell import OPERATIONS, Cell201, random_cell
+from genas.models.spaces.nasbench201.network import NasBench201
 
 
 @functools.cache
@@ -38,19 +43,31 @@ def compiled() -> None:
         pytest.skip(_compiles())
 
 
-@functools.cache
-def supernet(channels: int, layers: int = 3) -> Supernet:
-    """A supernet whose norms scale and shift, some of them by less than zero."""
-    torch.manual_seed(channels)
-    network = Supernet(10, channels, layers)
+def _worn(network: OneShot[Any]) -> None:
+    """Norms that scale and shift, some of them by less than zero."""
     with torch.no_grad():
         for parameter in network.parameters():
             if parameter.ndim == 1:
                 parameter += torch.randn_like(parameter) / 2
+
+
+@functools.cache
+def supernet(channels: int, layers: int = 3) -> Supernet:
+    torch.manual_seed(channels)
+    network = Supernet(10, channels, layers)
+    _worn(network)
     return network
 
 
-def weights_of(network: Supernet) -> dict[str, Tensor]:
+@functools.cache
+def nasbench201(channels: int, cells: int, affine: bool = True) -> NasBench201:
+    torch.manual_seed(channels)
+    network = NasBench201(10, channels, cells, affine=affine)
+    _worn(network)
+    return network
+
+
+def weights_of(network: nn.Module) -> dict[str, Tensor]:
     return {name: parameter.detach() for name, parameter in network.named_parameters()}
 
 
@@ -65,15 +82,15 @@ def everywhere(operation: str) -> Genotype:
     return Genotype(cell, cell)
 
 
-def plain(network: Supernet, genotype: Genotype, x: Tensor) -> tuple[Tensor, folded.Statistics]:
+def plain(network: OneShot[Any], architecture: Architecture, x: Tensor) -> tuple[Tensor, folded.Statistics]:
     """Logits with the statistics of ``x`` itself, and these statistics, by the plain path."""
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.reset_running_stats()
             module.momentum = None
     with torch.no_grad():
-        network.train()(x, genotype)
-        logits = network.eval()(x, genotype)
+        network.train()(x, architecture)
+        logits = network.eval()(x, architecture)
     kept = {}
     for name, module in network.named_modules():
         if isinstance(module, nn.BatchNorm2d) and module.num_batches_tracked:
@@ -83,16 +100,16 @@ def plain(network: Supernet, genotype: Genotype, x: Tensor) -> tuple[Tensor, fol
     return logits, kept
 
 
-def assert_same(genotype: Genotype, network: Supernet, x: Tensor) -> None:
-    logits, statistics = plain(network, genotype, x)
+def assert_same(architecture: Architecture, network: OneShot[Any], x: Tensor) -> None:
+    logits, statistics = plain(network, architecture, x)
     weights = weights_of(network)
-    seen = native.calibrate(network, genotype, weights, [x], None)
+    seen = native.calibrate(network, architecture, weights, [x], None)
     assert seen.keys() == statistics.keys()
     for name, (mean, variance) in statistics.items():
         deviation = variance.sqrt().clamp(min=1e-3)
         torch.testing.assert_close(seen[name].mean / deviation, mean / deviation, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(seen[name].variance, variance, rtol=1e-3, atol=1e-6)
-    found = native.run_path(network, genotype, x, native.Folded(weights, statistics))
+    found = native.run_path(network, architecture, x, native.Folded(weights, statistics))
     torch.testing.assert_close(found, logits, rtol=1e-4, atol=1e-4)
 
 
@@ -112,6 +129,43 @@ def test_random_path(seed: int, lanes: int, monkeypatch: pytest.MonkeyPatch) -> 
     """Either vector width serves any number of channels."""
     monkeypatch.setattr("genas.models.fast.native.path.lanes_for", lambda channels: lanes)
     assert_same(random_genotype(np.random.default_rng(seed)), supernet(8, 5), images(4, 10 + seed, 17 - seed))
+
+
+CELLS = {
+    **{operation: Cell201((operation,) * 6) for operation in OPERATIONS},
+    "dead ends": Cell201.parse("|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_3x3~2|"),
+    "of nothing": Cell201.parse("|none~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|skip_connect~2|"),
+    "one after the other": Cell201.parse("|skip_connect~0|+|none~0|avg_pool_3x3~1|+|none~0|none~1|nor_conv_3x3~2|"),
+    "input to output": Cell201.parse("|avg_pool_3x3~0|+|skip_connect~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"),
+    **{f"random {seed}": random_cell(np.random.default_rng(seed)) for seed in range(6)},
+}
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize(("channels", "cells", "affine"), [(3, 2, False), (8, 1, True), (16, 0, True), (16, 2, True)])
+@pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS)
+def test_cell_of_nasbench201(cell: Cell201, channels: int, cells: int, affine: bool) -> None:
+    """Cells behind cells, and none; widths of 1, 2 and 4 times ``channels`` are in the network."""
+    assert_same(cell, nasbench201(channels, cells, affine), images(3, 12, 20))
+
+
+@pytest.mark.usefixtures("compiled")
+def test_a_network_of_nasbench201_halves_its_images_twice() -> None:
+    cell, network = CELLS["skip_connect"], nasbench201(8, 1)
+    with pytest.raises(GenasError, match="halves images twice: 8x10 pixels are no multiple of 4"):
+        native.calibrate(network, cell, weights_of(network), [images(2, 8, 10)], None)
+
+
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("space", ["darts", "nasbench201"])
+def test_an_image_has_the_same_bytes_in_any_company(space: str) -> None:
+    network: OneShot[Any] = supernet(8) if space == "darts" else nasbench201(8, 1)
+    architecture = everywhere("sep_conv_3x3") if space == "darts" else CELLS["nor_conv_3x3"]
+    x, weights = images(7, 8, 8), weights_of(network)
+    norm = native.Folded(weights, native.calibrate(network, architecture, weights, [x], None))
+    together = native.run_path(network, architecture, x, norm)
+    alone = [native.run_path(network, architecture, part, norm) for part in x.split([3, 4])]
+    assert torch.equal(together, torch.cat(alone))
 
 
 @pytest.mark.usefixtures("compiled")
@@ -135,27 +189,32 @@ def test_nodes_of_any_number_of_inputs() -> None:
 
 
 @pytest.mark.usefixtures("compiled")
-@pytest.mark.parametrize("operation", PRIMITIVES[1:])
-def test_nan_stays_nan(operation: str) -> None:
+@pytest.mark.parametrize(
+    ("space", "operation"), [*product(["darts"], PRIMITIVES[1:]), *product(["nasbench201"], OPERATIONS[1:])]
+)
+def test_nan_stays_nan(space: str, operation: str) -> None:
     """A NaN in one image reaches that image's logits, and no other's."""
-    network, x = supernet(8), images(3, 8, 8)
-    statistics = native.calibrate(network, everywhere(operation), weights_of(network), [x], None)
+    network: OneShot[Any] = supernet(8) if space == "darts" else nasbench201(8, 1)
+    architecture, x = everywhere(operation) if space == "darts" else CELLS[operation], images(3, 8, 8)
+    statistics = native.calibrate(network, architecture, weights_of(network), [x], None)
     x[1, 0, 4, 4] = float("nan")
     norm = native.Folded(weights_of(network), statistics)
-    logits = native.run_path(network, everywhere(operation), x, norm)
+    logits = native.run_path(network, architecture, x, norm)
     assert logits.isnan().all(1).tolist() == [False, True, False]
     assert not logits[::2].isnan().any()
-    seen = native.calibrate(network, everywhere(operation), weights_of(network), [x], None)
+    seen = native.calibrate(network, architecture, weights_of(network), [x], None)
     assert all(moments.mean.isnan().any() for moments in seen.values())
 
 
 @pytest.mark.usefixtures("compiled")
-def test_other_types_and_devices_are_refused() -> None:
+def test_other_types_spaces_and_devices_are_refused() -> None:
     network, genotype = supernet(2), everywhere("skip_connect")
     with pytest.raises(GenasError, match="float32"):
         native.calibrate(network, genotype, weights_of(network), [images(1, 8, 8).bfloat16()], None)
     with pytest.raises(GenasError, match="float32"):
         native.Folded({}, {}, torch.bfloat16)
+    with pytest.raises(GenasError, match="knows darts, nasbench201, not the space other; choose scorer fast"):
+        native.require("other", "cifar", torch.device("cpu"))
     with pytest.raises(GenasError, match="on a CPU, not on meta"):
         native.require("darts", "cifar", torch.device("meta"))
 
