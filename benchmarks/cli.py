@@ -41,11 +41,12 @@ def score(
     quick: Quick = False,
     scorer: Annotated[str, typer.Option(help="plain, fast or native; else the quickest here.")] = "",
     precision: Annotated[str, typer.Option(help="float32 or bfloat16.")] = "float32",
+    space: Annotated[str, typer.Option(help="darts, or nasbench201: against our scorer fast.")] = "darts",
 ) -> None:
     """Score candidates by flatness: ours against the official way of doing it, at equal scores."""
     from genas.benchmarks import score as benchmark
 
-    show(benchmark.run(quick, scorer, precision), as_json)
+    show(benchmark.run(quick, scorer, precision, space), as_json)
 
 
 @app.command()

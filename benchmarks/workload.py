@@ -1,4 +1,5 @@
-"""What the benchmarks work on: digits as real images, the supernet of the paper, random architectures."""
+"""What the benchmarks work on: digits as real images, the supernets of the paper and of the laboratory, random
+architectures."""
 
 from __future__ import annotations
 
@@ -10,6 +11,8 @@ import torch
 
 from genas.models.spaces.darts.genotype import Genotype, random_genotype
 from genas.models.spaces.darts.supernet import Supernet
+from genas.models.spaces.nasbench201.cell import Cell201, random_cell
+from genas.models.spaces.nasbench201.network import NasBench201
 from genas.pipeline.config import REPOSITORY, MeasureParams, SupernetParams, load_params
 from genas.pipeline.data.digits import painted
 from genas.pipeline.data.reading.halves import SearchData
@@ -18,6 +21,8 @@ from genas.pipeline.data.reading.images import Images, to_tensor
 MEAN = STD = (0.5, 0.5, 0.5)
 """Normalisation of the images, whatever they are."""
 SEED = 0
+CHANNELS201 = 8
+"""Of the laboratory's supernet, which has one cell in a stage."""
 CPU = torch.device("cpu")
 
 
@@ -57,3 +62,15 @@ def architectures(count: int) -> list[Genotype]:
     """So many random ones."""
     rng = np.random.default_rng(SEED)
     return [random_genotype(rng) for _ in range(count)]
+
+
+def nasbench201() -> NasBench201:
+    """That of the laboratory, untrained."""
+    torch.manual_seed(SEED)
+    return NasBench201(10, CHANNELS201, 1).to(memory_format=torch.channels_last)
+
+
+def cells(count: int) -> list[Cell201]:
+    """So many random ones of NAS-Bench-201."""
+    rng = np.random.default_rng(SEED)
+    return [random_cell(rng) for _ in range(count)]
