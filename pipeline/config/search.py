@@ -85,9 +85,9 @@ class MeasureParams(Section):
     ``scorer``: ``plain`` evaluates the supernet as it is written, ``fast`` the same in less time and to float tolerance
     (:mod:`genas.models.fast.folded`), ``native`` in less still, on a CPU with a C compiler
     (:mod:`genas.models.fast.native`), ``auto`` is ``native`` where that runs, else ``fast``. Loss and accuracy are
-    means over ``images``, or those of the means of ``batches`` of ``batch_size``. ``precision`` is what ``fast``
-    computes perturbed losses in; statistics are always float32. ``recalibrate_augmented``: whether the training images
-    that recalibrate are cropped and flipped as in the supernet's training.
+    means over ``images``, or those of the means of ``batches`` of ``batch_size``. ``precision`` is what perturbed
+    losses are computed in, in ``native`` the products alone; statistics are always float32. ``recalibrate_augmented``:
+    whether the training images that recalibrate are cropped and flipped as in the supernet's training.
     """
 
     scorer: Literal["auto", "plain", "fast", "native"]
@@ -104,9 +104,9 @@ class MeasureParams(Section):
     angle: AngleParams
 
     @model_validator(mode="after")
-    def _others_are_float32(self) -> Self:
-        if self.scorer in ("plain", "native") and self.precision != "float32":
-            raise ValueError(f"scorer {self.scorer} computes in float32, precision must say so")
+    def _plain_is_float32(self) -> Self:
+        if self.scorer == "plain" and self.precision != "float32":
+            raise ValueError("scorer plain computes in float32, precision must say so")
         return self
 
 

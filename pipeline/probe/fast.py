@@ -47,7 +47,8 @@ class FastProbe(Probe):
         self.code = native if params.scorer == "native" else folded
         channels_last = torch.channels_last
         self.chunk = CPU_CHUNK if self.images.device.type == "cpu" else params.batch_size
-        self.typed = self.images.to(self.dtype, memory_format=channels_last)
+        own = torch.float32 if self.code is native else self.dtype  # native rounds what it multiplies
+        self.typed = self.images.to(own, memory_format=channels_last)
         self.calibration = [batch.contiguous(memory_format=channels_last) for batch in self.calibration]
         self.calibrated: Architecture | None = None
         self.statistics: Statistics = {
@@ -111,9 +112,7 @@ def settled(params: MeasureParams, space: str, device: torch.device, stem: str =
         return params
     scorer = "native"
     try:
-        native.require(space, stem, device)
-        if params.precision != "float32":
-            scorer = "fast"
+        native.require(space, stem, device, getattr(torch, params.precision))
     except GenasError:
         if params.scorer == "native":
             raise

@@ -20,71 +20,77 @@ typedef struct {
     i64 add, add_affine;                      /* a map of the output's size that is added; may be the output itself */
     i64 depthwise, pointwise, bias;           /* (kernel^2, channels), (depth, columns), (out_channels) */
     i64 norm;                                 /* take statistics of the output: see finish() */
+    i64 narrow;                               /* multiply in bfloat16; the stem never does */
 } Step;
 
 static const float *at(const float *params, i64 offset) { return offset < 0 ? 0 : params + offset; }
 
-/* The rows of a map that a convolution sees at once, activated (the stem's as they come) and padded by zeros: a ring. */
+/* The rows of a map that a convolution sees at once, activated (the stem's as they come), padded by zeros: a ring. */
 typedef struct {
     const Step *step;
     const float *in, *scale;
     float *rows, *behind;
-    i64 reach, slots, floats, loaded;
+    i64 narrow, reach, slots, edge, words, loaded;
 } Ring;
 
-static Ring ring_of(const Step *s, const float *in, const float *params, float *buffer) {
+static Ring ring_of(const Step *s, i64 narrow, const float *in, const float *params, float *buffer) {
     const i64 reach = s->dilation * (s->kernel / 2), slots = 2 * reach + 1;
-    const i64 floats = (s->width + 2 * reach) * s->channels, edge = reach * s->channels;
+    const i64 edge = reach * (s->channels >> narrow), words = s->width * (s->channels >> narrow) + 2 * edge;
     for (i64 r = 0; r < slots; r++) {
-        memset(buffer + r * floats, 0, edge * sizeof(float));
-        memset(buffer + (r + 1) * floats - edge, 0, edge * sizeof(float));
+        memset(buffer + r * words, 0, edge * sizeof(float));
+        memset(buffer + (r + 1) * words - edge, 0, edge * sizeof(float));
     }
-    return (Ring){s, in, at(params, s->affine), buffer, buffer + slots * floats, reach, slots, floats, 0};
+    const float *scale = at(params, s->affine);
+    return (Ring){s, in, scale, buffer, buffer + slots * words, narrow, reach, slots, edge, words, 0};
 }
 
-/* Of output row y, put the input rows that lie inside the image into f->a, and their weights, of `size` floats for each
+/* Of output row y, put the input rows that lie inside the image into f->a, and their weights, of `size` words for each
    row of the kernel, into f->b. */
 static void see(Ring *ring, i64 y, const float *weights, i64 size, Factors *f) {
     const Step *s = ring->step;
+    const i64 words = s->channels >> ring->narrow;
     for (; ring->loaded < least(s->height, y * s->stride + ring->reach + 1); ring->loaded++) {
-        float *to = ring->rows + (ring->loaded % ring->slots) * ring->floats + ring->reach * s->channels;
+        float *to = ring->rows + (ring->loaded % ring->slots) * ring->words + ring->edge;
         const float *from = ring->in + ring->loaded * s->width * s->channels;
         if (s->kind == STEM) memcpy(to, from, s->width * s->channels * sizeof(float));
-        else activate(to, s->channels, from, s->channels, s->width, s->channels, ring->scale);
+        else activate(ring->narrow, to, words, from, s->channels, s->width, s->channels, ring->scale);
     }
     f->count = 0;
     for (i64 k = 0; k < s->kernel; k++) {
         const i64 r = y * s->stride + k * s->dilation - ring->reach;
         if (r < 0 || r >= s->height) continue;
-        f->a[f->count] = ring->rows + (r % ring->slots) * ring->floats;
+        f->a[f->count] = ring->rows + (r % ring->slots) * ring->words;
         f->b[f->count++] = weights + k * size;
     }
 }
 
-/* Factors of a product of one row, or several side by side, with weights. */
-static Factors simple(const float *row, i64 depth, const float *weights, i64 columns) {
-    return (Factors){{row}, {weights}, 1, depth, depth, columns};
+/* Factors of a product of a row, whose pixels have `channels`, with a step's weights. */
+static Factors simple(const Step *s, const float *row, i64 channels, const float *params) {
+    const i64 depth = channels >> s->narrow;
+    return (Factors){{row}, {params + s->pointwise}, 1, depth, depth, s->columns, s->narrow};
 }
 
 /* Activation, depthwise and pointwise convolution. */
-APART static void block(const Step *s, const float *in, const float *add, float *out, const float *params, float *buffer) {
-    Ring ring = ring_of(s, in, params, buffer);
-    const Factors middle = simple(ring.behind, s->channels, params + s->pointwise, s->columns);
+APART static void block(const Step *s, const float *in, const float *add, float *out, const float *params,
+                        float *buffer) {
+    Ring ring = ring_of(s, 0, in, params, buffer);
+    const Factors middle = simple(s, ring.behind, s->channels, params);
     Factors seen;
     for (i64 y = 0; y < s->out_height; y++) {
         const i64 row = y * s->out_width * s->out_channels;
         see(&ring, y, params + s->depthwise, s->kernel * s->channels, &seen);
         depthwise(s->kernel, s->stride, s->dilation, &seen, ring.behind, s->out_width, s->channels);
+        if (s->narrow) shrink(ring.behind, s->out_width * s->channels);
         multiply(&middle, s->out_width, at(params, s->bias), add ? add + row : 0, out + row, s->out_channels);
     }
 }
 
 /* Activation and 3x3 convolution; the stem's reads the image itself, whose channels are as they come. */
 APART static void convolution(const Step *s, const float *in, const float *add, float *out, const float *params,
-                        float *buffer) {
-    Ring ring = ring_of(s, in, params, buffer);
-    const i64 depth = s->kernel * s->channels;
-    Factors seen = {.stride = s->stride * s->channels, .depth = depth, .columns = s->columns};
+                              float *buffer) {
+    Ring ring = ring_of(s, s->narrow, in, params, buffer);
+    const i64 words = s->channels >> s->narrow, depth = s->kernel * words;
+    Factors seen = {.stride = s->stride * words, .depth = depth, .columns = s->columns, .narrow = s->narrow};
     for (i64 y = 0; y < s->out_height; y++) {
         const i64 row = y * s->out_width * s->out_channels;
         see(&ring, y, params + s->pointwise, depth * s->columns, &seen);
@@ -94,14 +100,14 @@ APART static void convolution(const Step *s, const float *in, const float *add, 
 
 /* 1x1 convolution of several maps as if they were one; stride 2 sees every second pixel from `shift` on. */
 APART static void pointwise(const Step *s, const float **in, const float *add, float *out, const float *params,
-                      float *buffer) {
-    const i64 channels = s->channels, depth = s->sources * channels;
+                            float *buffer) {
+    const i64 channels = s->channels, words = channels >> s->narrow, depth = s->sources * words;
     const i64 there = least(s->out_width, (s->width - s->shift + s->stride - 1) / s->stride);
-    const Factors side_by_side = simple(buffer, depth, params + s->pointwise, s->columns);
+    const Factors side_by_side = simple(s, buffer, s->sources * channels, params);
     for (i64 y = 0; y < s->out_height; y++) {
         const i64 row = y * s->stride + s->shift, seen = row < s->height ? there : 0;
         for (i64 source = 0; source < s->sources; source++)
-            activate(buffer + source * channels, depth, in[source] + (row * s->width + s->shift) * channels,
+            activate(s->narrow, buffer + source * words, depth, in[source] + (row * s->width + s->shift) * channels,
                      s->stride * channels, seen, channels, at(params, s->affine));
         memset(buffer + seen * depth, 0, (s->out_width - seen) * depth * sizeof(float)); /* outside an odd size */
         const i64 to = y * s->out_width * s->out_channels + s->first;
@@ -114,7 +120,7 @@ APART static void pointwise(const Step *s, const float **in, const float *add, f
 APART static void shortcut(const Step *s, const float *in, float *out, const float *params, float *buffer) {
     const i64 channels = s->channels, row = s->width * channels;
     const float *scale = at(params, s->affine);
-    const Factors averages = simple(buffer, channels, params + s->pointwise, s->columns);
+    const Factors averages = simple(s, buffer, channels, params);
     for (i64 y = 0; y < s->out_height; y++) {
         for (i64 x = 0; x < s->out_width; x++)
             for (i64 c = 0; c < channels; c += LANES) {
@@ -122,6 +128,7 @@ APART static void shortcut(const Step *s, const float *in, float *out, const flo
                 vec v = (load(from) + load(from + channels) + load(from + row) + load(from + row + channels)) * 0.25f;
                 store(buffer + x * channels + c, scale ? affine(v, scale + c, channels) : v);
             }
+        if (s->narrow) shrink(buffer, s->out_width * channels);
         multiply(&averages, s->out_width, 0, 0, out + y * s->out_width * s->out_channels, s->out_channels);
     }
 }
@@ -249,8 +256,8 @@ APART static void gather(const float *map, i64 pixels, i64 channels, i64 images_
     }
 }
 
-/* Of a norm, params hold scale, shift, weight, bias, mean and variance, `channels` floats each: keep the statistics (the
-   variance unbiased) and turn them into scale and shift. */
+/* Of a norm, params hold scale, shift, weight, bias, mean and variance, `channels` floats each: keep the statistics
+   (the variance unbiased) and turn them into scale and shift. */
 static void finish(float *params, i64 channels, i64 count, float eps, const double *mean, const double *squares) {
     float *scale = params, *shift = scale + channels, *weight = shift + channels, *bias = weight + channels;
     float *kept_mean = bias + channels, *kept_variance = kept_mean + channels;

@@ -54,6 +54,11 @@ def lanes_for(channels: int) -> int:
     return 16 if channels % 16 == 0 and "__AVX512F__" in machine() else LANES
 
 
+def multiplies_bfloat16() -> bool:
+    """Whether this machine multiplies vectors of bfloat16."""
+    return "__AVX512BF16__" in machine()
+
+
 def _folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "genas"
 

@@ -105,7 +105,7 @@ def _cell(
 @lru_cache(maxsize=64)
 def write(genotype: Genotype, layout: Layout, batch: bool) -> Program:
     """The program of a path."""
-    writer, cells, stem = Writer(layout.lanes, batch), layout.cells, 3 * layout.channels
+    writer, cells, stem = Writer(layout.lanes, batch, layout.narrow), layout.cells, 3 * layout.channels
     height, width, channels = layout.height, layout.width, layout.channels
     place = Place.of(layout)
     image = Map(0, 1, height, width, layout.in_chans)

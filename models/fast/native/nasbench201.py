@@ -66,7 +66,7 @@ def write(cell: Cell201, layout: Layout, batch: bool) -> Program:
     height, width, channels = layout.height, layout.width, layout.channels
     if height % 4 or width % 4:
         raise GenasError(f"NAS-Bench-201 halves images twice: {height}x{width} pixels are no multiple of 4")
-    writer, size = Writer(layout.lanes, batch), height * width * pad(channels, layout.lanes)
+    writer, size = Writer(layout.lanes, batch, layout.narrow), height * width * pad(channels, layout.lanes)
     offsets = [place * size for place in range(5)]
     image, out = Map(0, 1, height, width, layout.in_chans), Map(0, 1, height, width, pad(channels, layout.lanes))
     x = writer.convolve("stem.0", "stem.1", image, out, kernel=3, kind=STEM)

@@ -8,6 +8,7 @@ cache; :func:`calibrate` takes each step for a whole batch, as the statistics as
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections import defaultdict
 from collections.abc import Iterable
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 from genas.models.errors import GenasError
 from genas.models.fast.folded import EPS, Statistics, Weights
 from genas.models.fast.folded.normalisation import learned
-from genas.models.fast.native.build import LANES, lanes_for, load
+from genas.models.fast.native.build import LANES, lanes_for, load, multiplies_bfloat16
 from genas.models.fast.native.program import Layout, Program
 from genas.models.spaces.base.moments import Batch, Moments, settled
 from genas.models.spaces.base.oneshot import Architecture, OneShot
@@ -44,7 +45,7 @@ class Scratch(threading.local):
 _scratch = Scratch()
 
 
-def require(space: str, stem: str, device: torch.device) -> None:
+def require(space: str, stem: str, device: torch.device, dtype: torch.dtype = torch.float32) -> None:
     """Return if paths of a search space run here.
 
     Args:
@@ -63,20 +64,24 @@ def require(space: str, stem: str, device: torch.device) -> None:
     if device.type != "cpu":
         raise GenasError(f"scorer native computes on a CPU, not on {device}; choose scorer fast")
     load(LANES)
+    if dtype not in (torch.float32, torch.bfloat16):
+        raise GenasError(f"scorer native computes in float32 or bfloat16, not in {dtype}")
+    if dtype == torch.bfloat16 and not multiplies_bfloat16():
+        raise GenasError("scorer native: no AVX512-BF16 here for bfloat16; choose precision float32 or scorer fast")
 
 
 def _prepare(
-    network: OneShot[Any], architecture: Architecture, images: Tensor, batch: bool
+    network: OneShot[Any], architecture: Architecture, images: Tensor, batch: bool, dtype: torch.dtype = torch.float32
 ) -> tuple[ctypes.CDLL, Program]:
     """The library and the program for images of this size."""
-    require(network.space, network.stem_kind, images.device)
+    require(network.space, network.stem_kind, images.device, dtype)
     if images.dtype != torch.float32:
-        raise GenasError(f"scorer native computes in float32, not in {images.dtype}")
+        raise GenasError(f"scorer native takes images in float32, not in {images.dtype}")
     _, in_chans, height, width = images.shape
     space = import_module(f"genas.models.fast.native.{network.space}")
     channels: int = space.channels_of(network)
     cells, lanes = len([*network.get_submodule("cells").children()]), lanes_for(channels)
-    layout = Layout(in_chans, channels, cells, height, width, lanes)
+    layout = Layout(in_chans, channels, cells, height, width, lanes, narrow=dtype == torch.bfloat16)
     return load(lanes), space.write(architecture, layout, batch)
 
 
@@ -93,9 +98,13 @@ def _put_convolutions(program: Program, weights: Weights, scales: dict[str, Tens
             weight = weight * scales[point.norm][point.start :][: len(weight)].view(-1, 1, 1, 1)
         # (N, depth, K, K) as (N, sources, depth): a window lies pixel by pixel, channels innermost
         rows = weight.permute(0, 2, 3, 1).reshape(len(weight), point.sources, -1)
-        place = into[point.offset :][: point.sources * point.depth * point.columns]
-        place = place.view(point.sources, point.depth, point.columns)
-        place[:, : rows.shape[2], point.column : point.column + len(weight)] = rows.permute(1, 2, 0)
+        shape = point.sources, point.depth, point.columns
+        place = into[point.offset :][: math.prod(shape) // (2 if point.narrow else 1)]
+        laid_out = torch.zeros(shape) if point.narrow else place.view(shape)
+        laid_out[:, : rows.shape[2], point.column : point.column + len(weight)] = rows.permute(1, 2, 0)
+        if point.narrow:
+            pairs = laid_out.view(point.sources, point.depth // 2, 2, point.columns).transpose(2, 3)
+            place.view(torch.bfloat16).view(pairs.shape).copy_(pairs)
 
 
 class Folded:
@@ -105,13 +114,11 @@ class Folded:
     Args:
         weights: of the supernet, perhaps perturbed; float32.
         statistics: of every norm on the path.
-        dtype: float32.
+        dtype: in which products are taken, bfloat16 only where the CPU has it; all else is float32.
     """
 
     def __init__(self, weights: Weights, statistics: Statistics, dtype: torch.dtype = torch.float32) -> None:
-        if dtype != torch.float32:
-            raise GenasError(f"scorer native computes in float32, not in {dtype}")
-        self.weights, self.statistics = weights, statistics
+        self.weights, self.statistics, self.dtype = weights, statistics, dtype
         self._laid_out: dict[int, tuple[Program, Tensor]] = {}
 
     def parameters(self, program: Program) -> Tensor:
@@ -139,7 +146,7 @@ def _channels_last(images: Tensor) -> Tensor:
 
 def run_path(network: OneShot[Any], architecture: Architecture, images: Tensor, norm: Folded) -> Tensor:
     """Logits (N, num_classes) of a path for images (N, in_chans, H, W), best channels-last."""
-    library, program = _prepare(network, architecture, images, batch=False)
+    library, program = _prepare(network, architecture, images, batch=False, dtype=norm.dtype)
     parameters, pixels, arena = norm.parameters(program), _channels_last(images), _scratch.of(program.arena)
     classifier = norm.weights["classifier.weight"]
     last = program.features

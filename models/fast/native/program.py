@@ -19,7 +19,7 @@ from genas.models.spaces.base.edge import Edge
 
 class Layout(NamedTuple):
     """What, besides the architecture, a program depends on: the image's shape, C of the network's first cell, its
-    cells, and the floats of a vector."""
+    cells, the floats of a vector, and whether products are taken in bfloat16."""
 
     in_chans: int
     channels: int
@@ -27,6 +27,7 @@ class Layout(NamedTuple):
     height: int
     width: int
     lanes: int
+    narrow: bool
 
 
 class Program(NamedTuple):

@@ -34,6 +34,7 @@ class Step(NamedTuple):
     pointwise: int = -1
     bias: int = -1
     norm: int = -1
+    narrow: int = 0
 
 
 class Map(NamedTuple):
@@ -60,7 +61,8 @@ class Depthwise(NamedTuple):
 
 class Pointwise(NamedTuple):
     """Weights (N, depth, K, K), of channels ``start`` on of ``norm``, go to (sources, depth / sources padded to
-    ``depth``, ``columns``) at ``offset``, from column ``column`` on."""
+    ``depth``, ``columns``) at ``offset``, from column ``column`` on; ``narrow`` ones as bfloat16, those of two rows
+    that follow each other side by side."""
 
     name: str
     norm: str
@@ -70,6 +72,7 @@ class Pointwise(NamedTuple):
     depth: int
     columns: int
     column: int
+    narrow: bool
 
 
 class Norm(NamedTuple):
@@ -94,10 +97,11 @@ class Writer:
         lanes: every map has a multiple of this many channels.
         batch: whether steps take statistics of what they wrote, and who reads a map normalises it; else BatchNorm is
             folded, and an operation may add to what it writes.
+        narrow: whether all but the stem and depthwise convolutions multiply in bfloat16.
     """
 
-    def __init__(self, lanes: int, batch: bool) -> None:
-        self.lanes, self.batch = lanes, batch
+    def __init__(self, lanes: int, batch: bool, narrow: bool = False) -> None:
+        self.lanes, self.batch, self.narrow = lanes, batch, narrow
         self.steps: list[Step] = []
         self.depthwise: list[Depthwise] = []
         self.pointwise: list[Pointwise] = []
@@ -122,6 +126,14 @@ class Writer:
         self.steps.append(Step(kind, x.offset, x.parts, x.height, x.width, x.channels, **more))
         return out._replace(affine=norm if self.batch else -1)
 
+    def _pointwise(
+        self, name: str, norm: str, start: int, sources: int, depth: int, columns: int, column: int, narrow: bool
+    ) -> dict[str, int]:
+        """A place for weights, as a step's fields."""
+        offset = self.reserve(sources * depth * columns // (2 if narrow else 1))
+        self.pointwise.append(Pointwise(name, norm, start, offset, sources, depth, columns, column, narrow))
+        return {"pointwise": offset, "columns": columns, "narrow": int(narrow)}
+
     def _bias(self, norm: int, channels: int) -> int:
         return -1 if self.batch or norm < 0 else norm + channels
 
@@ -131,12 +143,14 @@ class Writer:
         """ReLU, depthwise, pointwise and BatchNorm, the modules from ``first`` on."""
         c = x.channels
         behind = f"{name}.{first + 3}"
-        depthwise, pointwise, norm = self.reserve(kernel * kernel * c), self.reserve(c * c), self.norm(behind, out)
+        depthwise = self.reserve(kernel * kernel * c)
         self.depthwise.append(Depthwise(f"{name}.{first + 1}", depthwise, c))
-        self.pointwise.append(Pointwise(f"{name}.{first + 2}", behind, 0, pointwise, 1, c, c, 0))
-        convolution = {"kernel": kernel, "stride": stride, "dilation": dilation, "columns": c}
-        where = {"depthwise": depthwise, "pointwise": pointwise, "bias": self._bias(norm, c)}
-        return self.step(BLOCK, x, out, add, norm, **convolution, **where)
+        where = self._pointwise(f"{name}.{first + 2}", behind, 0, 1, c, c, 0, self.narrow)
+        norm = self.norm(behind, out)
+        return self.step(
+            BLOCK, x, out, add, norm, kernel=kernel, stride=stride, dilation=dilation, depthwise=depthwise,
+            bias=self._bias(norm, c), **where,
+        )  # fmt: skip
 
     def convolve(
         self, name: str, behind: str, x: Map, out: Map, add: Map | None = None, kernel: int = 1, stride: int = 1,
@@ -145,13 +159,11 @@ class Writer:
         """Convolution, 1x1 of maps side by side or of a larger kernel, and BatchNorm, if any is ``behind``."""
         # To a larger kernel, its pixels are what maps side by side are to one of 1x1.
         sources = x.parts if kernel == 1 else kernel * kernel
-        pointwise = self.reserve(sources * x.channels * out.channels)
+        narrow = self.narrow and kind != STEM
+        where = self._pointwise(name, behind, 0, sources, x.channels, out.channels, 0, narrow)
         norm = self.norm(behind, out) if behind else -1
-        self.pointwise.append(Pointwise(name, behind, 0, pointwise, sources, x.channels, out.channels, 0))
-        return self.step(
-            kind, x, out, add, norm, kernel=kernel, stride=stride, pointwise=pointwise, columns=out.channels,
-            bias=self._bias(norm, out.channels),
-        )  # fmt: skip
+        bias = self._bias(norm, out.channels)
+        return self.step(kind, x, out, add, norm, kernel=kernel, stride=stride, bias=bias, **where)
 
     def halve(self, name: str, channels: int, x: Map, out: Map, add: Map | None = None) -> Map:
         """FactorizedReduce: two convolutions that fill a half of the channels each. Where a half ends inside a vector,
@@ -161,18 +173,13 @@ class Writer:
         for shift, start in enumerate((0, half)):
             first, last = (0, out.channels) if padded else (start, half if shift == 0 else out.channels)
             columns = last - first
-            pointwise = self.reserve(x.parts * x.channels * columns)
-            self.pointwise.append(
-                Pointwise(
-                    f"{name}.conv{shift + 1}", f"{name}.bn", start, pointwise, x.parts, x.channels, columns,
-                    start - first,
-                )
-            )  # fmt: skip
+            where = self._pointwise(
+                f"{name}.conv{shift + 1}", f"{name}.bn", start, x.parts, x.channels, columns, start - first, self.narrow
+            )
             twice = shift == 1 and padded
             made = self.step(
                 POINTWISE, x, out, out._replace(affine=-1) if twice else add, norm if shift else -1,
-                stride=2, shift=shift, first=first, columns=columns, pointwise=pointwise,
-                bias=-1 if twice else self._bias(norm, out.channels),
+                stride=2, shift=shift, first=first, bias=-1 if twice else self._bias(norm, out.channels), **where,
             )  # fmt: skip
         return made
 

@@ -207,12 +207,35 @@ def test_nan_stays_nan(space: str, operation: str) -> None:
 
 
 @pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("channels", [3, 8, 16])
+@pytest.mark.parametrize(
+    ("space", "operation"), [*product(["darts"], PRIMITIVES[1:]), *product(["nasbench201"], OPERATIONS[1:])]
+)
+def test_bfloat16_is_near(space: str, operation: str, channels: int) -> None:
+    """Products are rounded to 8 bits, which is seen, and nothing else is lost; NaN stays NaN."""
+    if not build.multiplies_bfloat16():
+        pytest.skip("no AVX512-BF16")
+    network: OneShot[Any] = supernet(channels) if space == "darts" else nasbench201(channels, 2)
+    architecture, x = everywhere(operation) if space == "darts" else CELLS[operation], images(3, 8, 12)
+    weights = weights_of(network)
+    statistics = native.calibrate(network, architecture, weights, [x], None)
+    exact, rough = (
+        native.run_path(network, architecture, x, native.Folded(weights, statistics, dtype))
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert 1e-4 < float((rough - exact).norm() / exact.norm()) < 0.1
+    x[1, 0, 4, 4] = float("nan")
+    logits = native.run_path(network, architecture, x, native.Folded(weights, statistics, torch.bfloat16))
+    assert logits.isnan().all(1).tolist() == [False, True, False]
+
+
+@pytest.mark.usefixtures("compiled")
 def test_other_types_spaces_and_devices_are_refused() -> None:
     network, genotype = supernet(2), everywhere("skip_connect")
-    with pytest.raises(GenasError, match="float32"):
+    with pytest.raises(GenasError, match=r"takes images in float32, not in torch\.bfloat16"):
         native.calibrate(network, genotype, weights_of(network), [images(1, 8, 8).bfloat16()], None)
-    with pytest.raises(GenasError, match="float32"):
-        native.Folded({}, {}, torch.bfloat16)
+    with pytest.raises(GenasError, match=r"in float32 or bfloat16, not in torch\.float16"):
+        native.run_path(network, genotype, images(1, 8, 8), native.Folded({}, {}, torch.float16))
     with pytest.raises(GenasError, match="knows darts, nasbench201, not the space other; choose scorer fast"):
         native.require("other", "cifar", torch.device("cpu"))
     with pytest.raises(GenasError, match="on a CPU, not on meta"):

@@ -84,12 +84,18 @@ def test_what_was_measured_before_does_not_matter() -> None:
     assert measures.take(fast, path(2), NAMES) == fresh
 
 
-def test_bfloat16_is_near_and_only_for_the_fast_scorer() -> None:
+@pytest.mark.parametrize("scorer", ["fast", "native"])
+def test_bfloat16_is_near(scorer: str) -> None:
+    if scorer == "native" and not (shutil.which("cc") and build.multiplies_bfloat16()):
+        pytest.skip("no C compiler or no AVX512-BF16")
     _, fast = both(PARAMS)
-    _, rough = both(changed(precision="bfloat16"))
+    _, rough = both(changed(precision="bfloat16"), scorer)
     exact, near = (measures.take(probe, path(0), ["accuracy"])["loss"] for probe in (fast, rough))
     assert near == pytest.approx(exact, rel=0.02)
-    assert near != exact
+    assert near != pytest.approx(exact, rel=1e-6)
+
+
+def test_the_plain_scorer_computes_in_float32() -> None:
     with pytest.raises(ValueError, match="scorer plain computes in float32"):
         MeasureParams.model_validate({**PARAMS.model_dump(), "precision": "bfloat16"})
 
@@ -110,7 +116,6 @@ def test_native_says_at_once_where_it_cannot_run() -> None:
         ("auto", "float32", "darts", "imagenet", "cpu", "fast"),
         ("auto", "float32", "nasbench201", "cifar", "cpu", "native"),
         ("auto", "float32", "darts", "cifar", "meta", "fast"),
-        ("auto", "bfloat16", "darts", "cifar", "cpu", "fast"),
         ("fast", "float32", "darts", "imagenet", "cpu", "fast"),
         ("plain", "float32", "darts", "cifar", "cpu", "plain"),
     ],
@@ -122,6 +127,21 @@ def test_auto_is_the_quickest_that_runs(
         pytest.skip("no C compiler")
     settings = changed(scorer=asked, precision=precision)
     assert settled(settings, space, torch.device(device), stem) == changed(scorer=found, precision=precision)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_auto_takes_bfloat16_where_the_processor_has_it(there: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not shutil.which("cc"):
+        pytest.skip("no C compiler")
+    monkeypatch.setattr(path_of_native, "multiplies_bfloat16", lambda: there)
+    settings, cpu = changed(scorer="auto", precision="bfloat16"), torch.device("cpu")
+    assert settled(settings, "darts", cpu).scorer == ("native" if there else "fast")
+    named = changed(settings, scorer="native")
+    if there:
+        assert settled(named, "darts", cpu) == named
+    else:
+        with pytest.raises(GenasError, match="no AVX512-BF16 here for bfloat16; choose precision float32 or scorer"):
+            settled(named, "darts", cpu)
 
 
 def test_auto_needs_no_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
