@@ -13,6 +13,7 @@ from typer.exceptions import TyperException
 
 from genas.benchmarks.cli import app as bench_app
 from genas.flows.commands.data import app as data_app
+from genas.flows.commands.init import init
 from genas.flows.commands.options import JOBS, Jobs, Port, Profile, Wait
 from genas.flows.commands.site import site
 from genas.flows.processes.children import StageError
@@ -25,38 +26,41 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="GeNAS as one pipeline: search, retrain, transfer.",
 )
 track_app = typer.Typer(no_args_is_help=True, help="The tracking database.")
 app.add_typer(data_app, name="data")
 app.add_typer(track_app, name="track")
 app.add_typer(bench_app, name="bench")
+app.command()(init)
 app.command()(site)
+
+
+def say_version(asked: bool) -> None:
+    """``genas --version``: the package's, and the commit of a checkout."""
+    if asked:
+        from genas.flows.version import VERSION
+
+        typer.echo(f"genas {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[bool, typer.Option("--version", callback=say_version, is_eager=True, help="Say it.")] = False,
+) -> None:
+    """GeNAS as one pipeline: search, retrain, transfer."""
 
 
 @app.command()
 def demo(jobs: Jobs = JOBS, wait: Wait = False) -> None:
     """Run the whole chain on small embedded data, then print its results."""
+    from genas.pipeline.config import profiles
+
+    if "demo" not in profiles():  # only the package is installed
+        init("demo")
     execute("demo", (), jobs, wait)
     results("demo")
     conclude("demo")
-
-
-@app.command()
-def init(
-    name: Annotated[str, typer.Argument(help="Of the profile: profiles/NAME.")],
-    images: Annotated[Path, typer.Option(help="Class folders of photographs, or train and val with them.")],
-    detect: Annotated[Path | None, typer.Option(help="A set in the layout of COCO, to detect in.")] = None,
-    segment: Annotated[Path | None, typer.Option(help="Scenes in the layout of Cityscapes or CamVid.")] = None,
-) -> None:
-    """Write a small profile for photographs of your own."""
-    from genas.pipeline.config import data_root
-    from genas.pipeline.scaffold.profile import Folders
-    from genas.pipeline.scaffold.profile import init as write
-
-    folder, found = write(name, Folders(images, detect, segment))
-    typer.echo(f"found    {found}\nprofile  {folder}\ndata     below {data_root()}")
-    typer.echo(f"next     genas plan --profile {name}; genas run --profile {name}")
 
 
 @app.command()

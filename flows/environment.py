@@ -10,7 +10,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from genas.pipeline.config import REPOSITORY
+from genas.pipeline.config import CHECKOUT, REPOSITORY
 
 STATE = REPOSITORY / ".genas"
 """Prefect's own database lies here, ignored by git; deleting it loses history and nothing else."""
@@ -62,5 +62,6 @@ def for_prefect(console: bool) -> None:
 def of_children(**more: str) -> dict[str, str]:
     """The environment of a child process: this interpreter's folder first on PATH, one thread, quiet."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    defaults = {**QUIET, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    home = {} if CHECKOUT else {"GENAS_HOME": str(REPOSITORY)}
+    defaults = {**QUIET, **home, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     return {**defaults, **os.environ, "PATH": path, **more}

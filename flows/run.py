@@ -22,12 +22,13 @@ def checked(profile: str) -> Path:
     """The profile's folder, its parameters valid.
 
     Raises:
-        GenasError: no such profile, or wrong parameters.
+        GenasError: no such profile, wrong parameters, or links to another source than this one.
     """
     from genas.pipeline.config import load_params, profile_folder
+    from genas.pipeline.scaffold.shared import require_code
 
     folder = profile_folder(profile)
-    load_params(folder)
+    require_code(folder, load_params(folder).code)
     return folder
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import subprocess
 from importlib.metadata import version
 
-from genas.pipeline.config import REPOSITORY
+from genas.pipeline.config import CHECKOUT, CODE
 
 
 def commit() -> str | None:
-    """The short hash of the repository's HEAD, or None outside git and before the first commit."""
+    """The short hash of the checkout's HEAD, or None outside git and before the first commit."""
+    if not CHECKOUT:
+        return None
     try:
         said = subprocess.run(
-            ["git", "rev-parse", "--short", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False
+            ["git", "rev-parse", "--short", "HEAD"], cwd=CODE, capture_output=True, text=True, check=False
         )
     except FileNotFoundError:  # no git on this machine
         return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import shutil
 import sys
-import tomllib
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -24,7 +24,8 @@ from genas.pipeline.stages import STAGES, rows_of
 
 DISK = 5
 """GB that should be free for the outputs of the small profiles."""
-
+EXTRA = re.compile(r'extra == "(\w+)"')
+"""How a requirement's marker names the extra that it belongs to."""
 
 FAULTS = {
     "2.14.1": "without AVX-512 its oneDNN corrupts memory in the backward pass of a strided 1x1 convolution of fewer "
@@ -60,25 +61,25 @@ def examine(folder: Path) -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Each requirement of pyproject.toml against what is installed; those of the extras are not essential.
+    """Each requirement of this package against what is installed; those of the extras are not essential.
 
     An optional part that is missing shows again, as essential, in :func:`frameworks` where the profile needs it.
     """
-    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    groups = {"": project["dependencies"], **project["optional-dependencies"]}
-    del groups["dev"]
-    for group, requirements in groups.items():
-        for requirement in map(Requirement, requirements):
-            label = f"{requirement.name} [{group}]" if group else requirement.name
-            try:
-                found = version(requirement.name)
-            except PackageNotFoundError:
-                yield Finding(label, False, f"not installed, expected {requirement}", essential=not group)
-                continue
-            # A build's local part ("+cpu", "+cu130") is not part of the bound.
-            fits = requirement.specifier.contains(found.partition("+")[0], prereleases=True)
-            wanted = "" if fits else f", expected {requirement.specifier}"
-            yield Finding(label, fits, found + wanted, essential=not group)
+    for requirement in map(Requirement, requires("genas-pipeline") or ()):
+        group = EXTRA.search(str(requirement.marker))
+        if group and group[1] == "dev":
+            continue
+        label = f"{requirement.name} [{group[1]}]" if group else requirement.name
+        try:
+            found = version(requirement.name)
+        except PackageNotFoundError:
+            wanted = str(requirement).partition(";")[0]
+            yield Finding(label, False, f"not installed, expected {wanted}", essential=not group)
+            continue
+        # A build's local part ("+cpu", "+cu130") is not part of the bound.
+        fits = requirement.specifier.contains(found.partition("+")[0], prereleases=True)
+        wanted = "" if fits else f", expected {requirement.specifier}"
+        yield Finding(label, fits, found + wanted, essential=not group)
 
 
 def tools() -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from genas.flows.version import commit
 from genas.models.errors import GenasError
-from genas.pipeline.config import REPOSITORY, profile_folder
+from genas.pipeline.config import CODE, REPOSITORY, profile_folder
 
 COMMIT = "commit"
 """The key of the commit in a source, which is there for the message alone."""
@@ -29,9 +29,9 @@ def files(folder: Path) -> Iterator[tuple[str, Path]]:
     for name in ("dvc.yaml", "params.yaml"):
         yield f"the profile's {name}", folder / name
     for package in ("models", "pipeline"):
-        for path in sorted((REPOSITORY / package).rglob("*")):
+        for path in sorted((CODE / package).rglob("*")):
             if path.suffix in (".py", ".json", ".c"):
-                yield str(path.relative_to(REPOSITORY)), path
+                yield str(path.relative_to(CODE)), path
 
 
 def require_same(wanted: Mapping[str, str], folder: Path) -> None:

@@ -14,7 +14,7 @@ import yaml
 
 from genas.flows.site import pages
 from genas.models.errors import GenasError
-from genas.pipeline.config import profiles
+from genas.pipeline.config import CHECKOUT, profiles
 
 NEEDED = ("mkdocs", "material", "mkdocstrings", "mkdocstrings_handlers.python")
 MARK = ".genas-site"
@@ -39,6 +39,8 @@ def site(out: Path) -> Path:
     Raises:
         GenasError: the extra is missing, the folder holds something else, or mkdocs has warned of something.
     """
+    if not CHECKOUT:
+        raise GenasError("genas site needs a checkout of the project: the documents are not in the installed package")
     if lacking():
         raise GenasError("genas site needs the extra site: pip install -c constraints.txt -e '.[site]'")
     if out.exists() and not out.is_dir():

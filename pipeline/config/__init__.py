@@ -4,6 +4,7 @@ A profile is a folder with its own ``params.yaml``: the repository's root is the
 ``profiles/``. Unknown keys and wrong types are errors that name the key.
 """
 
+from genas.pipeline.config.installed import offered
 from genas.pipeline.config.laboratory import (
     LaboratoryParams,
     NasBench201Params,
@@ -14,8 +15,17 @@ from genas.pipeline.config.laboratory import (
 from genas.pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
 from genas.pipeline.config.params import DIGITS, Params, load_params
 from genas.pipeline.config.pixels import PixelParams, StreamParams
-from genas.pipeline.config.places import PROFILES, REPOSITORY, data_root, profile_folder, profiles
-from genas.pipeline.config.rows import DataParams, Row
+from genas.pipeline.config.places import (
+    CHECKOUT,
+    CODE,
+    OWN,
+    PROFILES,
+    REPOSITORY,
+    data_root,
+    profile_folder,
+    profiles,
+)
+from genas.pipeline.config.rows import LAYOUTS, DataParams, Row
 from genas.pipeline.config.search import (
     MEASURES,
     AgreementParams,
@@ -26,12 +36,17 @@ from genas.pipeline.config.search import (
     MeasureParams,
     MetricParams,
     SearchParams,
+    measure_module,
 )
 from genas.pipeline.config.supernets import Supernet201Params, SupernetParams, TrainingParams
 
 __all__ = [
+    "CHECKOUT",
+    "CODE",
     "DIGITS",
+    "LAYOUTS",
     "MEASURES",
+    "OWN",
     "PROFILES",
     "REPOSITORY",
     "AgreementParams",
@@ -62,6 +77,8 @@ __all__ = [
     "WalkParams",
     "data_root",
     "load_params",
+    "measure_module",
+    "offered",
     "profile_folder",
     "profiles",
 ]

@@ -1,4 +1,4 @@
-"""Where things lie: the profiles' folders and the root of real data."""
+"""Where things lie: the code, the profiles' folders and the root of real data."""
 
 from __future__ import annotations
 
@@ -7,15 +7,27 @@ from pathlib import Path
 
 from genas.models.errors import GenasError
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-"""Resolved, as ``genas/`` leads to the folders by links."""
-PROFILES = {
-    "demo": REPOSITORY / "profiles" / "demo",
-    "mini": REPOSITORY / "profiles" / "mini",
-    "laboratory": REPOSITORY / "profiles" / "laboratory",
-    "official": REPOSITORY / "profiles" / "official",
-    "paper": REPOSITORY,
-}
+CODE = Path(__file__).resolve().parents[2]
+"""The folder of the rooms: the root of a checkout, to which ``genas/`` leads by links, or the installed package."""
+CHECKOUT = (CODE / "pyproject.toml").exists()
+"""Whether it is a checkout."""
+
+
+def home_of(here: Path) -> Path:
+    """Where profiles, data and databases lie if the package is installed.
+
+    ``GENAS_HOME``, else the nearest folder around ``here`` that has a profile in ``profiles/``, else ``here``.
+    """
+    if named := os.environ.get("GENAS_HOME"):
+        return Path(named).expanduser().resolve()
+    around = (folder for folder in (here, *here.parents) if any(folder.glob("profiles/*/params.yaml")))
+    return next(around, here)
+
+
+REPOSITORY = CODE if CHECKOUT else home_of(Path.cwd())
+"""The root of a checkout; else what takes its place."""
+OWN = ("demo", "mini", "laboratory", "official")
+PROFILES = {name: REPOSITORY / "profiles" / name for name in OWN} | {"paper": REPOSITORY} if CHECKOUT else {}
 """Those of the project itself."""
 
 
@@ -34,7 +46,8 @@ def profile_folder(profile: str) -> Path:
     known = profiles()
     folder = known.get(profile, Path(profile))
     if not (folder / "params.yaml").exists():
-        raise GenasError(f"unknown profile {profile!r}, expected {', '.join(known)} or a folder with a params.yaml")
+        expected = f"{', '.join(known)} or a folder" if known else "a folder"
+        raise GenasError(f"unknown profile {profile!r}, expected {expected} with a params.yaml")
     return folder.resolve()
 
 

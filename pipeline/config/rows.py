@@ -5,9 +5,24 @@ from __future__ import annotations
 from itertools import product
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from genas.pipeline.config.base import Below, Count, Name, Positive, Section, Seed, Several
+from genas.pipeline.config.installed import offered
+
+LAYOUTS = ("parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid")
+"""Of data sets, beside those that installed packages offer."""
+
+
+def require_layout(name: str) -> str:
+    """Refuse what is no layout.
+
+    Raises:
+        ValueError: with those there are.
+    """
+    if name not in LAYOUTS and name not in offered("layouts"):
+        raise ValueError(f"unknown layout, expected one of {', '.join((*LAYOUTS, *offered('layouts')))}, got {name!r}")
+    return name
 
 
 class DataParams(Section):
@@ -16,7 +31,8 @@ class DataParams(Section):
     ``layout``: ``parquet`` (``{train,test}.parquet`` with ``image`` bytes and ``label``), ``folder``
     (``{train,val}/<class>/*``), ``webdataset`` (``{train,val}/*.tar``, whose samples are an image and a class number),
     ``cifar10`` / ``cifar100`` (torchvision), ``shift`` (``imagenetv2-matched-frequency/``, ``imagenet-a/``,
-    ``imagenet-o/``; ``imagenet-r/`` and ``real.json`` may be there), ``coco``, ``cityscapes``, ``camvid``.
+    ``imagenet-o/``; ``imagenet-r/`` and ``real.json`` may be there), ``coco``, ``cityscapes``, ``camvid``; or one that
+    an installed package offers (:class:`genas.pipeline.data.reading.layouts.Layout`).
 
     Exactly one origin: ``path`` below the data root, or ``derive``, which writes the set from another one
     (``digits``: scikit-learn's handwritten digits; any other name: an image data set of this profile).
@@ -25,7 +41,7 @@ class DataParams(Section):
     (:mod:`genas.pipeline.data.reading.splits`).
     """
 
-    layout: Literal["parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid"]
+    layout: Annotated[str, AfterValidator(require_layout)]
     digest: Literal["content", "listing"]
     path: Below | None = None
     derive: str | None = None

@@ -10,7 +10,8 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from genas.pipeline.config.base import Count, Fraction, NotNegative, Positive, Section, Several
-from genas.pipeline.config.places import REPOSITORY
+from genas.pipeline.config.installed import offered
+from genas.pipeline.config.places import CODE
 
 FIRST = ("flatness", "angle", "accuracy", "loss", "params", "macs")
 """Of the measures, those that lists of them begin with."""
@@ -22,8 +23,13 @@ def measures_in(folder: Path) -> tuple[str, ...]:
     return (*(name for name in FIRST if name in found), *sorted(found - {*FIRST}))
 
 
-MEASURES = measures_in(REPOSITORY / "pipeline" / "measures")
-"""The measures that a metric can be made of."""
+MEASURES = measures_in(CODE / "pipeline" / "measures")
+"""The measures that a metric can be made of, beside those that installed packages offer."""
+
+
+def measure_module(name: str) -> str:
+    """The module of a measure: the project's own, or what an installed package offers."""
+    return f"genas.pipeline.measures.{name}" if name in MEASURES else offered("measures")[name]
 
 
 def require_measures(names: Iterable[str]) -> None:
@@ -33,8 +39,9 @@ def require_measures(names: Iterable[str]) -> None:
         ValueError: the first of them.
     """
     for name in names:
-        if name not in MEASURES:
-            raise ValueError(f"unknown measure {name!r}, expected one of {', '.join(MEASURES)}")
+        if name not in MEASURES and name not in offered("measures"):
+            expected = ", ".join((*MEASURES, *offered("measures")))
+            raise ValueError(f"unknown measure {name!r}, expected one of {expected}")
 
 
 def require_increasing(sigma: Sequence[float]) -> None:

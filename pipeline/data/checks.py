@@ -16,7 +16,7 @@ from genas.pipeline.data.reading import coco, scenes
 from genas.pipeline.data.reading.decoding import ENDINGS, size_of
 from genas.pipeline.data.reading.files import line, subfolders
 from genas.pipeline.data.reading.images import list_folder
-from genas.pipeline.data.reading.layouts import REQUIRED, files_of
+from genas.pipeline.data.reading.layouts import OFFERED, REQUIRED, Layout, files_of, layout_of
 from genas.pipeline.data.reading.tables import check_tables
 
 
@@ -76,6 +76,19 @@ def _check_shifted(root: Path) -> None:
                 raise GenasError(f"{path}: a picture in no class folder")
 
 
+def _check_offered(layout: Layout, root: Path) -> None:
+    """A layout that an installed package offers: every image is a picture, and of a class that the layout names.
+
+    Raises:
+        GenasError: naming the file.
+    """
+    classes = layout.classes(root)
+    for path, label in (one for split in OFFERED for one in layout.images(root, split)):
+        if not 0 <= label < len(classes):
+            raise GenasError(f"{path}: class {label}, but {root} has {len(classes)} classes")
+        size_of(path)
+
+
 CHECKS: dict[str, tuple[Callable[[Path], object], ...]] = {
     "parquet": (check_tables,),
     "folder": (_check_class_folders,),
@@ -99,6 +112,9 @@ def look_at(spec: DataParams, root: Path) -> None:
     Raises:
         GenasError: the first defect.
     """
+    if (layout := layout_of(spec.layout)) is not None:
+        _check_offered(layout, root)
+        return
     for check in CHECKS[spec.layout]:
         check(root)
     if spec.layout in ("folder", "shift"):

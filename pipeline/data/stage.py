@@ -23,6 +23,7 @@ from genas.pipeline.data.reading import shards
 from genas.pipeline.data.reading.files import reason
 from genas.pipeline.data.reading.layouts import (
     classes_of,
+    code_of,
     dataset_root,
     digest_of,
     index_of,
@@ -69,6 +70,8 @@ def manifest_of(
         look_at(spec, root)
     classes = classes_of(spec.layout, root, index)
     found = {"name": name, "layout": spec.layout, "digest": digest, "splits": splits, "classes": classes}
+    if code := code_of(spec.layout):
+        found["code"] = code
     if path := split_file(spec):
         read_split(path, splits["train"], validation_images(spec.layout, splits))
         found["split_file"] = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -97,7 +100,8 @@ def run(context: Context) -> None:
     root = dataset_root(context, name)
     path = context.out / MANIFEST
     former = former_manifest(path)
-    looked_at = former.get("digest") if former.get("layout") == spec.layout else None
+    same = former.get("layout") == spec.layout and former.get("code") == code_of(spec.layout)
+    looked_at = former.get("digest") if same else None
     if spec.derive is not None:
         origin = derive.fingerprint(context, spec)
         fresh = former.get("origin") == origin and root.is_dir() and digest_of(root, spec.digest) == looked_at

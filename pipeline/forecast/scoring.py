@@ -178,7 +178,9 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     params = space.measures.model_copy(update={"flatness": space.measures.flatness.model_copy(update={"draws": 1})})
     probe = make_probe(build(profile, key), data, params, 0, build(profile, key))
     setup = now() - started
-    wanted = {name: _kind(name, space) for name in (*MEASURES, HESSIAN) if _kind(name, space) in kinds}
+    terms = (name for metric in profile.params.metrics.values() for name in metric.terms)
+    names = dict.fromkeys((*MEASURES, *terms, HESSIAN))
+    wanted = {name: _kind(name, space) for name in names if _kind(name, space) in kinds}
     seconds: Counter[str] = Counter()
     tried = 0
     for number, path in enumerate(islice(paths(space), TRIED + 1)):

@@ -25,6 +25,7 @@ import torch
 from genas.pipeline.context import Context
 from genas.pipeline.machine.distributed import leader
 from genas.pipeline.machine.imports import code_digest
+from genas.pipeline.stages import STAGES
 from genas.pipeline.stages.graph import settings
 
 
@@ -74,7 +75,8 @@ class Scratch:
 
     def __init__(self, context: Context, inputs: Iterable[Path] = (), **more: int) -> None:
         key = (context.stage, context.row)
-        content = [*key, settings(context.params, key), more, digest(inputs), code_digest(context.stage)]
+        code = code_digest(context.stage, STAGES[context.stage].measures(context.params, context.axes))
+        content = [*key, settings(context.params, key), more, digest(inputs), code]
         self.fingerprint = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
         family = context.root / ".scratch"
         self.folder = family / f"{context.stage}-{context.row}-{self.fingerprint}"

@@ -1,6 +1,7 @@
-"""Search measures by name: the modules of this folder that :data:`genas.pipeline.config.MEASURES` lists.
+"""Search measures by name: the modules of this folder, and those that installed packages offer (entry points of the
+group ``genas.measures``).
 
-A new measure is one module with the functions of :class:`Measure`, and its name in that list; one that is a mean over
+A new measure is one module with the functions of :class:`Measure`; one that is a mean over
 images, or made of such means, offers those of :class:`ImageMeasure` instead of ``measure``, and early decisions then
 work on it too (:mod:`genas.pipeline.scoring.early`).
 """
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol, cast, runtime_checkable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from genas.pipeline.config import MEASURES, MeasureParams, MetricParams
+from genas.pipeline.config import MeasureParams, MetricParams, measure_module
 
 if TYPE_CHECKING:
     from genas.models.spaces.base.oneshot import Architecture
@@ -51,8 +52,7 @@ class ImageMeasure(Protocol):
 
 def get(name: str) -> Measure | ImageMeasure:
     """The module of a measure."""
-    assert name in MEASURES, f"{name} passed the validation of params.yaml"
-    return cast(Measure | ImageMeasure, import_module(f"genas.pipeline.measures.{name}"))
+    return cast(Measure | ImageMeasure, import_module(measure_module(name)))
 
 
 def mean_over(seen: Array, params: MeasureParams) -> Array:

@@ -82,7 +82,8 @@ def standing(params: Params, root: Path, row: str) -> dict[str, float]:
     found: dict[str, float] = {}
     stage, _, cell = params.rows[row].cell.partition("/")
     searched, scale = records.metrics(root, (stage, cell)), records.spread(root, (stage, cell))
-    found |= {f"{stage}/{name}": searched[name] for name in MEASURES if name in searched and name not in COST}
+    measures = dict.fromkeys((*MEASURES, *(term for metric in params.metrics.values() for term in metric.terms)))
+    found |= {f"{stage}/{name}": searched[name] for name in measures if name in searched and name not in COST}
     if scale:
         found[f"{stage}/score_normalised"] = scale(searched["score"])
     for name, judge in STAGES.items():

@@ -14,13 +14,13 @@ from typing import NamedTuple
 from pydantic import ValidationError
 
 from genas.models.errors import GenasError
-from genas.pipeline.config import REPOSITORY, Params, data_root, profiles
+from genas.pipeline.config import OWN, REPOSITORY, Params, data_root, profiles
 from genas.pipeline.config.params import explain
 from genas.pipeline.config.reading import read_yaml
 from genas.pipeline.data.reading.files import reason
 from genas.pipeline.scaffold import sizes
 from genas.pipeline.scaffold.looking import Parts, digest_for, objects, photographs, segmented
-from genas.pipeline.scaffold.shared import share
+from genas.pipeline.scaffold.shared import PATTERN, share
 
 HERE = Path(__file__).parent
 NAME = re.compile(r"[A-Za-z0-9_-]+")
@@ -48,8 +48,12 @@ class Link(NamedTuple):
     parts: Parts | None
 
 
-def init(name: str, folders: Folders) -> tuple[Path, str]:
+def init(name: str, folders: Folders | None) -> tuple[Path, str]:
     """Write the profile ``name``; nothing is written where anything is wrong.
+
+    Args:
+        name: new.
+        folders: what it is for; None for one of the project's own, which an installed package lacks at first.
 
     Returns:
         Its folder, and what was found in words.
@@ -59,7 +63,7 @@ def init(name: str, folders: Folders) -> tuple[Path, str]:
             root or a folder of profiles that cannot be written.
     """
     home = _require_free(name)
-    text, found, links = described(name, folders.absolute())
+    text, found, links = described(name, folders.absolute()) if folders else (*_own(name), [])
     try:
         _write(home, text, links)
     except OSError as error:
@@ -94,6 +98,17 @@ def described(name: str, folders: Folders) -> tuple[str, str, list[Link]]:
         words.append(f"{labelled.train} scenes with labels")
     values["words"] = ", ".join(words)
     return _filled("template", values), ", ".join(words), links
+
+
+def _own(name: str) -> tuple[str, str]:
+    """The text of ``params.yaml`` of one of the project's own profiles, and what it is.
+
+    Raises:
+        GenasError: it is none.
+    """
+    if name not in OWN:
+        raise GenasError(f"--images is missing; only {', '.join(OWN)} can be written without, as the project has them")
+    return (PATTERN / f"{name}.yaml").read_text().rstrip(), "the project's own profile"
 
 
 def _require_free(name: str) -> Path:

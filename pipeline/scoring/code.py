@@ -14,18 +14,15 @@ import json
 import shutil
 from typing import Any
 
-from genas.pipeline.config import Params
+from genas.pipeline.config import Params, measure_module
 from genas.pipeline.context import Context
 from genas.pipeline.machine.imports import closure, digest
 from genas.pipeline.stages import STAGES, Axes, Stage
 
-MEASURES = "genas.pipeline.measures"
-"""The package of the measures; it is not imported, which would take seconds."""
-
 
 def code_of(name: str) -> str:
-    """SHA-256 over the module of a measure and everything that it imports."""
-    return digest(closure(f"{MEASURES}.{name}", computed=False))
+    """SHA-256 over the module of a measure and everything that it imports, as text: importing it would take seconds."""
+    return digest(closure(measure_module(name), computed=False))
 
 
 def metric_of(params: Params, stage: Stage, axes: Axes) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from genas.pipeline.config import REPOSITORY, Params
+from genas.pipeline.config import CHECKOUT, CODE, Params
 from genas.pipeline.context import Log, silent
 from genas.pipeline.machine.addresses import masked
 from genas.pipeline.machine.imports import code_digest
@@ -100,8 +100,8 @@ class Live:
 
 def provenance(stage: str) -> dict[str, str]:
     """Tags that only a live run has: the code it ran."""
-    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False)
-    commit = {"mlflow.source.git.commit": asked.stdout.strip()} if asked.returncode == 0 else {}
+    asked = subprocess.run(["git", "rev-parse", "HEAD"], cwd=CODE, capture_output=True, text=True, check=False)
+    commit = {"mlflow.source.git.commit": asked.stdout.strip()} if CHECKOUT and asked.returncode == 0 else {}
     return {"code": code_digest(stage)[:16], **commit}
 
 

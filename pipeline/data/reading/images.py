@@ -14,6 +14,7 @@ from genas.models.errors import GenasError
 from genas.pipeline.data.reading import tables
 from genas.pipeline.data.reading.decoding import ENDINGS, decode
 from genas.pipeline.data.reading.files import reason, subfolders, walk
+from genas.pipeline.data.reading.layouts import layout_of
 from genas.pipeline.data.reading.shards import Shards, open_split
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def load_images(
 
     Args:
         root: folder of the data set.
-        layout: ``parquet``, ``cifar10``, ``cifar100``, ``folder`` or ``webdataset``.
+        layout: ``parquet``, ``cifar10``, ``cifar100``, ``folder``, ``webdataset``, or one that is offered.
         split: ``train`` or ``val`` (a parquet set's ``test`` is its ``val``).
         size: height and width that pictures of folders and shards are brought to, and the others have; None where
             they have one size of their own.
@@ -169,6 +170,8 @@ def pictures(
         GenasError: as :func:`load_images`, :func:`list_folder` and
             :func:`genas.pipeline.data.reading.shards.open_split`.
     """
+    if (other := layout_of(layout)) is not None:
+        return Pictures(other.images(root, split))
     if layout == "folder":
         return Pictures(list_folder(root / split, classes))
     if layout == "webdataset":

@@ -6,14 +6,17 @@ import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, cast
 
 from genas.models.errors import GenasError
-from genas.pipeline.config import DataParams, data_root
+from genas.pipeline.config import LAYOUTS, DataParams, data_root, offered
+from genas.pipeline.config.installed import load
 from genas.pipeline.context import Context
 from genas.pipeline.data.reading import coco, shards, tables
 from genas.pipeline.data.reading.classes import class_list
 from genas.pipeline.data.reading.decoding import ENDINGS
 from genas.pipeline.data.reading.files import reason, subfolders, walk
+from genas.pipeline.machine.imports import closure, digest
 
 REQUIRED: dict[str, tuple[str, ...]] = {
     "parquet": ("train.parquet", "test.parquet|val.parquet"),
@@ -27,6 +30,31 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "camvid": ("train", "trainannot", "val", "valannot"),
 }
 """What a layout has at its top; ``|`` separates names of which one must be there."""
+OFFERED = ("train", "val")
+"""The splits of a layout that an installed package offers."""
+
+
+class Layout(Protocol):
+    """What the module of such a layout offers: image files, each with its class."""
+
+    REQUIRED: tuple[str, ...]
+    """As in :data:`REQUIRED`."""
+
+    def classes(self, root: Path) -> list[str]:
+        """The class names in label order."""
+
+    def images(self, root: Path, split: str) -> list[tuple[Path, int]]:
+        """The files of ``train`` or ``val`` in a fixed order, and their labels."""
+
+
+def layout_of(name: str) -> Layout | None:
+    """The module of a layout; None for the project's own."""
+    return None if name in LAYOUTS else cast(Layout, load("layouts", name))
+
+
+def code_of(name: str) -> str | None:
+    """SHA-256 over that module and what it imports, of its own package and of this project."""
+    return None if name in LAYOUTS else digest(closure(offered("layouts")[name], computed=False))
 
 
 def dataset_root(context: Context, name: str) -> Path:
@@ -61,10 +89,12 @@ def require_layout(name: str, spec: DataParams, root: Path) -> None:
     Raises:
         GenasError: one line with the set, where it is looked for, in which layout, and where it comes from.
     """
-    for alternatives in REQUIRED[spec.layout]:
+    layout = layout_of(spec.layout)
+    required = REQUIRED[spec.layout] if layout is None else layout.REQUIRED
+    for alternatives in required:
         if not any(os.path.exists(root / part) for part in alternatives.split("|")):
             source = f"; it comes from {spec.source}" if spec.source else ""
-            expected = ", ".join(REQUIRED[spec.layout])
+            expected = ", ".join(required)
             raise GenasError(
                 f"data set {name}: {root / alternatives.split('|')[0]} is missing; "
                 f"layout {spec.layout} expects {expected} in {root} (GENAS_DATA sets the data root){source}"
@@ -112,6 +142,8 @@ def classes_of(layout: str, root: Path, index: Path | None = None) -> list[str]:
     Raises:
         GenasError: a list that is no list of names (:func:`genas.pipeline.data.reading.classes.class_list`).
     """
+    if (other := layout_of(layout)) is not None:
+        return other.classes(root)
     if layout == "folder":
         return subfolders(root / "train")
     if layout == "coco":
@@ -129,6 +161,8 @@ def splits_of(layout: str, root: Path, index: Path | None = None) -> dict[str, i
     Raises:
         GenasError: an unreadable table, or a shard that is broken or has a class beyond the class list.
     """
+    if (other := layout_of(layout)) is not None:
+        return {name: len(other.images(root, name)) for name in OFFERED}
     names: tuple[str, ...] = ("train", "val", "test")
     if layout == "webdataset":
         found, classes = [name for name in names if (root / name).is_dir()], classes_of(layout, root, index)
