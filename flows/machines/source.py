@@ -13,6 +13,7 @@ from pathlib import Path
 from genas.flows.version import commit
 from genas.models.errors import GenasError
 from genas.pipeline.config import CODE, REPOSITORY, profile_folder
+from genas.pipeline.machine.imports import BESIDE, FOLDERS
 
 COMMIT = "commit"
 """The key of the commit in a source, which is there for the message alone."""
@@ -28,9 +29,9 @@ def files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Those files, each with a name that is the same in every clone."""
     for name in ("dvc.yaml", "params.yaml"):
         yield f"the profile's {name}", folder / name
-    for package in ("models", "pipeline"):
+    for package in FOLDERS:
         for path in sorted((CODE / package).rglob("*")):
-            if path.suffix in (".py", ".json", ".c"):
+            if path.suffix in (".py", *BESIDE):
                 yield str(path.relative_to(CODE)), path
 
 

@@ -19,6 +19,9 @@ from genas.pipeline.config import CODE, measure_module
 from genas.pipeline.stages import STAGES
 
 FOLDERS = ("models", "pipeline")
+"""Those whose files a result can depend on."""
+BESIDE = (".c", ".h", ".json")
+"""Kinds of files beside modules on which these depend."""
 NEUTRAL = (
     "models/errors.py",
     "pipeline/config",
@@ -113,7 +116,7 @@ def _holds_code(file: Path) -> bool:
 def _data_beside(file: Path) -> Iterator[Path]:
     if len(file.parts) > 1:  # beside a module that is no package's lies what is others'
         for path in located(file).parent.iterdir():
-            if path.suffix in (".c", ".h", ".json"):
+            if path.suffix in BESIDE:
                 yield file.with_name(path.name)
 
 
