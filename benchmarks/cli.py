@@ -90,24 +90,6 @@ def growth(picture: Annotated[Path | None, typer.Option(help="Where to draw it."
 
 
 @app.command()
-def anatomy(
-    profile: Annotated[str, typer.Option("--profile", "-p", help="One whose supernet is trained.")] = "demo",
-    dataset: Annotated[str, typer.Option(help="The supernet's.")] = "digits",
-    architectures: Annotated[int, typer.Option(min=2, help="Random ones, the same in every supernet.")] = 30,
-    supernets: Annotated[int, typer.Option(min=2, help="Seeds; all but the first are trained here.")] = 3,
-    draws: Annotated[int, typer.Option(min=2, help="Draws of the noise.")] = 3,
-    parts: Annotated[int, typer.Option(min=2, help="Disjoint parts of the held-out images.")] = 3,
-    as_json: AsJson = False,
-) -> None:
-    """What the variance of scores consists of: architecture, supernet, noise, images and what they do together."""
-    from genas.benchmarks import anatomy as benchmark
-    from genas.pipeline.config import profile_folder
-
-    result = placed(benchmark.run(profile_folder(profile), dataset, architectures, supernets, draws, parts))
-    typer.echo(json.dumps(result) if as_json else benchmark.markdown(result))
-
-
-@app.command()
 def sensitivity(
     profile: Annotated[str, typer.Option("--profile", "-p", help="One whose supernet is trained.")] = "demo",
     dataset: Annotated[str, typer.Option(help="The supernet's.")] = "digits",

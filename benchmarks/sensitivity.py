@@ -20,8 +20,7 @@ from scipy.stats import kendalltau
 from tqdm import tqdm
 
 from genas.models.errors import GenasError
-from genas.models.spaces.darts.genotype import Genotype
-from genas.pipeline.analysis.agreement import sample
+from genas.models.spaces.darts.genotype import Genotype, sample
 from genas.pipeline.config import PROFILES, FlatnessParams, MeasureParams, MetricParams, load_params
 from genas.pipeline.context import Context
 from genas.pipeline.measures import combine, take

@@ -102,14 +102,16 @@ def results(profile: Profile = "demo", as_json: Annotated[bool, typer.Option("--
     """Print what has been measured so far."""
     import json
 
+    from genas.pipeline.config import load_params
     from genas.pipeline.results import terminal
     from genas.pipeline.results.board import collect
 
-    rows = collect(checked(profile))
+    root = checked(profile)
+    rows = collect(root)
     if as_json:
         typer.echo(json.dumps(rows, indent=1))
     else:
-        terminal.show(rows, console())
+        terminal.show(rows, console(), load_params(root))
 
 
 @app.command()

@@ -73,6 +73,16 @@ class Context:
         """The row's name, the axes joined as DVC joins them: ``cifar10-0``."""
         return "-".join(self.axes.values())
 
+    def seed(self, kind: str = "seed") -> int:
+        """A seed of the row: that of its ``supernet``, of the ``split`` of the images that this one is trained on, of
+        the ``noise`` under which it scores; by default of what it draws itself.
+
+        It is the row's axis of that name. What has none follows ``seed``, a split its supernet: so one seed says all,
+        and a row that takes them apart names each.
+        """
+        names = (kind, "supernet", "seed") if kind == "split" else (kind, "seed")
+        return int(next(self.axes[name] for name in names if name in self.axes))
+
     @property
     def out(self) -> Path:
         """Where this row writes, and nowhere else."""

@@ -33,8 +33,10 @@ TINY: dict[str, dict[str, Any]] = {
     "matrix": {
         "supernet": {"dataset": ["small"], "seed": [0, 1]},
         "search": {"dataset": ["small"], "metric": ["flatness", "angle", "angle_flatness", "accuracy"], "seed": [0]},
+        "reseed": {"dataset": ["small"], "metric": ["flatness"], "supernet": [0], "noise": [0, 1], "seed": [0, 1]},
         "rerank": {"search": ["small-angle_flatness-0"], "gamma": [0, 16]},
         "agreement": {"dataset": ["small"], "seed": [0]},
+        "replica": {"dataset": ["small"], "split": [0, 1], "seed": [0, 1]},
         "zoo": {"row": ["darts_v2_c10", "genas_flatness_c100"]},
         "shift": {"row": ["found", "published"]},
         "curvature": {"row": ["found"]},
@@ -49,6 +51,7 @@ TINY: dict[str, dict[str, Any]] = {
             "stem": "imagenet",
             "image_size": 32,
             "recipe": "short",
+            "seed": 0,
         },
         "published": {
             "cell": "zoo/darts_v2_c10",
@@ -57,6 +60,7 @@ TINY: dict[str, dict[str, Any]] = {
             "stem": "cifar",
             "image_size": 32,
             "recipe": "short",
+            "seed": 0,
         },
     },
     "supernet": {
@@ -76,6 +80,7 @@ TINY: dict[str, dict[str, Any]] = {
         "architectures": 6,
         "error": {"architectures": 2, "images": [8, 16], "draws": [1, 2], "replicates": 2},
     },
+    "replica": {"architectures": 3, "measures": ["flatness", "accuracy", "angle"], "draws": 2, "parts": 2},
     "retrain": {"dataset": "small"},
     "shift": {"dataset": "small_shift", "batch_size": 16},
     "curvature": {"sigma": [0, 0.01, 0.02], "draws": 2, "images": 20, "batch_size": 16},
@@ -150,6 +155,7 @@ def tiny_params() -> dict[str, Any]:
     params["profile"] = "tiny"
     changes = copy.deepcopy(TINY)
     params["rows"] = {}
+    params["replica"] = changes.pop("replica")
     for section in ("supernet", "search"):
         params[section] = {"small": params[section]["digits"] | changes.pop(section)}
     for section, values in changes.items():

@@ -35,6 +35,9 @@ def params() -> dict[str, Any]:
     for name in ("digit_scenes", "digit_streets"):
         demo["data"][name]["images"] = 20
     demo["matrix"]["search"]["metric"] = ["flatness"]
+    demo["matrix"]["reseed"] |= {"noise": [1], "seed": [0]}
+    demo["matrix"]["replica"] = {"dataset": ["digits"], "split": [1], "seed": [0]}
+    demo["replica"] = {"architectures": 2, "measures": ["flatness", "angle"], "draws": 2, "parts": 2}
     demo["matrix"]["rerank"] = {"search": ["digits-flatness-0"], "gamma": [4]}
     for stage in ("shift", "curvature", "detect", "segment"):
         demo["matrix"][stage]["row"] = ["found"]
@@ -46,6 +49,7 @@ def params() -> dict[str, Any]:
             "stem": "imagenet",
             "image_size": 32,
             "recipe": "short",
+            "seed": 0,
         }
     }
     demo["supernet"]["digits"] |= {

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-from genas.pipeline.config import REPOSITORY, profile_folder
+from genas.pipeline.config import REPOSITORY, load_params, profile_folder
 from genas.pipeline.results import terminal
 from genas.pipeline.results.board import collect
 
@@ -33,7 +33,7 @@ FORMAT = re.sub(r"@font-face \{\{.*?\}\}", "", CONSOLE_SVG_FORMAT, flags=re.DOTA
 def results(root: Path, profile: str, width: int) -> list[Text]:
     """The lines of ``genas results``."""
     console = Console(width=width, file=io.StringIO(), force_terminal=True, color_system="standard", record=True)
-    terminal.show(collect(root), console)
+    terminal.show(collect(root), console, load_params(root))
     return [Text.from_ansi(line) for line in console.export_text(styles=True).splitlines()]
 
 

@@ -15,7 +15,7 @@ from scipy.stats import kendalltau
 from tqdm import tqdm
 
 from genas.models.errors import GenasError
-from genas.models.spaces.darts.genotype import Genotype, random_genotype
+from genas.models.spaces.darts.genotype import Genotype, sample
 from genas.pipeline import measures
 from genas.pipeline.config import MeasureParams
 from genas.pipeline.context import Context
@@ -31,14 +31,6 @@ from genas.pipeline.supernet.weights import weights_of
 
 CHUNK = 20
 """Architectures measured between two saves."""
-
-
-def sample(count: int, seed: int) -> list[Genotype]:
-    """Different random architectures; the first n of a larger sample are the sample of n."""
-    rng, found = np.random.default_rng([seed, 5]), dict[Genotype, None]()
-    while len(found) < count:
-        found[random_genotype(rng)] = None
-    return list(found)
 
 
 def measure_all(context: Context, scratch: Scratch, genotypes: list[Genotype]) -> list[Candidate]:
@@ -85,7 +77,7 @@ def standard_errors(values: np.ndarray, draws: tuple[int, ...]) -> list[float]:
 
 def replicate(context: Context, data: SearchData, number: int, images: int) -> tuple[SearchData, MeasureParams, int]:
     """The held-out images, settings and seed of one replicate."""
-    settings, seed = context.params.measures, int(context.axes["seed"])
+    settings, seed = context.params.measures, context.seed()
     rng = np.random.default_rng([seed, 6, number])
     if images > len(data.held_labels):
         raise GenasError(f"agreement.error.images: {images} of {len(data.held_labels)} held-out images")
@@ -123,7 +115,7 @@ def run(context: Context) -> dict[str, float]:
     params = context.params
     scratch = Scratch(context, weights_of(context, "supernet"))
     sizes = (params.agreement.architectures, params.agreement.error.architectures)
-    genotypes = sample(max(sizes), int(context.axes["seed"]))
+    genotypes = sample(max(sizes), context.seed())
     table = write_candidates(context.out / "candidates.parquet", measure_all(context, scratch, genotypes[: sizes[0]]))
     sound = table[table["error"] == ""]
     if len(sound) < 2:

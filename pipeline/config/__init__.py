@@ -35,6 +35,7 @@ from genas.pipeline.config.search import (
     FlatnessParams,
     MeasureParams,
     MetricParams,
+    ReplicaParams,
     SearchParams,
     measure_module,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Params",
     "PixelParams",
     "RecipeParams",
+    "ReplicaParams",
     "RetrainParams",
     "Row",
     "SearchParams",

@@ -15,10 +15,9 @@ Base = Annotated[str, AfterValidator(lambda path: below(path, "the framework's c
 
 
 class RetrainParams(Section):
-    """Stand-alone training: on what, and with which generators; how is in the recipe that a row names."""
+    """Stand-alone training: on what; how is in the recipe that a row names, and its seed in the row."""
 
     dataset: str
-    seed: Seed
     workers: NotNegative
 
 

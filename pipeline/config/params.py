@@ -20,8 +20,17 @@ from genas.pipeline.config.networks import (
     ShiftParams,
 )
 from genas.pipeline.config.reading import read_yaml
-from genas.pipeline.config.rows import DataParams, Matrix, NetworkAxes, Row, SearchAxes, SeededAxes
-from genas.pipeline.config.search import AgreementParams, MeasureParams, MetricParams, SearchParams
+from genas.pipeline.config.rows import (
+    DataParams,
+    Matrix,
+    NetworkAxes,
+    ReplicaAxes,
+    ReseedAxes,
+    Row,
+    SearchAxes,
+    SeededAxes,
+)
+from genas.pipeline.config.search import AgreementParams, MeasureParams, MetricParams, ReplicaParams, SearchParams
 from genas.pipeline.config.supernets import SupernetParams, TrainingParams
 
 DIGITS = "digits"
@@ -41,6 +50,7 @@ class Params(Section):
     metrics: dict[Name, MetricParams]
     search: dict[Name, SearchParams]
     agreement: OrNull[AgreementParams]
+    replica: OrNull[ReplicaParams]
     nasbench201: NasBench201Params
     nasbench301: NasBench301Params
     retrain: OrNull[RetrainParams]
@@ -53,7 +63,8 @@ class Params(Section):
     @model_validator(mode="after")
     def _sections_are_there(self) -> Self:
         for stage, axes in self.matrix:
-            sections = ["measures"] if isinstance(axes, SeededAxes | SearchAxes) else []
+            looks = SeededAxes | SearchAxes | ReseedAxes | ReplicaAxes
+            sections = ["measures"] if isinstance(axes, looks) else []
             for section in (*sections, stage):  # some stages have no section of their name
                 if axes.rows() and getattr(self, section, axes) is None:
                     raise ValueError(f"{section}: null, but matrix.{stage} has rows that read it")
@@ -63,11 +74,13 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for name in self.matrix.search.metric:
-            if name not in self.metrics:
-                raise ValueError(
-                    f"matrix.search.metric: unknown metric {name!r}, defined are {', '.join(self.metrics)}"
-                )
+        matrix = self.matrix
+        for stage, metrics in (("search", matrix.search.metric), ("reseed", matrix.reseed.metric)):
+            for name in metrics:
+                if name not in self.metrics:
+                    raise ValueError(
+                        f"matrix.{stage}.metric: unknown metric {name!r}, defined are {', '.join(self.metrics)}"
+                    )
         for name, data in self.data.items():
             if data.derive is not None and data.derive not in (DIGITS, *self.data):
                 raise ValueError(f"data.{name}.derive: unknown data set {data.derive!r}, expected {DIGITS} or another")
@@ -76,22 +89,18 @@ class Params(Section):
         sections.append(("segment", self.segment))
         used = [(key, section.dataset) for key, section in sections if section is not None]
         used += [("supernet", name) for name in self.supernet] + [("search", name) for name in self.search]
-        used += [("matrix.supernet", name) for name in self.matrix.supernet.dataset]
-        used += [("matrix.search", name) for name in self.matrix.search.dataset]
-        used += [("matrix.agreement", name) for name in self.matrix.agreement.dataset]
-        used += [("matrix.nasbench301", name) for name in self.matrix.nasbench301.dataset]
+        of_supernets = {stage: axes for stage, axes in matrix if hasattr(axes, "dataset")}
+        used += [(f"matrix.{stage}", name) for stage, axes in of_supernets.items() for name in axes.dataset]
         used += [(f"nasbench201.runs.{row}", run.dataset) for row, run in self.nasbench201.runs.items()]
         for key, name in used:
             if name not in self.data:
                 raise ValueError(f"{key}: unknown data set {name!r}, defined are {', '.join(self.data)}")
-        matrix = self.matrix
-        looked_into = (matrix.supernet, matrix.search, matrix.agreement, matrix.nasbench301)
-        for name in (name for axes in looked_into for name in axes.dataset):
+        for name in (name for axes in of_supernets.values() for name in axes.dataset):
             if name not in self.supernet:
                 raise ValueError(f"supernet.{name}: no settings for this data set")
         if matrix.nasbench301.rows() and self.nasbench301.settings is None:
             raise ValueError("nasbench301.settings are needed for the rows of matrix.nasbench301")
-        for name in matrix.search.dataset:
+        for name in (*matrix.search.dataset, *matrix.reseed.dataset):
             if name not in self.search:
                 raise ValueError(f"search.{name}: no settings for this data set")
         trained: list[tuple[str, str, TrainingParams]]
@@ -113,19 +122,42 @@ class Params(Section):
                 raise ValueError(f"matrix.rerank.search: {row!r} was not searched with flatness, which gamma weighs")
             if 0 in self.matrix.rerank.gamma and len(self.metric_of(row).terms) == 1:
                 raise ValueError(f"matrix.rerank.gamma: 0 leaves nothing of {row!r}, which has no term but flatness")
-        cells = {f"search/{row}" for row in searched}
-        cells |= {f"rerank/{row}" for row in self.matrix.rerank.rows()} | {f"zoo/{row}" for row in self.matrix.zoo.row}
+        found = (("search", searched), ("reseed", matrix.reseed.rows()), ("rerank", matrix.rerank.rows()))
+        cells = {f"{stage}/{row}" for stage, rows in (*found, ("zoo", matrix.zoo.row)) for row in rows}
         for name, network in self.rows.items():
             if network.recipe not in self.recipes:
                 raise ValueError(
                     f"rows.{name}.recipe: unknown recipe {network.recipe!r}, defined are {', '.join(self.recipes)}"
                 )
             if network.cell not in cells:
-                raise ValueError(f"rows.{name}.cell: {network.cell!r} is no row of search, rerank or zoo in matrix")
+                raise ValueError(
+                    f"rows.{name}.cell: {network.cell!r} is no row of search, reseed, rerank or zoo in matrix"
+                )
         for stage, axes in self.matrix:
             for row in axes.row if isinstance(axes, NetworkAxes) else ():
                 if row not in self.rows:
                     raise ValueError(f"matrix.{stage}.row: unknown row {row!r}, defined are {', '.join(self.rows)}")
+        return self
+
+    @model_validator(mode="after")
+    def _supernets_exist(self) -> Self:
+        """Those that rows look into, and splits that a seed can change."""
+        trained = self.matrix.supernet.rows()
+        for stage, axes in self.matrix:
+            if stage != "supernet" and isinstance(axes, SeededAxes | SearchAxes | ReseedAxes):
+                for row, own in axes.rows().items():
+                    supernet = f"{own['dataset']}-{own.get('supernet', own['seed'])}"
+                    if supernet not in trained:
+                        raise ValueError(
+                            f"matrix.{stage}: {row!r} looks into supernet {supernet!r}, which matrix.supernet lacks, "
+                            f"defined are {', '.join(trained) or 'none'}"
+                        )
+        for name in self.matrix.replica.dataset if len(self.matrix.replica.split) > 1 else ():
+            if self.supernet[name].split != "random":
+                raise ValueError(
+                    f"matrix.replica.split: supernet.{name} has the split {self.supernet[name].split!r}, which no seed "
+                    "changes"
+                )
         return self
 
     def metric_of(self, search: str) -> MetricParams:

@@ -86,10 +86,29 @@ class SeededAxes(Axes):
 
 
 class SearchAxes(Axes):
-    """A data set, a metric and a seed."""
+    """A data set, a metric and a seed: of the supernet, of the noise and of the evolution alike."""
 
     dataset: Several[str]
     metric: Several[str]
+    seed: Several[Seed]
+
+
+class ReseedAxes(Axes):
+    """A search whose seeds are apart: of the ``supernet``, which is a row of the supernets; of the ``noise`` under
+    which it scores; ``seed``, of its evolution."""
+
+    dataset: Several[str]
+    metric: Several[str]
+    supernet: Several[Seed]
+    noise: Several[Seed]
+    seed: Several[Seed]
+
+
+class ReplicaAxes(Axes):
+    """A supernet of its own: a data set, the seed of the ``split`` of its images, and that of all else."""
+
+    dataset: Several[str]
+    split: Several[Seed]
     seed: Several[Seed]
 
 
@@ -117,8 +136,10 @@ class Matrix(Section):
 
     supernet: SeededAxes
     search: SearchAxes
+    reseed: ReseedAxes
     rerank: RerankAxes
     agreement: SeededAxes
+    replica: ReplicaAxes
     nasbench301: SeededAxes
     zoo: CellAxes
     shift: NetworkAxes
@@ -128,8 +149,8 @@ class Matrix(Section):
 
 
 class Row(Section):
-    """One retrained network: ``cell`` names the row of search, rerank or zoo that its genotype comes from, ``recipe``
-    how it is trained.
+    """One retrained network: ``cell`` names the row of search, reseed, rerank or zoo that its genotype comes from,
+    ``recipe`` how it is trained, and ``seed`` with which generators: rows that differ in seeds alone repeat each other.
 
     Its ``width`` is given, or found as that which brings the network nearest to ``macs`` multiply-adds at
     ``image_size`` pixels.
@@ -142,6 +163,7 @@ class Row(Section):
     stem: Literal["imagenet", "cifar"]
     image_size: Annotated[int, Field(ge=32)]
     recipe: str
+    seed: Seed
 
     @model_validator(mode="after")
     def _one_size(self) -> Self:

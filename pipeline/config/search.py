@@ -191,6 +191,21 @@ class ErrorParams(Section):
     replicates: Annotated[int, Field(ge=2)]
 
 
+class ReplicaParams(Section):
+    """What is scored in each replica of a supernet: ``measures`` of the same random ``architectures``, under ``draws``
+    of the noise and on ``parts`` of the held-out images, each of ``measures.images``, every combination once."""
+
+    architectures: Annotated[int, Field(ge=2)]
+    measures: Annotated[Several[str], Field(min_length=1)]
+    draws: Count
+    parts: Count
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        require_measures(self.measures)
+        return self
+
+
 class AgreementParams(Section):
     """How far measures agree: their values on the same random architectures, and the error of flatness."""
 

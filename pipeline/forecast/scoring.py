@@ -14,6 +14,7 @@ from typing import Any
 
 from genas.pipeline import measures
 from genas.pipeline.config import MEASURES, FlatnessParams, MeasureParams
+from genas.pipeline.forecast import supernets
 from genas.pipeline.forecast.light import DISTINCT201, SIZE301
 from genas.pipeline.forecast.stopwatch import now
 from genas.pipeline.forecast.supernets import Space, build, decoding, halves_of, paths, space_of, synthetic
@@ -125,8 +126,9 @@ def _read(space: Space, train: int, held: int, looked: int) -> tuple[Load, ...]:
 def search(profile: Profile, key: Key) -> Work:
     """``generations`` x ``population`` architectures, each measured for the metric; early decisions only save."""
     params, space, halves = profile.params, space_of(profile, key), halves_of(profile, key)
-    metric = params.metrics[STAGES[key[0]].rows(params)[key[1]]["metric"]]
-    spent = budget(params.search[params.matrix.search.rows()[key[1]]["dataset"]], metric)
+    axes = STAGES[key[0]].rows(params)[key[1]]
+    metric = params.metrics[axes["metric"]]
+    spent = budget(params.search[axes["dataset"]], metric)
     count = spent.generations * spent.population
     parts = (*loads(metric.terms, count, space, *halves), *_read(space, *halves, space.measures.images))
     return Work(parts, _memory(space, *halves), 300 * count)
@@ -144,6 +146,15 @@ def agreement(profile: Profile, key: Key) -> Work:
         parts += loads(["flatness"], count, space._replace(measures=own), train, held)
     parts += _read(space, train, held, held)
     return Work(merged(parts), _memory(space, train, held), 300 * params.architectures)
+
+
+def replica(profile: Profile, key: Key) -> Work:
+    """A supernet's training; then ``architectures`` measured for each draw of the noise and each part of the images."""
+    settings, space, halves = profile.params.replica, space_of(profile, key), halves_of(profile, key)
+    count = settings.architectures * settings.draws * settings.parts
+    trained = supernets.work(profile, key)
+    parts = (*trained.loads, *loads(settings.measures, count, space, *halves))
+    return Work(merged(parts), max(trained.memory, _memory(space, *halves)), trained.disk + 100 * count)
 
 
 def readings(profile: Profile, key: Key) -> Work:
@@ -213,4 +224,10 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     return {**rates, first: rates[first]._replace(setup=setup), **decoding(space)}
 
 
+def replica_trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
+    """That of a supernet's training, and that of measures."""
+    return {**supernets.trial(profile, key, kinds), **trial(profile, key, kinds)}
+
+
 SEARCH, AGREEMENT, READINGS = (Forecast(work, trial) for work in (search, agreement, readings))
+REPLICA = Forecast(replica, replica_trial)

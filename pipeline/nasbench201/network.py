@@ -21,7 +21,7 @@ def training_of(context: Context) -> Supernet201Params:
 
 def build(context: Context, num_classes: int) -> NasBench201:
     """The supernet of a row before training; its weights depend only on the seed."""
-    torch.manual_seed(int(context.axes["seed"]))
+    torch.manual_seed(context.seed("supernet"))
     params = training_of(context)
     network = NasBench201(num_classes, params.channels, params.cells, affine=params.affine)
     network = network.to(context.device).to(memory_format=memory_format(params))

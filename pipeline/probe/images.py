@@ -15,12 +15,12 @@ def load_probe_data(
     """Of the row's data set, the images that recalibrate, and those of the held-out ones that are looked at, or all.
 
     With ``recalibrate_augmented`` the former are cropped and flipped as the supernet's ``training`` does it, the same
-    way for every architecture: drawn once, by the row's seed.
+    way for every architecture: drawn once, by the seed of the row's noise.
 
     Raises:
         GenasError: as :func:`~genas.pipeline.data.reading.halves.load_search_data`.
     """
-    held, seed = None if all_held else params.images, int(context.axes["seed"])
+    held, seed = None if all_held else params.images, context.seed("noise")
     if params.recalibrate_augmented and training.streamed is not None:
         data = load_search_data(context, training, 0, held)
         assert data.stream is not None, "images are streamed"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from genas.pipeline.config import Params
 from genas.pipeline.report.paper_tables import TABLE_2, TABLE_3, TABLE_4, TABLE_8, Line, beside, paper_dataset
 from genas.pipeline.results import board as results
 from genas.pipeline.results import records
+from genas.pipeline.results.seeds import groups, spread
 from genas.pipeline.stages import Key
 
 COST = ("params", "macs")
@@ -61,17 +63,40 @@ def pairs(ours: dict[str, float], paper: dict[str, float], columns: tuple[str, .
     return found
 
 
+def over_seeds(lines: Sequence[dict[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
+    """Lines that differ in seeds alone as one: means over those that have run, behind each its standard deviation,
+    ``<column>_deviation``, and how many have run, ``seeds``; all else is as in the first of them."""
+    ran = [line for line in lines if any(line[name] is not None for name in columns)]
+    found: dict[str, Any] = {**(ran or lines)[0], "seeds": len(ran)}
+    for name in columns:
+        known = [line[name] for line in ran if line[name] is not None]
+        several = spread(known)
+        found |= {name: several.mean if several else found[name]}
+        found |= {f"{name}_deviation": several.deviation if several else None}
+    return found
+
+
+def together(lines: Sequence[tuple[Hashable, dict[str, Any]]], columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Each line behind what it is called without seeds; those that are called alike as one."""
+    found: dict[Hashable, list[dict[str, Any]]] = {}
+    for name, line in lines:
+        found.setdefault(name, []).append(line)
+    return [over_seeds(same, columns) for same in found.values()]
+
+
 def compared(
     params: Params, root: Path, board: results.Board, lines: tuple[Line, ...], columns: tuple[str, ...]
 ) -> pd.DataFrame:
-    """One line for each of our rows that stands beside a line of the paper, or for that line alone.
+    """One line for each of our rows that stands beside a line of the paper, or for that line alone; rows that differ in
+    seeds alone are one.
 
     Columns: ``searched_on`` (in the paper), ``method``, ``row``, ``cell``, ``recipe``, ``state`` (empty, or why there
     is nothing), ``comparable`` (the columns whose numbers may stand beside the paper's, with blanks between), then
-    ``params``, ``paper_params`` and so on.
+    ``params``, ``paper_params`` and so on; at the end ``seeds``, ``params_deviation`` and so on.
     """
-    rows: list[dict[str, Any]] = []
-    for line, matching in beside(params, lines):
+    first = {row: rows[0] for rows in groups(params) for row in rows}
+    rows: list[tuple[Hashable, dict[str, Any]]] = []
+    for place, (line, matching) in enumerate(beside(params, lines)):
         absent = "not run" if line.zoo or line.measure else "not run, its cell is not published"
         for row in matching or [""]:
             ours, cell = board.get(row, {}), params.rows[row].cell if row else ""
@@ -81,13 +106,14 @@ def compared(
             about |= {"recipe": recipe, "state": state, "comparable": ""}
             if ours and comparable(params, root, row):
                 about["comparable"] = " ".join(c for c in columns if _column_comparable(params, c))
-            rows.append({**about, **pairs(ours, line.values, columns)})
-    return pd.DataFrame(rows)
+            rows.append(((place, first.get(row)), {**about, **pairs(ours, line.values, columns)}))
+    return pd.DataFrame(together(rows, columns))
 
 
 def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
     """Table 8: one line for each search by angle and flatness, whatever its gamma, then for each other gamma that the
-    stage ``rerank`` gave its candidates; with the retrained rows of their cells."""
+    stage ``rerank`` gave its candidates; with the retrained rows of their cells. Those that differ in seeds alone are
+    one line."""
     searched: dict[str, tuple[float, list[Key]]] = {}
     for search, axes in params.matrix.search.rows().items():
         gamma = params.metrics[axes["metric"]].gamma
@@ -100,20 +126,23 @@ def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
             searched[search][1].append(key)  # the search's own gamma has the search's own winner
         else:
             lines.append((search, float(gamma), [key]))
-    rows: list[dict[str, Any]] = []
+    first = {row: rows[0] for rows in groups(params) for row in rows}
+    rows: list[tuple[Hashable, dict[str, Any]]] = []
     for search, gamma, keys in lines:
+        axes = params.matrix.search.rows()[search]
         cells = {"/".join(key) for key in keys}
         for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
             ours = {**board.get(name, {}), **records.metrics(root, keys[0])}
             about = {"search": search, "stage": keys[0][0], "gamma": gamma, "row": name}
             about["recipe"] = params.rows[name].recipe if name else ""
-            fits = {"flatness_share": paper_dataset(params.matrix.search.rows()[search]["dataset"]) == "CIFAR-100"}
+            fits = {"flatness_share": paper_dataset(axes["dataset"]) == "CIFAR-100"}
             fits |= dict.fromkeys(GAMMA_COLUMNS[1:], bool(name) and comparable(params, root, name))
             about["comparable"] = " ".join(column for column, fit in fits.items() if fit)
-            rows.append({**about, **pairs(ours, TABLE_8.get(gamma, {}), GAMMA_COLUMNS)})
-    return pd.DataFrame(
-        rows, columns=["search", "stage", "gamma", "row", "recipe", "comparable", *pairs({}, {}, GAMMA_COLUMNS)]
-    )
+            same = (keys[0][0], gamma, axes["dataset"], axes["metric"], first.get(name))
+            rows.append((same, {**about, **pairs(ours, TABLE_8.get(gamma, {}), GAMMA_COLUMNS)}))
+    columns = ["search", "stage", "gamma", "row", "recipe", "comparable", *pairs({}, {}, GAMMA_COLUMNS)]
+    columns += ["seeds", *(f"{name}_deviation" for name in GAMMA_COLUMNS)]
+    return pd.DataFrame(together(rows, GAMMA_COLUMNS), columns=columns)
 
 
 def tables(params: Params, root: Path, board: results.Board) -> dict[str, pd.DataFrame]:

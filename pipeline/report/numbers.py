@@ -17,7 +17,7 @@ from genas.pipeline.report.provenance import linked
 from genas.pipeline.results import board as results
 from genas.pipeline.results import records
 from genas.pipeline.results.board import COLUMNS, COST, Board, columns_of, number
-from genas.pipeline.results.seeds import repeated, spread
+from genas.pipeline.results.seeds import Spread, repeated, spreads
 from genas.pipeline.stages import STAGES
 from genas.pipeline.stages.graph import graph
 
@@ -83,12 +83,12 @@ def over_seeds(params: Params, root: Path, board: Board) -> list[str]:
     """Means and standard deviations of rows that differ in seeds alone; nothing where there are none."""
     lines = []
     columns = [name for name in columns_of(board) if name not in COST]
-    for rows in repeated(params, board).values():
-        spreads = {name: spread(board[row][name] for row in rows if name in board[row]) for name in columns}
-        cells = [f"{found.shown(name)} (n = {found.seeds})" if found else "-" for name, found in spreads.items()]
-        lines.append((", ".join(linked(root, ("retrain", row)) for row in rows), *cells))
+    groups = repeated(params, board)
+    for first, found in spreads(params, board).items():
+        cells = [f"{found[name].shown(name)} (n = {found[name].seeds})" if name in found else "-" for name in columns]
+        lines.append((", ".join(linked(root, ("retrain", row)) for row in groups[first]), *cells))
     headings = ("rows", *(COLUMNS[name] for name in columns))
-    caption = "Rows that differ in seeds alone: mean ± standard deviation over n seeds."
+    caption = "Rows that differ in seeds alone: mean ± standard deviation of a sample (n - 1), over n seeds."
     return ["### Over seeds", table(headings, lines, caption)] if lines else []
 
 
@@ -101,12 +101,24 @@ def _value(line: Mapping[Any, Any], name: str) -> float | None:
     return None if pd.isna(line[name]) else float(line[name])
 
 
+def _with_deviation(line: Mapping[Any, Any], column: str) -> str:
+    """Our value of a column; over several seeds, their mean ± their standard deviation, but for costs."""
+    value, deviation = _value(line, column), _value(line, f"{column}_deviation")
+    if value is None or deviation is None or column in COST:
+        return number(value, column)
+    return Spread(value, deviation, int(line["seeds"])).shown(column)
+
+
+def _seeds(line: Mapping[Any, Any]) -> str:
+    return f"n = {line['seeds']}" if line["seeds"] > 1 else ""
+
+
 def _beside(lines: Sequence[Mapping[Any, Any]], columns: Sequence[str]) -> tuple[list[str], list[list[str]]]:
     """Headings and cells of our values, the best bold; behind a column the paper's where a line may be compared."""
     headings, cells = [], []
     for column in columns:
         values = [_value(line, column) for line in lines]
-        shown = [number(value, column) for value in values]
+        shown = [_with_deviation(line, column) for line in lines]
         headings.append(COLUMNS.get(column, "flatness (%)"))
         cells.append(emphasised(shown, values) if column in COLUMNS and column not in COST else shown)
         beside = [column in line["comparable"].split() for line in lines]
@@ -134,7 +146,8 @@ def _compare(params: Params, root: Path, frame: pd.DataFrame, title: str, column
         headings, cells = _beside(ours, columns)
         rows = []
         for line, values in zip(ours, cells, strict=True):
-            row = ", ".join(text for text in (linked(root, ("retrain", line["row"])), _recipe(line)) if text)
+            told = (linked(root, ("retrain", line["row"])), _recipe(line), _seeds(line))
+            row = ", ".join(text for text in told if text)
             rows.append((line["method"], _searched_on(params, line), row, *values))
         caption = f"{about.capitalize()}: our rows of the paper's {name}."
         parts.append(table(("in the paper", "searched on", "our row", *headings), rows, caption))
@@ -190,7 +203,7 @@ def _gammas(root: Path, frame: pd.DataFrame) -> str:
         for line, values in zip(ran, cells, strict=True):
             how = "searched" if line["stage"] == "search" else "rated anew"
             row = linked(root, ("retrain", line["row"])) if line["row"] else "not retrained"
-            row = ", ".join(text for text in (row, _recipe(line)) if text)
+            row = ", ".join(text for text in (row, _recipe(line), _seeds(line)) if text)
             rows.append((linked(root, ("search", line["search"])), how, f"{line['gamma']:g}", row, *values))
         caption = "Angle + flatness by gamma, the weight of flatness: the share of flatness in the winner's score."
         parts.append(table(("candidates of", "how", "gamma", "retrained as", *headings), rows, caption))

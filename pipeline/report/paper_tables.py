@@ -156,11 +156,12 @@ def beside(params: Params, lines: tuple[Line, ...]) -> list[tuple[Line, list[str
     found: list[tuple[Line, list[str]]] = [(line, []) for line in lines]
     for row in params.rows:
         stage, cell = nodes["retrain", row].inputs[1]
+        axes = nodes[stage, cell].axes
         for line, rows in found:
             if stage == "zoo" and cell == line.zoo:
                 rows.append(row)
-            elif stage == "search" and line.measure == measure_name(params, nodes[stage, cell].axes["metric"]):
-                dataset = paper_dataset(nodes[stage, cell].axes["dataset"])
+            elif "metric" in axes and line.measure == measure_name(params, axes["metric"]):  # a search
+                dataset = paper_dataset(axes["dataset"])
                 if dataset == line.dataset or not dataset:
                     rows.append(row)
                     if not dataset:

@@ -14,7 +14,7 @@ from genas.pipeline.drawing.rows import draw_row
 from genas.pipeline.report.laboratory import intervals, markdown, ranking
 from genas.pipeline.report.page import folded, picture, table
 from genas.pipeline.report.provenance import linked
-from genas.pipeline.results import records
+from genas.pipeline.results import anatomy, records
 from genas.pipeline.results.board import number
 from genas.pipeline.stages import STAGES, Key, folder_of, rows_of
 
@@ -64,15 +64,14 @@ def pictured(params: Params, root: Path, stage: str, folder: Path) -> str:
 def searches(params: Params, root: Path, folder: Path) -> str:
     """What each search found, as a table, and each search drawn."""
     parts, lines, idle = [], [], []
-    for row in rows_of(params, "search"):
-        key = ("search", row)
+    for key in [(stage, row) for stage in ("search", "reseed") for row in rows_of(params, stage)]:
         winner, candidates = records.metrics(root, key), records.table(root, key, "candidates.parquet")
         if candidates is None:
             idle.append(key)
             continue
         terms = [f"{winner[name]:.4g}" if name in winner else "-" for name in TERMS]
         lines.append((linked(root, key), str(len(candidates)), *terms, number(winner.get("macs"), "macs")))
-        parts.append(folded(row, *gallery(params, root, key, folder)))
+        parts.append(folded(records.named(key), *gallery(params, root, key, folder)))
     caption = (
         "What each search found: readings of its winner in the supernet. Scores of different metrics do not compare."
     )
@@ -108,6 +107,36 @@ def agreement(params: Params, root: Path, folder: Path) -> str:
         ]
     ends = [not_run(params, idle)] if idle else []
     return "\n\n".join(parts + ends) if len(parts) > 1 or ends else ""
+
+
+def anatomies(params: Params, root: Path) -> str:
+    """What the variance of a score consists of, by replicas of a supernet and by searches with seeds apart; nothing
+    where the profile has neither."""
+    keys = [(stage, row) for stage in ("replica", "reseed") for row in rows_of(params, stage)]
+    if not keys:
+        return ""
+    parts = [
+        "### Anatomy of a score's variance\n\nOf chance a search sees only what acts on some architectures otherwise "
+        "than on others, so what moves all alike is left out. Each split has images of its own. The seed of the "
+        "evolution changes which architectures are looked at and the score of none, so it has a share in that of a "
+        "winner alone. Crossed designs with random effects; with few levels a share tells a size and no more."
+    ]
+    for dataset, found in anatomy.of_replicas(params, root).items():
+        about = f"{dataset}: of the variance between architectures, the share of each (%)"
+        parts.append(_anatomy(found, found.shares, about))
+    winners = anatomy.of_winners(params, root)
+    for name, found in winners.items():
+        about = f"{name}: of the variance of the winner's score over seeds, the share of each (%)"
+        parts.append(_anatomy(found, {"winner's score": found.shares["score"]}, about))
+    idle = [key for key in keys if not records.metrics(root, key)]
+    return "\n\n".join([*parts, *([not_run(params, idle)] if idle else [])])
+
+
+def _anatomy(found: anatomy.Anatomy, shares: Mapping[str, Mapping[str, float]], about: str) -> str:
+    levels = ", ".join(f"{name} {count}" for name, count in found.levels.items())
+    effects = dict.fromkeys(effect for one in shares.values() for effect in one)
+    lines = [(effect, *(f"{100 * one[effect]:.1f}" for one in shares.values())) for effect in effects]
+    return table(("of", *shares), lines, f"{about}; levels: {levels}.")
 
 
 def judging() -> list[str]:

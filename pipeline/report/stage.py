@@ -61,6 +61,7 @@ def _write(params: Params, root: Path, folder: Path) -> None:
     name, first = params.profile, summary.first_screen(params, root, folder)
     search = [rows.searches(params, root, folder), figures.figure_4(params, root, folder)]
     search += [rows.pictured(params, root, "supernet", folder), rows.agreement(params, root, folder)]
+    search.append(rows.anatomies(params, root))
     networks = [rows.pictured(params, root, "retrain", folder), figures.figure_3(params, root, folder)]
     networks += [rows.pictured(params, root, stage, folder) for stage, about in STAGES.items() if about.task]
     made = [overview.settings(params), overview.graph(params, folder), overview.data(params, root)]

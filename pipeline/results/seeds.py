@@ -1,4 +1,4 @@
-"""Rows that differ in nothing but a seed, and how far their numbers spread."""
+"""Rows that differ in nothing but seeds, and how far their numbers spread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from genas.pipeline.config import Params
 from genas.pipeline.results.board import Board, number
 from genas.pipeline.stages.graph import graph
 
-SEED = "seed"
-"""The axis of rows that only repeats them."""
+SEEDS = ("seed", "supernet", "noise")
+"""The axes of searches that only repeat them."""
 
 
 class Spread(NamedTuple):
@@ -32,16 +32,32 @@ def spread(values: Iterable[float]) -> Spread | None:
     return Spread(statistics.fmean(known), statistics.stdev(known), len(known)) if len(known) > 1 else None
 
 
-def repeated(params: Params, board: Board) -> dict[str, list[str]]:
-    """Retrained networks that have run and differ in seeds alone, by the name of the first of them; those that stand
-    alone are left out."""
+def groups(params: Params) -> list[list[str]]:
+    """All retrained rows, those that differ in seeds alone together: in that of their training, and in those of the
+    search that found their cell, whether these are one (``search``) or apart (``reseed``)."""
     nodes = graph(params)
-    groups: dict[object, list[str]] = {}
-    for row in board:
-        cell = nodes["retrain", row].inputs[1]
-        axes = {axis: value for axis, value in nodes[cell].axes.items() if axis != SEED}
-        own = {
-            key: value for key, value in params.rows[row].model_dump(mode="json").items() if key not in (SEED, "cell")
-        }
-        groups.setdefault((cell[0], *sorted(axes.items()), *sorted(own.items(), key=str)), []).append(row)
-    return {rows[0]: rows for rows in groups.values() if len(rows) > 1}
+    found: dict[object, list[str]] = {}
+    for row, settings in params.rows.items():
+        stage, cell = nodes["retrain", row].inputs[1]
+        axes = nodes[stage, cell].axes
+        origin = "a search" if "metric" in axes else stage
+        same = {axis: value for axis, value in axes.items() if axis not in SEEDS}
+        own = settings.model_dump(mode="json", exclude={"seed", "cell"})
+        found.setdefault((origin, *sorted(same.items()), *own.values()), []).append(row)
+    return list(found.values())
+
+
+def repeated(params: Params, board: Board) -> dict[str, list[str]]:
+    """Of these groups those of which several have run, by the first that has; what has not run is left out."""
+    ran = [[row for row in rows if row in board] for rows in groups(params)]
+    return {rows[0]: rows for rows in ran if len(rows) > 1}
+
+
+def spreads(params: Params, board: Board) -> dict[str, dict[str, Spread]]:
+    """By the first row of each repeated group, the spread of each of its numbers that several of its rows have."""
+    found: dict[str, dict[str, Spread]] = {}
+    for first, rows in repeated(params, board).items():
+        names = dict.fromkeys(name for row in rows for name in board[row])
+        each = {name: spread(board[row][name] for row in rows if name in board[row]) for name in names}
+        found[first] = {name: one for name, one in each.items() if one is not None}
+    return found

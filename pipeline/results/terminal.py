@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from genas.pipeline.config import load_params
+from genas.pipeline.config import Params, load_params
 from genas.pipeline.results.board import (
     COLUMNS,
     COST,
@@ -18,6 +18,7 @@ from genas.pipeline.results.board import (
     leaderboard,
     number,
 )
+from genas.pipeline.results.seeds import repeated, spreads
 from genas.pipeline.stages import STAGES, folder_of
 
 if TYPE_CHECKING:
@@ -36,9 +37,9 @@ def detail(name: str) -> bool:
     return name in DETAILS or (name.startswith("tau_") and name.count("_") > 1 and not name.startswith("tau_flatness_"))
 
 
-def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
-    """Print what :func:`collect` found: a line for each retrained network, then whole detectors and segmenters, then
-    every other stage in the order of the chain."""
+def show(rows: Sequence[dict[str, Any]], console: Console, params: Params) -> None:
+    """Print what :func:`collect` found: a line for each retrained network, one for those that differ in seeds alone,
+    then whole detectors and segmenters, then every other stage in the order of the chain."""
     if not rows:
         console.print("no row has run yet")
         return
@@ -51,6 +52,7 @@ def show(rows: Sequence[dict[str, Any]], console: Console) -> None:
             networks[row] = {**metrics, **networks.get(row, {})}
     if networks:
         _print(console, "retrained networks", networks, columns_of(networks))
+        _print_over_seeds(console, networks, params)
     for name, stage_rows in by_stage.items():
         stage_title, task = STAGES[name].title.lower(), STAGES[name].task
         if task:
@@ -74,9 +76,6 @@ def _fitting(widths: Sequence[int], room: int) -> Iterator[range]:
 def _print(console: Console, title: str, found: Board, columns: dict[str, str]) -> None:
     """One table; on a terminal that is too narrow several, with the name of the row before each. The best value of what
     networks are judged by is bold."""
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-
     lines = [["row", *columns.values()]]
     best: dict[int, str] = {}
     for row, values in found.items():
@@ -88,6 +87,31 @@ def _print(console: Console, title: str, found: Board, columns: dict[str, str]) 
         judged = [values[name] for values in found.values() if name in values]
         if name in COLUMNS and name not in COST and len(judged) > 1:
             best[place] = number(max(judged), name)
+    _lay_out(console, title, lines, best)
+
+
+def _print_over_seeds(console: Console, networks: Board, params: Params) -> None:
+    """Networks that differ in seeds alone, if there are any: how many there are (n), and of each number the mean ± the
+    standard deviation of a sample (n - 1)."""
+    found, groups = spreads(params, networks), repeated(params, networks)
+    columns = {
+        name: head
+        for name, head in columns_of(networks).items()
+        if name not in COST and any(name in one for one in found.values())
+    }
+    lines = [
+        [first, str(len(groups[first])), *(one[name].shown(name) if name in one else "-" for name in columns)]
+        for first, one in found.items()
+    ]
+    if columns:
+        _lay_out(console, "networks over seeds, mean ± deviation", [["row", "n", *columns.values()], *lines], {})
+
+
+def _lay_out(console: Console, title: str, lines: Sequence[Sequence[str]], best: Mapping[int, str]) -> None:
+    """Lines, the headings first, as a table; the text ``best`` of a column, by its place, is bold."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
     widths = [max(len(line[place]) for line in lines) for place in range(len(lines[0]))]
     if not console.is_terminal:
         console.width = max(console.width, sum(widths) + BESIDE * len(widths) + 1)

@@ -59,7 +59,7 @@ def build_network(context: Context, num_classes: int) -> GenasNetwork:
     row, recipe = context.params.rows[context.row], recipe_of(context)
     genotype = Genotype.load(genotype_file(context))
     shape: dict[str, Any] = {"layers": row.layers, "stem": row.stem, "num_classes": num_classes}
-    torch.manual_seed(context.params.retrain.seed)
+    torch.manual_seed(row.seed)
     network = timm.create_model(
         "genas_network",
         genotype=genotype,
@@ -99,7 +99,7 @@ def run(context: Context) -> dict[str, float]:
         disable=None if leader() else True,
     )
     for epoch in bar:
-        values = {"train_loss": training.epoch(train, params.seed, epoch, params.workers)}
+        values = {"train_loss": training.epoch(train, row.seed, epoch, params.workers)}
         logits, labels = logits_of(training.evaluated, val, recipe.batch_size, params.workers)
         values |= {"top1": top_k(logits, labels, 1), "top5": top_k(logits, labels, 5)}
         if training.average is not None:

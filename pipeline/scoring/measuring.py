@@ -92,7 +92,7 @@ def make_scorer(context: Context, request: Request) -> Score:
     params, names, metric = context.params, *request
     data = load_probe_data(context, training_of(context), params.measures)
     initial, trained = load_supernets(context, data.num_classes)
-    probe = make_probe(trained, data, params.measures, int(context.axes["seed"]), initial)
+    probe = make_probe(trained, data, params.measures, context.seed("noise"), initial)
     early = None if metric is None else params.search[context.axes["dataset"]].early
 
     def taken(architecture: Architecture, bar: Evidence | None) -> Values:

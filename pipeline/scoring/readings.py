@@ -76,7 +76,7 @@ def reader(
         architectures: all that are measured; of some of them, evenly spread, the loss along the Hessian's eigenvector
             is taken too.
     """
-    params, seed = settings.measures.model_copy(update={"scorer": scorer}), int(context.axes["seed"])
+    params, seed = settings.measures.model_copy(update={"scorer": scorer}), context.seed()
     data = load_probe_data(context, training, params)
     initial, trained = load(context, data.num_classes)
     curved = set(evenly(architectures, settings.hessian))

@@ -29,7 +29,7 @@ def search_of(context: Context) -> SearchParams:
 
 def evolve(context: Context, scratch: Scratch) -> tuple[list[Candidate], list[dict[str, float]]]:
     """All candidates in the order of their scoring, and the history by generation."""
-    params, seed = search_of(context), int(context.axes["seed"])
+    params, seed = search_of(context), context.seed()
     metric = context.params.metrics[context.axes["metric"]]
     state = scratch.load("state.pt") or {"candidates": [], "history": [], "evidence": {}}
     candidates, history = state["candidates"], state["history"]

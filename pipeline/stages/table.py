@@ -87,6 +87,19 @@ _STAGES = (
         flow="search", hours=7 * DAY, leaves_cell=True, pictures=("evolution", "cell"),
     ),
     Stage(
+        "reseed", "genas.pipeline.search.stage", "Searches with seeds apart",
+        ("dataset", "metric", "supernet", "noise", "seed"),
+        rows=matrix("reseed"),
+        reads=looked_into("supernet", "dataset", "supernet"),
+        keys=keys(
+            "measures", supernet="supernet.{dataset}", search="search.{dataset}", data="data.{dataset}",
+            metric="metrics.{metric}",
+        ),
+        forecast="genas.pipeline.forecast.scoring:SEARCH",
+        measures=lambda params, axes: params.metrics[axes["metric"]].terms,
+        flow="search", hours=7 * DAY, leaves_cell=True, pictures=("evolution", "cell"),
+    ),
+    Stage(
         "rerank", "genas.pipeline.analysis.rerank", "Searches rated with another gamma", ("search", "gamma"),
         rows=matrix("rerank"),
         reads=lambda params, axes: [("search", axes["search"])],
@@ -103,6 +116,15 @@ _STAGES = (
         forecast="genas.pipeline.forecast.scoring:AGREEMENT",
         measures=lambda params, axes: {*params.agreement.measures, "flatness"},
         flow="search", pictures=("ranks",),
+    ),
+    Stage(
+        "replica", "genas.pipeline.analysis.replica", "Replicas of a supernet", ("dataset", "split", "seed"),
+        rows=matrix("replica"),
+        reads=lambda params, axes: [("data", axes["dataset"])],
+        keys=keys("measures", "replica", supernet="supernet.{dataset}", data="data.{dataset}"),
+        forecast="genas.pipeline.forecast.scoring:REPLICA",
+        measures=lambda params, axes: params.replica.measures,
+        flow="supernet", hours=14 * DAY, processes=True, pictures=("curves",),
     ),
     Stage(
         "supernet201", "genas.pipeline.nasbench201.supernet", "Supernets of NAS-Bench-201",

@@ -20,8 +20,8 @@ def training_of(context: Context) -> SupernetParams:
 
 
 def build_supernet(context: Context, num_classes: int) -> Supernet:
-    """The supernet of a row before training; its weights depend only on the seed."""
-    torch.manual_seed(int(context.axes["seed"]))
+    """The supernet of a row before training; its weights depend only on its seed."""
+    torch.manual_seed(context.seed("supernet"))
     params = training_of(context)
     network = Supernet(num_classes, params.channels, params.layers, stem=params.stem)
     network = network.to(context.device).to(memory_format=memory_format(params))

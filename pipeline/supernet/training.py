@@ -199,7 +199,7 @@ def train(
     Raises:
         GenasError: the data cannot be used, or a loss is no longer finite.
     """
-    seed = int(context.axes["seed"])
+    seed = context.seed("supernet")
     resident = None if params.streamed is None else measures.recalibrate_images  # the others are read when they train
     data = load_search_data(context, params, resident, params.validate_images)
     if params.labels == "random":

@@ -29,8 +29,9 @@ class Weights(NamedTuple):
 def weights_of(context: Context, stage: str) -> Weights:
     """The supernet that a row looks into: that of its data set, recipe if it has one, and seed, which ``stage``
     trained; as training left it or, if the row has an epoch, as the snapshot of that epoch has it."""
-    axes = [context.axes[name] for name in ("dataset", "recipe", "seed") if name in context.axes]
-    folder, epoch = context.output_of(stage, "-".join(axes)), context.axes.get("epoch")
+    axes = [context.axes[name] for name in ("dataset", "recipe") if name in context.axes]
+    row = "-".join([*axes, str(context.seed("supernet"))])
+    folder, epoch = context.output_of(stage, row), context.axes.get("epoch")
     return Weights(folder / INITIAL, folder / TRAINED if epoch is None else snapshot(folder, int(epoch)))
 
 

@@ -11,6 +11,7 @@ from genas.pipeline.config import Params, load_params
 from genas.pipeline.machine.addresses import masked
 from genas.pipeline.results import board as results
 from genas.pipeline.results import records
+from genas.pipeline.results.seeds import repeated, spreads
 from genas.pipeline.tracking import views
 from genas.pipeline.tracking.mlflow import Experiment, connected, uri
 from genas.pipeline.tracking.registry import forget, register
@@ -23,6 +24,8 @@ def leaderboard(root: Path) -> int:
     experiment = Experiment(views.leaderboard_of(params))
     board = results.leaderboard(params, root)
     wanted = {row: results.entry(params, root, row) for row in board}
+    for row, over_seeds in _over_seeds(params, board).items():
+        wanted[row].metrics.update(over_seeds)
     for run in experiment.runs():
         data = run.entity.data
         same = wanted.get(run.entity.info.run_name)
@@ -42,6 +45,21 @@ def leaderboard(root: Path) -> int:
     _tell_searches(rows, params, board)
     register(rows, params, board)
     return len(board)
+
+
+def _over_seeds(params: Params, board: results.Board) -> dict[str, dict[str, float]]:
+    """For each of the rows that differ in seeds alone, of what judges them: ``seeds/top1`` (the mean),
+    ``seeds/top1_deviation`` (of a sample, n - 1), ``seeds/top1_n``."""
+    found: dict[str, dict[str, float]] = {}
+    groups = repeated(params, board)
+    for first, own in spreads(params, board).items():
+        told: dict[str, float] = {}
+        for name, one in own.items():
+            if name in results.COLUMNS and name not in results.COST:
+                values = {"": one.mean, "_deviation": one.deviation, "_n": float(one.seeds)}
+                told |= {f"seeds/{name}{end}": value for end, value in values.items()}
+        found |= dict.fromkeys(groups[first], told)
+    return found
 
 
 def _tell_searches(rows: Experiment, params: Params, board: Mapping[str, Mapping[str, float]]) -> None:

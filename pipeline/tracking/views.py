@@ -133,7 +133,7 @@ LEADERBOARD = (
         "Leaderboard",
         "",
         _TOP1,
-        ["cell", "recipe", *JUDGED],
+        ["cell", "recipe", *JUDGED, "seeds/top1", "seeds/top1_deviation", "seeds/top1_n"],
         JUDGED,
         [("retrain/params", _TOP1), (_SCORE, _TOP1)],
     ),
@@ -163,7 +163,9 @@ def leaderboard_of(params: Params) -> Page:
     """The experiment with one run a retrained network."""
     about = (
         f"One line for each retrained network of the profile `{params.profile}`, with all that judges it: its search, "
-        "retraining, distribution shift, detection, segmentation. Metrics are called as in the runs of the rows."
+        "retraining, distribution shift, detection, segmentation. Metrics are called as in the runs of the rows; "
+        "seeds/top1 is the mean over the rows that differ from it in seeds alone, beside it their standard deviation "
+        "and number."
     )
     return _page(f"genas-{params.profile}-leaderboard", about, _TOP1, LEADERBOARD)
 

@@ -33,7 +33,9 @@ PARAMS: dict[str, Any] = {
     "matrix": {
         "supernet": {"dataset": ["digits"], "seed": [0]},
         "search": {"dataset": ["digits"], "metric": ["flatness", "angle_flatness"], "seed": [0]},
+        "reseed": {"dataset": [], "metric": [], "supernet": [], "noise": [], "seed": []},
         "rerank": {"search": ["digits-angle_flatness-0"], "gamma": [0, 16]},
+        "replica": {"dataset": [], "split": [], "seed": []},
         "agreement": {"dataset": ["digits"], "seed": [0]},
         "zoo": {"row": ["darts_v2_c10"]},
         "shift": {"row": ["flatness"]},
@@ -43,7 +45,7 @@ PARAMS: dict[str, Any] = {
         "nasbench301": {"dataset": [], "seed": []},
     },
     "rows": {
-        row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32, "recipe": "short"}
+        row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32, "recipe": "short", "seed": 0}
         for row, cell in CELLS.items()
     },
     "measures": {**DEMO["measures"], "flatness": {**DEMO["measures"]["flatness"], "sigma": [0.001, 0.003, 0.006]}},
@@ -64,6 +66,17 @@ PARAMS: dict[str, Any] = {
     "detect": {**DEMO["detect"], "dataset": "scenes", "overrides": {"SOLVER.MAX_ITER": 10}},
     "segment": {**DEMO["segment"], "dataset": "scenes", "overrides": {"train_dataloader.dataset.pipeline[0]": 2}},
 }
+
+REPEATED: dict[str, Any] = {
+    **PARAMS,
+    "matrix": {
+        **PARAMS["matrix"],
+        "reseed": {"dataset": ["digits"], "metric": ["flatness"], "supernet": [0], "noise": [0, 1], "seed": [0, 1]},
+        "replica": {"dataset": ["digits"], "split": [0, 1], "seed": [0, 1]},
+    },
+    "replica": {"architectures": 3, "measures": ["flatness", "angle"], "draws": 2, "parts": 2},
+}
+"""The same with searches and supernets that repeat others."""
 
 
 def leave(root: Path, stage: str, row: str, metrics: dict[str, float], history: pd.DataFrame | None = None) -> Path:
@@ -120,9 +133,9 @@ def profile(tmp_path: Path) -> Path:
     return root
 
 
-def write_params(root: Path) -> None:
-    """Write :data:`PARAMS` into a folder."""
-    (root / "params.yaml").write_text(yaml.safe_dump(PARAMS, sort_keys=False))
+def write_params(root: Path, params: dict[str, Any] = PARAMS) -> None:
+    """Write parameters into a folder."""
+    (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
 @pytest.fixture

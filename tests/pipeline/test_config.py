@@ -58,7 +58,8 @@ def test_every_profile_is_valid(profile: str) -> None:
         there = laboratory if profile == "laboratory" else {"supernet", "search", "zoo", "retrain"}
         assert all(rows_of(params, name) for name in there)
         return
-    assert all(rows_of(params, name) for name in STAGES.keys() - laboratory)
+    left_out = {"replica"} if profile == "demo" else set()  # which trains supernets
+    assert all(rows_of(params, name) for name in STAGES.keys() - laboratory - left_out)
     assert set(params.metrics) >= {"flatness", "angle", "accuracy", "angle_flatness", "accuracy_flatness"}
 
 
@@ -179,6 +180,25 @@ def test_a_cell_may_come_from_other_gammas() -> None:
             "matrix.rerank.search",
             ["small-flatness-0"],
             "rerank.gamma: 0 leaves nothing of 'small-flatness-0', which has",
+        ),
+        (
+            "matrix.search.seed",
+            [0, 7],
+            "matrix.search: 'small-flatness-7' looks into supernet 'small-7', which matrix.supernet lacks, defined are "
+            "small-0, small-1$",
+        ),
+        ("matrix.reseed.supernet", [2], "matrix.reseed: 'small-flatness-2-0-0' looks into supernet 'small-2', which"),
+        ("matrix.reseed.noise", [-1], "matrix.reseed.noise.0: .*greater than or equal to 0, got -1"),
+        ("matrix.reseed.metric", ["speed"], "matrix.reseed.metric: unknown metric 'speed', defined are flatness"),
+        ("matrix.replica.dataset", ["lost"], "matrix.replica: unknown data set 'lost', defined are"),
+        ("supernet.small.split", "first", "matrix.replica.split: supernet.small has the split 'first', which no seed"),
+        ("replica.measures", ["flatness", "depth"], "replica: unknown measure 'depth', expected one of flatness,"),
+        ("replica", None, "replica: null, but matrix.replica has rows that read it"),
+        ("rows.found.seed", -1, "rows.found.seed: .*greater than or equal to 0, got -1"),
+        (
+            "rows.found.cell",
+            "reseed/small-flatness-0-5-0",
+            "rows.found.cell: .* no row of search, reseed, rerank or zoo",
         ),
         ("matrix.agreement.dataset", ["large"], "matrix.agreement: unknown data set 'large'"),
         ("agreement.measures", ["flatness", "depth"], "agreement: unknown measure 'depth', expected one of flatness,"),

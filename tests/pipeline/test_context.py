@@ -7,6 +7,7 @@ import torch
 
 from genas.models.errors import GenasError
 from genas.pipeline.context import chosen_device
+from tests.conftest import Tiny
 
 
 @pytest.mark.parametrize(
@@ -35,3 +36,13 @@ def test_a_device_that_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     assert chosen_device() == torch.device("cuda:1")
     monkeypatch.setenv("GENAS_DEVICE", "cpu")
     assert chosen_device() == torch.device("cpu")
+
+
+def test_a_seed_is_the_row_s_axis_of_its_kind_or_its_only_one(tiny: Tiny) -> None:
+    def seeds(**axes: str) -> list[int]:
+        context = tiny.context("search", dataset="small", **axes)
+        return [context.seed(kind) for kind in ("supernet", "split", "noise", "seed")]
+
+    assert seeds(seed="3") == [3, 3, 3, 3]
+    assert seeds(supernet="1", noise="2", seed="3") == [1, 1, 2, 3], "a split is its supernet's"
+    assert seeds(split="4", seed="3") == [3, 4, 3, 3]

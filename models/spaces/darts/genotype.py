@@ -213,6 +213,14 @@ def random_genotype(rng: np.random.Generator) -> Genotype:
     return _from_halves(empty, empty, rng)
 
 
+def sample(count: int, seed: int) -> list[Genotype]:
+    """Different random architectures; the first n of a larger sample are the sample of n."""
+    rng, found = np.random.default_rng([seed, 5]), dict[Genotype, None]()
+    while len(found) < count:
+        found[random_genotype(rng)] = None
+    return list(found)
+
+
 def mutate(parent: Genotype, rng: np.random.Generator, probability: float, cells: str = "both") -> Genotype:
     """Redraw each edge with ``probability`` (``none`` included), then repair to two inputs a node.
 

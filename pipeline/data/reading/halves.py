@@ -56,7 +56,8 @@ def memory_format(params: TrainingParams) -> torch.memory_format:
 def load_search_data(
     context: Context, training: TrainingParams, train: int | None = None, held: int | None = None
 ) -> SearchData:
-    """The two halves for the row's data set and seed, on the row's device, shared as the supernet's ``training`` says.
+    """The two halves for the row's data set and the seed of its split, on the row's device, shared as the supernet's
+    ``training`` says.
 
     Args:
         context: the row.
@@ -69,7 +70,7 @@ def load_search_data(
     name = context.axes["dataset"]
     spec, root, manifest = context.params.data[name], dataset_root(context, name), read_manifest(context, name)
     counts = manifest["splits"]["train"], validation_images(spec.layout, manifest["splits"])
-    split = split_of(training, split_file(spec), *counts, int(context.axes["seed"]))
+    split = split_of(training, split_file(spec), *counts, context.seed("split"))
     wanted = split._replace(train=split.train[:train], held=split.held[:held])
     classes = len(manifest["classes"]) or number_of_classes(root, spec.layout)
     if training.streamed is not None:

@@ -191,7 +191,7 @@ def odd() -> list[Case]:
         "UTF-16": written(lambda text: text.encode("utf-16")),
         "a source in any script": change("data", small__source="Ünïcode ✓ 数据"),
         "stages without rows": change("matrix", detect__row=[], segment__row=[], shift__row=[], curvature__row=[]),
-        "the largest seed": change("matrix", agreement__seed=[2**32 - 1]),
+        "the largest seed": change("matrix", replica__seed=[2**32 - 1]),
     }
     return [Case(name, "plain", ZOO, None, spoil) for name, spoil in spoils.items()]
 

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 
 from genas.models.errors import GenasError
 from genas.models.spaces.base.edge import Edge
-from genas.models.spaces.darts.genotype import EDGES, NODES, PRIMITIVES, Genotype, cross, mutate, random_genotype
+from genas.models.spaces.darts.genotype import (
+    EDGES,
+    NODES,
+    PRIMITIVES,
+    Genotype,
+    cross,
+    mutate,
+    random_genotype,
+    sample,
+)
 
 seeds = st.integers(0, 2**32 - 1)
 genotypes = seeds.map(lambda seed: random_genotype(np.random.default_rng(seed)))
@@ -66,6 +75,12 @@ def test_an_encoding_worked_by_hand() -> None:
 @given(genotypes)
 def test_a_random_genotype_lies_in_the_space(genotype: Genotype) -> None:
     assert genotype.require_two_inputs() is genotype
+
+
+def test_a_larger_sample_begins_with_the_smaller() -> None:
+    assert sample(9, seed=1)[:4] == sample(4, seed=1)
+    assert len(set(sample(50, seed=1))) == 50
+    assert sample(4, seed=1) != sample(4, seed=2)
 
 
 def test_random_genotypes_use_every_operation_on_every_edge_evenly() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from genas.models.errors import GenasError
 from genas.pipeline.analysis import agreement
-from genas.pipeline.analysis.agreement import rank_agreement, sample, standard_errors
+from genas.pipeline.analysis.agreement import rank_agreement, standard_errors
 from genas.pipeline.config import Params
 from genas.pipeline.machine.resume import Scratch
 from tests.conftest import Tiny, tiny_params
@@ -33,12 +33,6 @@ def test_standard_errors_by_hand() -> None:
     """One architecture, two replicates of two draws: first draws 1 and 3, means 2 and 2."""
     values = np.array([[[1.0, 3.0], [3.0, 1.0]]])
     assert standard_errors(values, (1, 2)) == pytest.approx([100 * np.sqrt(2) / 2, 0])
-
-
-def test_a_larger_sample_begins_with_the_smaller() -> None:
-    assert sample(9, seed=1)[:4] == sample(4, seed=1)
-    assert len(set(sample(50, seed=1))) == 50
-    assert sample(4, seed=1) != sample(4, seed=2)
 
 
 def test_a_run_leaves_its_tables_and_goes_on_after_a_kill(trained: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import copy
 import hashlib
 import json
 import re
@@ -22,8 +23,9 @@ from genas.pipeline.report.html import html
 from genas.pipeline.report.numbers import over_seeds
 from genas.pipeline.results.board import leaderboard
 from tests.conftest import tiny_params
-from tests.pipeline.conftest import leave, leave_all, write_params
+from tests.pipeline.conftest import REPEATED, leave, leave_all, write_params
 from tests.pipeline.drawing.made import TABLES, estimates
+from tests.pipeline.results.test_anatomy import leave_scores
 
 COUNTS = pd.DataFrame({"what": ["supernets", "architectures", "distinct architectures"], "count": [2, 10, 9]})
 
@@ -199,6 +201,55 @@ def test_rows_that_differ_in_seeds_have_a_mean_and_a_deviation(finished: Path) -
     _, text = over_seeds(settings, finished, leaderboard(settings, finished))
     line = "| flatness, again | 82.00 ± 0.71 (n = 2) | - | 98.00 ± 0.71 (n = 2) | - | - | - | - | - |"
     assert rest(text).splitlines()[-1] == line
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_papers_tables_have_one_line_for_rows_that_differ_in_seeds(finished: Path) -> None:
+    """Those that have run; costs are means."""
+    params = copy.deepcopy(REPEATED)
+    rows = params["rows"]
+    rows["again"] = {**rows["flatness"], "cell": "reseed/digits-flatness-0-1-1", "seed": 1}
+    rows["third"] = {**rows["flatness"], "cell": "reseed/digits-flatness-0-0-1", "seed": 2}
+    rows["gamma"] = {**rows["angle-flatness"], "seed": 1}
+    write_params(finished, params)
+    leave(finished, "retrain", "again", {"top1": 82.5, "top5": 97.5, "params": 5.4e6, "macs": 5.8e8})
+    leave(finished, "retrain", "gamma", {"top1": 80.75, "top5": 98.5, "params": 5.2e6, "macs": 5.8e8})
+    report.build(finished)
+    found = plain(finished)
+    two = "| Flatness | digits | flatness, recipe short, n = 2 | 5.3 | 580 | **82.00 ± 0.71** | 98.00 ± 0.71 |"
+    assert two in found
+    eight = "| digits-angle_flatness-0 | searched | 16 | angle-flatness, recipe short, n = 2 | 93.00 ± 0.00 |"
+    assert f"{eight} 80.50 ± 0.35 | 98.50 ± 0.00 |" in found
+    table = pd.read_csv(finished / "out/report/tables/table2.csv").set_index(["searched_on", "method"])
+    line = table.loc[("CIFAR-10", "Flatness")]
+    assert (line["row"], line["seeds"], line["top1"]) == ("flatness", 2, 82.0)
+    assert line["top1_deviation"] == pytest.approx(0.5**0.5)
+    assert table.loc[("ImageNet", "Angle"), "seeds"] == 0
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_anatomy_of_a_score_has_a_table_for_each_design(finished: Path) -> None:
+    write_params(finished, REPEATED)
+    report.build(finished)
+    assert "- `genas run replica@digits-0-0 --profile demo`" in plain(finished)
+    leave_scores(finished)
+    for number, row in enumerate(("0-0", "0-1", "1-0", "1-1")):
+        leave(finished, "reseed", f"digits-flatness-0-{row}", {"score": float(number)})
+    report.build(finished)
+    found = plain(finished)
+    (caption,) = [place for place, line in enumerate(found) if "digits: of the variance between architectures" in line]
+    assert found[caption].endswith("levels: architecture 3, split 2, supernet 2, noise 2, images 2.")
+    assert found[caption + 2] == "| of | flatness | angle |"
+    assert found[caption + 4].startswith("| architecture | ")
+    assert found[caption + 4].endswith(" | 100.0 |")
+    (caption,) = [
+        place for place, line in enumerate(found) if "digits, flatness: of the variance of the winner" in line
+    ]
+    assert found[caption + 4 : caption + 7] == [
+        "| noise | 80.0 |",
+        "| evolution | 20.0 |",
+        "| several together | 0.0 |",
+    ]
 
 
 @pytest.mark.usefixtures("undrawn")

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from rich.console import Console
 
 from genas.pipeline.config import load_params
@@ -17,7 +18,7 @@ from genas.pipeline.results.terminal import closing, show
 
 def shown(root: Path, width: int = 200, terminal: bool = False) -> str:
     stream = io.StringIO()
-    show(collect(root), Console(file=stream, width=width, force_terminal=terminal))
+    show(collect(root), Console(file=stream, width=width, force_terminal=terminal), load_params(root))
     return stream.getvalue()
 
 
@@ -61,6 +62,20 @@ def test_no_digit_is_lost_however_narrow_the_terminal(finished: Path, width: int
 
 def test_what_is_piped_has_one_line_a_row(finished: Path) -> None:
     assert shown(finished, 40) == shown(finished, 400)
+
+
+def test_networks_that_differ_in_seeds_have_their_means_and_deviations(finished: Path) -> None:
+    assert "over seeds" not in shown(finished)
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    for seed, top1 in ((1, 79.5), (2, 80.5)):
+        params["rows"][f"darts_{seed}"] = {**params["rows"]["darts"], "seed": seed}
+        folder = finished / f"out/retrain/darts_{seed}"
+        folder.mkdir()
+        (folder / "metrics.json").write_text(json.dumps({"top1": top1, "top5": 98.5}))
+    (finished / "params.yaml").write_text(yaml.safe_dump(params))
+    text = shown(finished)
+    assert "networks over seeds, mean ± deviation" in text
+    assert re.search(r"(?m)^ darts +3 +79\.67 ± 0\.76 +(- +)?98\.50 ± 0\.00", text)
 
 
 def test_the_best_is_bold(finished: Path) -> None:

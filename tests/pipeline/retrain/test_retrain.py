@@ -94,6 +94,14 @@ def test_metrics_are_those_of_the_history(whole: dict[str, Any]) -> None:
     assert not list((context.root / ".scratch").iterdir())
 
 
+def test_a_network_begins_as_its_row_s_seed_says(published: Tiny, whole: dict[str, Any]) -> None:
+    first, again = (next(retrain.build_network(whole["context"], 3).parameters()) for _ in range(2))
+    published.change("rows", published__seed=1)
+    other = next(retrain.build_network(published.context("retrain", row="published"), 3).parameters())
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
 @pytest.mark.parametrize("epoch", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_a_killed_run_goes_on_and_ends_with_the_bytes_of_a_whole_one(
     published: Tiny, whole: dict[str, Any], epoch: int

@@ -199,3 +199,22 @@ def test_killed_at_ten_random_moments_it_ends_with_the_bytes_of_a_whole_one(trai
     trained.change("search", small__generations=12, small__population=10, small__mutated=4, small__crossed=4)
     whole, resumed = killed_ten_times(trained, "search", FLATNESS, FILES)
     assert resumed == whole
+
+
+def test_seeds_apart_change_each_what_is_theirs(trained: Tiny, whole: dict[str, Any]) -> None:
+    """One supernet for all of them. Of equal seeds a search has the bytes of the one that has a single seed."""
+
+    def run(noise: str, seed: str) -> pd.DataFrame:
+        axes = {"dataset": "small", "metric": "flatness", "supernet": "0", "noise": noise, "seed": seed}
+        metrics = search.run(trained.context("reseed", **axes))
+        assert metrics["candidates"] == 12
+        return pd.read_parquet(trained.root / f"out/reseed/small-flatness-0-{noise}-{seed}/candidates.parquet")
+
+    run("0", "0")
+    for name in FILES:
+        assert trained.bytes_of("reseed", "small-flatness-0-0-0", name) == whole["files"][name]
+    noisy, other = run("1", "0"), run("0", "1")
+    first, own = whole["table"][:4], noisy[:4]
+    assert own["encoding"].tolist() == first["encoding"].tolist(), "the same proposals"
+    assert (own["flatness"] != first["flatness"]).all(), "under another noise"
+    assert not set(other["encoding"][:4]) & set(first["encoding"]), "other proposals"
