@@ -18,6 +18,7 @@ from genas.flows.graph import kind
 from genas.flows.service.ports import HOST
 from genas.pipeline.config import load_params
 from genas.pipeline.results.board import columns_of, heading, leaderboard, number
+from genas.pipeline.results.seeds import repeated, spreads
 from genas.pipeline.results.terminal import detail
 from genas.pipeline.tracking.marks import mark_of
 
@@ -99,10 +100,17 @@ def show_results(folder: Path) -> None:
     board = leaderboard(params, folder)
     if not board:
         return
-    columns = columns_of(board)
+    columns, groups = columns_of(board), repeated(params, board)
+    over_seeds = {
+        row: f"{found['top1'].shown('top1')} (n = {found['top1'].seeds})"
+        for first, found in spreads(params, board).items()
+        for row in groups[first]
+        if "top1" in found
+    }
     rows = sorted(board.items(), key=lambda item: -item[1].get("top1", 0.0))
     table = [
         {"row": row, "cell": params.rows[row].cell, **{head: number(found.get(c), c) for c, head in columns.items()}}
+        | ({"top-1 over seeds": over_seeds.get(row, "-")} if over_seeds else {})
         for row, found in rows
     ]
     about = f"Retrained networks of `{params.profile}`, the best first. {report_link(folder)}"

@@ -112,7 +112,8 @@ def agreement(params: Params, root: Path, folder: Path) -> str:
 def anatomies(params: Params, root: Path) -> str:
     """What the variance of a score consists of, by replicas of a supernet and by searches with seeds apart; nothing
     where the profile has neither."""
-    keys = [(stage, row) for stage in ("replica", "reseed") for row in rows_of(params, stage)]
+    keys = [("replica", row) for row in rows_of(params, "replica")]
+    keys += [("reseed", row) for row in rows_of(params, "reseed")]
     if not keys:
         return ""
     parts = [

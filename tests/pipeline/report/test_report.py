@@ -453,7 +453,8 @@ def test_searches_on_the_papers_data_find_their_own_line(finished: Path) -> None
     params["data"]["cifar100"] = {"layout": "cifar100", "digest": "content", "path": "cifar100", "pixels": 32}
     for section in ("supernet", "search"):
         params[section]["cifar100"] = params[section]["digits"]
-    params["matrix"]["supernet"]["dataset"] = params["matrix"]["search"]["dataset"] = ["cifar100"]
+    for stage in ("supernet", "search", "agreement"):
+        params["matrix"][stage]["dataset"] = ["cifar100"]
     params["nasbench201"] = {"runs": {}, "spaces": {}, "snapshots": {}, "laboratory": {}, "settings": None}
     (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
     beside = paper_tables.beside(load_params(finished), paper_tables.TABLE_2)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from genas.models.errors import GenasError
@@ -24,6 +25,7 @@ from genas.pipeline.stages import Key
 from genas.pipeline.stages.graph import graph, settings
 from genas.pipeline.tracking import live, mlflow, views
 from genas.pipeline.tracking.board import leaderboard, rebuild
+from tests.pipeline.conftest import leave
 from tests.pipeline.tracking.conftest import content, runs
 
 # MLflow's log_table asks pandas for "object" columns, which newer pandas wants to be asked for by another name.
@@ -163,10 +165,18 @@ def test_leaderboard_follows_the_files(finished: Path) -> None:
     path = finished / "out/retrain/darts/metrics.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "top1": 60.0}))
     shutil.rmtree(finished / "out/retrain/angle-flatness")
-    assert leaderboard(finished) == 2
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["rows"]["darts_1"] = {**params["rows"]["darts"], "seed": 1}
+    (finished / "params.yaml").write_text(yaml.safe_dump(params))
+    leave(finished, "retrain", "darts_1", {"top1": 61.0})
+    assert leaderboard(finished) == 3
     board = content("genas-demo-leaderboard")
-    assert set(board) == {"flatness", "darts"}
+    assert set(board) == {"flatness", "darts", "darts_1"}
     assert board["darts"][3]["retrain/top1"] == [(0, 60.0)]
+    for row in ("darts", "darts_1"):
+        names = ("seeds/top1", "seeds/top1_deviation", "seeds/top1_n")
+        assert [board[row][3][name][0][1] for name in names] == pytest.approx([60.5, 0.5**0.5, 2])
+    assert "seeds/top1" not in board["flatness"][3]
 
 
 @pytest.mark.usefixtures("undrawn")
