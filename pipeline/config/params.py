@@ -24,7 +24,6 @@ from genas.pipeline.config.rows import (
     DataParams,
     Matrix,
     NetworkAxes,
-    ReplicaAxes,
     ReseedAxes,
     Row,
     SearchAxes,
@@ -63,8 +62,7 @@ class Params(Section):
     @model_validator(mode="after")
     def _sections_are_there(self) -> Self:
         for stage, axes in self.matrix:
-            looks = SeededAxes | SearchAxes | ReseedAxes | ReplicaAxes
-            sections = ["measures"] if isinstance(axes, looks) else []
+            sections = ["measures"] if hasattr(axes, "dataset") else []
             for section in (*sections, stage):  # some stages have no section of their name
                 if axes.rows() and getattr(self, section, axes) is None:
                     raise ValueError(f"{section}: null, but matrix.{stage} has rows that read it")

@@ -127,7 +127,7 @@ def anatomies(params: Params, root: Path) -> str:
         parts.append(_anatomy(found, found.shares, about))
     winners = anatomy.of_winners(params, root)
     for name, found in winners.items():
-        about = f"{name}: of the variance of the winner's score over seeds, the share of each (%)"
+        about = f"{name}: of the variance of the winner's score, as its search saw it, the share of each seed (%)"
         parts.append(_anatomy(found, {"winner's score": found.shares["score"]}, about))
     idle = [key for key in keys if not records.metrics(root, key)]
     return "\n\n".join([*parts, *([not_run(params, idle)] if idle else [])])

@@ -140,8 +140,8 @@ def of_replicas(params: Params, root: Path) -> dict[str, Anatomy]:
 
 
 def of_winners(params: Params, root: Path) -> dict[str, Anatomy]:
-    """By data set and metric, of the winner's score in searches with seeds apart; those alone of which every search
-    has run."""
+    """By data set and metric, of the winner's score, as its own search saw it, in searches with seeds apart; those
+    alone of which every search has run."""
     found: dict[str, list[dict[str, str | float]]] = {}
     for row, axes in params.matrix.reseed.rows().items():
         score = records.metrics(root, ("reseed", row)).get("score", np.nan)

@@ -69,4 +69,4 @@ def test_another_measure_changes_only_the_rows_that_take_it(
     after = left(tiny)
     changed = {name for name in before if before[name] != after[name]}
     expected = {"search/small-angle-0.json", "search/small-angle_flatness-0.json", "agreement/small-0.json"}
-    assert changed == expected | {name for name in before if name.startswith("rerank/")}
+    assert changed == expected | {name for name in before if name.startswith(("rerank/", "replica/"))}
