@@ -146,8 +146,8 @@ def _compare(params: Params, root: Path, frame: pd.DataFrame, title: str, column
         headings, cells = _beside(ours, columns)
         rows = []
         for line, values in zip(ours, cells, strict=True):
-            told = (linked(root, ("retrain", line["row"])), _recipe(line), _seeds(line))
-            row = ", ".join(text for text in told if text)
+            about_row = (linked(root, ("retrain", line["row"])), _recipe(line), _seeds(line))
+            row = ", ".join(text for text in about_row if text)
             rows.append((line["method"], _searched_on(params, line), row, *values))
         caption = f"{about.capitalize()}: our rows of the paper's {name}."
         parts.append(table(("in the paper", "searched on", "our row", *headings), rows, caption))

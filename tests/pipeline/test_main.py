@@ -37,7 +37,7 @@ def call(profile: Tiny, monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "unknown stage '', expected one of data, measures, supernet, search, rerank"),
+        ([], "unknown stage '', expected one of data, measures, supernet, search, reseed, rerank"),
         (["serch"], "unknown stage 'serch', expected one of"),
         (["search"], "stage search takes dataset=... metric=... seed=..."),
         (["search", "seed=0", "metric=angle", "dataset=small"], "stage search takes dataset=... metric=... seed=..."),

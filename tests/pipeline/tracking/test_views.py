@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 from mlflow import MlflowClient
 
 from genas.pipeline.config import load_params
 from genas.pipeline.tracking import views
 from genas.pipeline.tracking.board import links, rebuild
 from genas.pipeline.tracking.mlflow import uri
+from tests.pipeline.conftest import leave
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning:mlflow.*"),
@@ -41,6 +43,10 @@ def test_what_the_views_and_links_show_is_there(finished: Path) -> None:
     assert links("http://here") == {}
     (finished / "out/report").mkdir()
     (finished / "out/report/report.html").write_text("<html></html>")
+    settings = yaml.safe_load((finished / "params.yaml").read_text())
+    settings["rows"]["darts_1"] = {**settings["rows"]["darts"], "seed": 1}
+    (finished / "params.yaml").write_text(yaml.safe_dump(settings, sort_keys=False))
+    leave(finished, "retrain", "darts_1", {"top1": 79.5})
     rebuild(finished)
     client = MlflowClient(tracking_uri=uri())
     params = load_params(finished)
