@@ -67,7 +67,10 @@ def test_users_errors_are_one_line(done: Toy, arguments: tuple[str, ...], messag
         (("run", "--fast"), "error: No such option: --fast"),
         (("run", "--jobs", "0"), "error: Invalid value for '--jobs' / '-j': "),
         (("width",), "error: Missing argument 'cell'."),
-        (("init", "never-made"), "error: Missing option '--images'."),
+        (
+            ("init", "never-made"),
+            "error: --images is missing; only demo, mini, laboratory, official can be written without",
+        ),
         (("init", "a/b", "--images", "."), "error: 'a/b' is no name of a profile, expected letters, digits, - and _"),
         (("init", "demo", "--images", "."), "error: profile demo is there already ("),
         (

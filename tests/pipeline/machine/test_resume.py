@@ -183,7 +183,7 @@ def test_everything_that_the_work_depends_on_is_in_the_fingerprint(
     prints.append(place(tiny, [source]).fingerprint)
     tiny.change("supernet", small__momentum=0.5)
     prints.append(place(tiny, [source]).fingerprint)
-    monkeypatch.setattr(scratch, "code_digest", lambda stage: "other code")
+    monkeypatch.setattr(scratch, "code_digest", lambda stage, measures: "other code")
     prints.append(place(tiny, [source]).fingerprint)
     assert len(set(prints)) == len(prints)
 
