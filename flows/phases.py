@@ -47,7 +47,7 @@ supernet = named_flow("supernet", targets_of("supernet"), "Train every supernet.
 search = named_flow(
     "search",
     targets_of("search"),
-    "Search with every metric, rate the candidates with other gammas, compare the measures.",
+    "Search with every metric, rate the candidates with other gammas, compare measures, and tell what chance does.",
 )
 laboratory = named_flow("laboratory", targets_of("laboratory"), "Judge the measures on NAS-Bench-201.")
 retrain = named_flow("retrain", targets_of("retrain"), "Train every found and every published cell on its own.")

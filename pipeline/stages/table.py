@@ -124,7 +124,7 @@ _STAGES = (
         keys=keys("measures", "replica", supernet="supernet.{dataset}", data="data.{dataset}"),
         forecast="genas.pipeline.forecast.scoring:REPLICA",
         measures=lambda params, axes: params.replica.measures,
-        flow="supernet", hours=14 * DAY, processes=True, pictures=("curves",),
+        flow="search", hours=14 * DAY, processes=True, pictures=("curves",),
     ),
     Stage(
         "supernet201", "genas.pipeline.nasbench201.supernet", "Supernets of NAS-Bench-201",

@@ -16,14 +16,19 @@ from genas.flows.processes.beside import ENOUGH, beside, preloaded
 from genas.pipeline.machine.forked import ADDRESS
 
 
+def children() -> set[psutil.Process]:
+    return set(psutil.Process().children())
+
+
 def test_it_ends_with_the_block_whose_rows_it_is_named_to(tmp_path: Path) -> None:
+    before = children()
     with beside(tmp_path, "lines", ["json.tool", "--json-lines", "-"], "BESIDE", True):  # reads to the end of its input
         folder = Path(os.environ["BESIDE"]).parent
         assert folder.is_dir()
-        assert psutil.Process().children()
+        assert len(children() - before) == 1
     assert "BESIDE" not in os.environ
     assert not folder.exists()
-    assert not psutil.Process().children()
+    assert children() == before
 
 
 @pytest.mark.parametrize(("variable", "value"), [("GENAS_PRELOADED", "off"), ("GENAS_POOL", "gpus"), ("", "")])
@@ -33,9 +38,10 @@ def test_nothing_is_preloaded_where_it_does_not_pay(
     monkeypatch.delenv(ADDRESS, raising=False)
     if variable:
         monkeypatch.setenv(variable, value)
+    before = children()
     with preloaded(tmp_path, ENOUGH if variable else ENOUGH - 1):
         assert os.environ.get(ADDRESS, "off") == "off"
-        assert not psutil.Process().children()
+        assert children() == before
 
 
 @pytest.mark.slow
@@ -51,9 +57,9 @@ def test_a_row_of_the_pipeline_is_a_fork(tmp_path: Path, monkeypatch: pytest.Mon
         )
         return done.returncode, done.stderr
 
-    alone = told()
+    alone, before = told(), children()
     with preloaded(tmp_path, ENOUGH):
-        (server,) = psutil.Process().children()
+        (server,) = children() - before
         while not Path(os.environ[ADDRESS]).exists():
             assert server.is_running()
             time.sleep(0.1)
