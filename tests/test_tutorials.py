@@ -37,7 +37,7 @@ Done = subprocess.CompletedProcess[str]
 def blocks(page: Path, *languages: str) -> str:
     """The blocks of some languages, one after another."""
     found = re.findall(r"(?ms)^```(\w+)\n(.*?)^```$", page.read_text())
-    assert {language for language, _ in found} <= {"sh", "bash"}
+    assert {language for language, _ in found} <= {"sh", "bash", "toml"}
     return "".join(text for language, text in found if language in languages)
 
 
