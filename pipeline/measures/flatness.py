@@ -36,11 +36,14 @@ def flatness(losses: Sequence[float] | Array, sigma: Sequence[float], alpha: flo
 
 def observe(probe: Probe, architecture: Architecture, part: slice, params: MeasureParams) -> Array:
     """Cross-entropy (nats) of each of n images at each sigma for each draw, (draws * sigmas, n), draws outermost."""
+    import torch  # rating, which has no use for it, imports this module too
+
     from genas.pipeline.probe.noise import noises
 
     draws = noises(probe, architecture, params.flatness)
-    rows = [probe.outcomes(architecture, noise, part)[:, 0] for noise in draws]
-    return np.concatenate([row.double().cpu().numpy() for row in rows])
+    losses = torch.cat([probe.outcomes(architecture, noise, part)[:, 0] for noise in draws])
+    observed: Array = losses.double().cpu().numpy()
+    return observed
 
 
 def summarise(means: Array, params: MeasureParams) -> dict[str, Array]:
