@@ -65,7 +65,8 @@ def draw_measures(table: pd.DataFrame, path: Path, title: str) -> None:
         axes.set(title=truth, xlabel="Kendall's tau")
         axes.set_yticks(places, order)
         axes.axvline(0, color="black", linewidth=0.5)
-    figure.axes[0].legend(loc="lower right", frameon=False)
+    if taus["reported"].notna().any():
+        figure.axes[0].legend(loc="lower right", frameon=False)
     figure.suptitle(title)
     save(figure, path)
 

@@ -62,11 +62,11 @@ def _number(value: object) -> str:
 
 
 def _merged(table: pd.DataFrame) -> pd.DataFrame:
-    """An estimate's four columns as one: value [low, high] ± spread."""
+    """An estimate's four columns as one: value [low, high], and ± spread where there is any."""
     if not {"value", "low", "high"} <= set(table.columns):
         return table
     text = [f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]" for row in table.itertuples()]
-    if "spread" in table:
+    if "spread" in table and (table["spread"] > 0).any():
         text = [f"{estimate} ± {spread:.3f}" for estimate, spread in zip(text, table["spread"], strict=True)]
     place = list(table.columns).index("value")
     rest = table.drop(columns=["value", "low", "high", "spread"], errors="ignore")
