@@ -75,6 +75,7 @@ def with_file(tiny: Tiny, **lists: list[int]) -> Tiny:
     written(tiny.root / "split.txt", **lists)
     tiny.change("data", small__split="split.txt")
     tiny.change("supernet", small__split="file", small__train_share=None)
+    tiny.change("matrix", replica={"dataset": [], "split": [], "seed": []})  # a split that no seed changes
     return tiny
 
 
