@@ -7,6 +7,7 @@ together for every profile. A new stage is an entry here, a block in ``dvc.yaml`
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from genas.pipeline.config import Params
 from genas.pipeline.stages.rows import (
@@ -49,6 +50,28 @@ BRIEF201 = keys(
 )
 SPACE201 = keys("measures", "brief", prefix="nasbench201.settings.", recipe=RECIPE201, data="data.{dataset}")
 
+SEARCH = Stage(
+    "search",
+    "genas.pipeline.search.stage",
+    "Searches",
+    ("dataset", "metric", "seed"),
+    rows=matrix("search"),
+    reads=looked_into("supernet", "dataset", "seed"),
+    keys=keys(
+        "measures",
+        supernet="supernet.{dataset}",
+        search="search.{dataset}",
+        data="data.{dataset}",
+        metric="metrics.{metric}",
+    ),
+    forecast="genas.pipeline.forecast.scoring:SEARCH",
+    measures=lambda params, axes: params.metrics[axes["metric"]].terms,
+    flow="search",
+    hours=7 * DAY,
+    leaves_cell=True,
+    pictures=("evolution", "cell"),
+)
+
 _STAGES = (
     Stage(
         "data", "genas.pipeline.data.stage", "Data", ("dataset",),
@@ -74,30 +97,12 @@ _STAGES = (
         forecast="genas.pipeline.forecast.supernets:SUPERNET",
         flow="supernet", hours=14 * DAY, processes=True, pictures=("curves",),
     ),
-    Stage(
-        "search", "genas.pipeline.search.stage", "Searches", ("dataset", "metric", "seed"),
-        rows=matrix("search"),
-        reads=looked_into("supernet", "dataset", "seed"),
-        keys=keys(
-            "measures", supernet="supernet.{dataset}", search="search.{dataset}", data="data.{dataset}",
-            metric="metrics.{metric}",
-        ),
-        forecast="genas.pipeline.forecast.scoring:SEARCH",
-        measures=lambda params, axes: params.metrics[axes["metric"]].terms,
-        flow="search", hours=7 * DAY, leaves_cell=True, pictures=("evolution", "cell"),
-    ),
-    Stage(
-        "reseed", "genas.pipeline.search.stage", "Searches with seeds apart",
-        ("dataset", "metric", "supernet", "noise", "seed"),
+    SEARCH,
+    replace(
+        SEARCH,
+        name="reseed", title="Searches with seeds apart", axes=("dataset", "metric", "supernet", "noise", "seed"),
         rows=matrix("reseed"),
         reads=looked_into("supernet", "dataset", "supernet"),
-        keys=keys(
-            "measures", supernet="supernet.{dataset}", search="search.{dataset}", data="data.{dataset}",
-            metric="metrics.{metric}",
-        ),
-        forecast="genas.pipeline.forecast.scoring:SEARCH",
-        measures=lambda params, axes: params.metrics[axes["metric"]].terms,
-        flow="search", hours=7 * DAY, leaves_cell=True, pictures=("evolution", "cell"),
     ),
     Stage(
         "rerank", "genas.pipeline.analysis.rerank", "Searches rated with another gamma", ("search", "gamma"),
