@@ -1,12 +1,12 @@
-"""The supernet's operations with quick gradients on a CPU.
+"""The operations of supernets and of networks with quick gradients on a CPU.
 
-What a path computes does not change; how its gradients are found does. The backward kernels that a CPU has for 5x5
+What is computed does not change; how its gradients are found does. The backward kernels that a CPU has for 5x5
 and for dilated depthwise convolutions take ten to thirty times the arithmetic that they stand for, and the gradient
 of every slice is written into zeros of its own. All have equals in terms of kernels that are fast:
 
 - the gradient of a depthwise convolution of stride 1 by its input is one with the kernel turned by 180 degrees;
-- a dilated one sees each parity class of pixels apart, so by its weight it has the gradient of a dense one over four
-  images of a quarter of the size (space to batch; Chen et al., DeepLab, 2018, Section 3.1);
+- one that is dilated by d sees d x d classes of pixels apart, so by its weight it has the gradient of a dense one over
+  as many smaller images (space to batch; Chen et al., DeepLab, 2018, Section 3.1);
 - the gradient by a 5x5 weight is pieced together from those by four overlapping 3x3 ones;
 - all operations of a map share its ReLU, and so its gradient;
 - slices of a channels-last gradient are copied, because the kernels for such maps do not know slices of them;
@@ -26,6 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genas.models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
+from genas.models.spaces.darts.network import Cell
 from genas.models.spaces.darts.supernet import SupernetCell
 
 CACHED = 2**17
@@ -36,9 +37,9 @@ def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, padding: int, dilation: int = 1) -> Tensor:
-    """The framework's gradient (C, 1, k, k) of a depthwise convolution of stride 1 by its weight."""
-    args = (None, (1, 1), (padding, padding), (dilation, dilation), False, (0, 0), x.shape[1])
+def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, padding: int) -> Tensor:
+    """The framework's gradient (C, 1, k, k) of a dense depthwise convolution of stride 1 by its weight."""
+    args = (None, (1, 1), (padding, padding), (1, 1), False, (0, 0), x.shape[1])
     return torch.ops.aten.convolution_backward(gradient, x, weight, *args, (False, True, False))[1]
 
 
@@ -60,9 +61,13 @@ def _five_by_weight(x: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
     return result
 
 
-def _parities(x: Tensor) -> Tensor:
-    """The four parity classes of pixels of (N, C, H, W), H and W even, as a batch (4 N, C, H / 2, W / 2)."""
-    return _channels_last(torch.cat([x[:, :, row::2, column::2] for row in (0, 1) for column in (0, 1)]))
+def _apart(x: Tensor, step: int) -> Tensor:
+    """The pixels of (N, C, H, W) that are ``step`` apart in both directions, as images of a batch (N step^2, C,
+    ceil(H / step), ceil(W / step)); where a side is no multiple, zeros follow it."""
+    x = F.pad(x, (0, -x.shape[3] % step, 0, -x.shape[2] % step))
+    return _channels_last(
+        torch.cat([x[:, :, row::step, column::step] for row in range(step) for column in range(step)])
+    )
 
 
 class DepthwiseGradient(torch.autograd.Function):
@@ -79,17 +84,15 @@ class DepthwiseGradient(torch.autograd.Function):
     def backward(context: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """The gradients by ``x``, (N, C, H, W), and by ``weight``, (C, 1, k, k), where they are asked for."""
         (x, weight), dilation, gradient = context.saved_tensors, context.dilation, _channels_last(gradients[0])
-        padding = dilation * (weight.shape[2] // 2)
         by_x = by_weight = None
         if context.needs_input_grad[0]:
+            padding = dilation * (weight.shape[2] // 2)
             by_x = F.conv2d(gradient, weight.flip(2, 3), None, 1, padding, dilation, x.shape[1])
         if context.needs_input_grad[1]:
-            if dilation == 2 and x.shape[2] % 2 == x.shape[3] % 2 == 0:
-                x, gradient, padding, dilation = _parities(x), _parities(gradient), padding // 2, 1
-            if weight.shape[2] == 5 and dilation == 1:
-                by_weight = _five_by_weight(x, gradient, weight)
-            else:
-                by_weight = _by_weight(x, gradient, weight, padding, dilation)
+            if dilation > 1:
+                x, gradient = _apart(x, dilation), _apart(gradient, dilation)
+            small = weight.shape[2] == 3
+            by_weight = _by_weight(x, gradient, weight, 1) if small else _five_by_weight(x, gradient, weight)
         return by_x, by_weight, None
 
 
@@ -171,15 +174,23 @@ class Depthwise(DepthwiseConv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
         (stride, _), (dilation, _) = self.stride, self.dilation
-        if not _here(x) or stride > dilation:
+        if not _here(x) or (stride, dilation) == (2, 1):
             return super().forward(x)
         if stride == 2:  # a kernel dilated by 2 sees the even pixels alone
             x, dilation = _channels_last(x[:, :, ::2, ::2]), 1
         return DepthwiseGradient.apply(x, self.weight, dilation)
 
 
-class Cell(SupernetCell):
+class QuickSupernetCell(SupernetCell):
     """A supernet's cell whose nodes get gradients in memory of their own."""
+
+    def join(self, maps: list[Tensor]) -> Tensor:
+        """The nodes' maps side by side."""
+        return Concatenation.apply(*maps) if _here(maps[0]) else super().join(maps)
+
+
+class QuickCell(Cell):
+    """A network's cell whose nodes get gradients in memory of their own."""
 
     def join(self, maps: list[Tensor]) -> Tensor:
         """The nodes' maps side by side."""
@@ -190,17 +201,20 @@ def _quick_class(module: nn.Module) -> type[nn.Module] | None:
     if type(module) is FactorizedReduce:
         return Reduce if (module.shift, module.step) == (1, 2) else None
     if type(module) is DepthwiseConv2d and module.in_channels > 1:
-        return Depthwise if (module.kernel_size[0], module.dilation[0]) in {(5, 1), (3, 2), (5, 2)} else None
+        return Depthwise if module.kernel_size[0] == 5 or module.dilation[0] > 1 else None
     if type(module) is AvgPool3x3:
         return Average if (module.stride, module.rate) == (1, 1) else None
-    return {SupernetCell: Cell, nn.ReLU: Rectifier}.get(type(module))
+    return {SupernetCell: QuickSupernetCell, Cell: QuickCell, nn.ReLU: Rectifier}.get(type(module))
 
 
 Network = TypeVar("Network", bound=nn.Module)
 
 
 def quicken(network: Network) -> Network:
-    """The network, its modules of the slow kinds made quick ones."""
+    """The network, its modules of the slow kinds made quick ones; as it was where it saves memory by computing cells
+    twice, since maps that keep their ReLU are not the same the second time."""
+    if any(getattr(module, "grad_checkpointing", False) for module in network.modules()):
+        return network
     for module in network.modules():
         if quick := _quick_class(module):
             module.__class__ = quick

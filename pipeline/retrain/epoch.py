@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from genas.models.errors import GenasError
+from genas.models.fast.gradients import quicken
 from genas.models.spaces.darts.network import GenasNetwork
 from genas.pipeline.config import RecipeParams
 from genas.pipeline.data.reading.images import Pictures
@@ -95,13 +96,13 @@ class Training:
     """All that an epoch changes.
 
     Attributes:
-        network: the weights that are trained.
+        network: the weights that are trained; on a CPU by quick gradients.
         average: their exponential moving average, or None.
         optimizer: timm's, by the recipe's name.
     """
 
     def __init__(self, network: GenasNetwork, recipe: RecipeParams) -> None:
-        self.network, self.recipe = network, recipe
+        self.network, self.recipe = quicken(network), recipe
         self.device = next(network.parameters()).device
         self.parallel = parallel(network, unused=False, synchronise=recipe.sync_batchnorm)
         try:

@@ -24,7 +24,7 @@ from genas.models.errors import GenasError
 from genas.models.spaces.base.edge import Edge
 from genas.models.spaces.base.operations import DENSE, OPERATIONS, Grid
 from genas.models.spaces.darts.auxiliary import AuxiliaryHead
-from genas.models.spaces.darts.cell import preprocess, run_cell
+from genas.models.spaces.darts.cell import concatenate, preprocess, run_cell
 from genas.models.spaces.darts.genotype import Genotype
 from genas.models.spaces.darts.layout import edge_stride, is_reduction, require_shape
 from genas.models.spaces.darts.stem import cifar_stem, imagenet_stems
@@ -62,7 +62,11 @@ class Cell(nn.Module):
             out = self.operations[i](x)
             return out if isinstance(self.operations[i], nn.Identity) else self.drop_path(out)
 
-        return run_cell(self.preprocess0(s0), self.preprocess1(s1), self.edges, operate)
+        return run_cell(self.preprocess0(s0), self.preprocess1(s1), self.edges, operate, self.join)
+
+    def join(self, maps: list[Tensor]) -> Tensor:
+        """The nodes' maps side by side."""
+        return concatenate(maps)
 
 
 class GenasNetwork(nn.Module):

@@ -17,6 +17,7 @@ from detectron2.modeling.meta_arch import RetinaNet
 from detectron2.solver import build_lr_scheduler, build_optimizer
 from detectron2.utils import comm
 
+from genas.models.fast.gradients import quicken
 from genas.pipeline.context import Context, Log
 from genas.pipeline.machine.distributed import leader, rank, size
 from genas.pipeline.machine.resume import Scratch
@@ -101,6 +102,7 @@ def _trainer(cfg: CfgNode, start: int) -> tuple[SimpleTrainer, RetinaNet]:
     """
     torch.manual_seed(cfg.SEED)
     model = build_model(cfg)
+    quicken(model.backbone)
     optimizer = build_optimizer(cfg, model)
     scheduler = build_lr_scheduler(cfg, optimizer)
     devices = [torch.cuda.current_device()] if cfg.MODEL.DEVICE.startswith("cuda") else None

@@ -19,6 +19,7 @@ from mmengine.runner import Runner
 from mmseg.utils import register_all_modules
 from torch import nn
 
+from genas.models.fast.gradients import quicken
 from genas.pipeline.context import Context, Log
 from genas.pipeline.machine.distributed import leader, rank, size
 from genas.pipeline.machine.resume import Scratch
@@ -132,6 +133,7 @@ def _runner(cfg: Config, context: Context) -> Runner:
     runner = Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": name, "visualizer": visualizer}))
     if size() == 1:
         runner.model.to(context.device)  # MMEngine takes a GPU wherever it sees one
+    quicken(unwrapped(runner.model).backbone)
     return runner
 
 

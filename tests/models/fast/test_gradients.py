@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-from genas.models.fast.gradients import Average, Depthwise, Reduce, quicken
+from genas.models.fast.gradients import Average, Depthwise, QuickCell, Reduce, quicken
 from genas.models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
+from genas.models.spaces.darts.genotype import random_genotype
+from genas.models.spaces.darts.network import GenasNetwork
 from genas.models.spaces.darts.supernet import Supernet
 
 
@@ -23,6 +26,8 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "5x5 of stride 2": lambda: depthwise(5, 2, 1),
     "dilated 3x3": lambda: depthwise(3, 1, 2),
     "dilated 3x3 of stride 2": lambda: depthwise(3, 2, 2),
+    "3x3 dilated by 4": lambda: depthwise(3, 1, 4),
+    "5x5 dilated by 4": lambda: depthwise(5, 1, 4),
     "dilated 5x5": lambda: depthwise(5, 1, 2),
     "dilated 5x5 of stride 2": lambda: depthwise(5, 2, 2),
     "factorized reduction": lambda: FactorizedReduce(6, 8),
@@ -84,3 +89,22 @@ def test_autocast_has_the_framework_s_own_gradients() -> None:
     out.float().sum().backward()
     assert x.grad is not None
     assert x.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("output_stride", [32, 16, 8])
+def test_networks_have_the_framework_s_gradients(output_stride: int) -> None:
+    """With every operation in it, and dilated by up to 8, on maps that no dilation divides."""
+    torch.manual_seed(0)
+    genotype = random_genotype(np.random.default_rng(0))
+    plain = GenasNetwork(genotype, 8, 6, num_classes=0, output_stride=output_stride)
+    quick = quicken(copy.deepcopy(plain))
+    assert {QuickCell, Depthwise} <= {type(module) for module in quick.modules()}
+    x = torch.randn(2, 3, 72, 104).contiguous(memory_format=torch.channels_last)
+    for ours, theirs in zip(gradients(quick, x), gradients(plain, x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3 * float(theirs.abs().max()))
+
+
+def test_what_computes_cells_twice_stays_as_it_is() -> None:
+    network = GenasNetwork(random_genotype(np.random.default_rng(0)), 8, 3, num_classes=0)
+    network.set_grad_checkpointing()
+    assert not {QuickCell, Depthwise} & {type(module) for module in quicken(network).modules()}
