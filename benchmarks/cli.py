@@ -58,6 +58,18 @@ def supernet(as_json: AsJson = False, quick: Quick = False) -> None:
 
 
 @app.command()
+def network(
+    as_json: AsJson = False,
+    quick: Quick = False,
+    output_stride: Annotated[int, typer.Option(help="32, or 8 and 16 as in segmentation.")] = 32,
+) -> None:
+    """Train a cell's network for some steps: by quick gradients and by the framework's."""
+    from genas.benchmarks import network as benchmark
+
+    show(benchmark.run(quick, output_stride), as_json)
+
+
+@app.command()
 def workers(
     as_json: AsJson = False, quick: Quick = False, count: Annotated[int, typer.Option(min=2, help="Processes.")] = 2
 ) -> None:

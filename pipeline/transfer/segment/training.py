@@ -133,7 +133,8 @@ def _runner(cfg: Config, context: Context) -> Runner:
     runner = Runner.from_cfg(Config({**cfg.to_dict(), "experiment_name": name, "visualizer": visualizer}))
     if size() == 1:
         runner.model.to(context.device)  # MMEngine takes a GPU wherever it sees one
-    quicken(unwrapped(runner.model).backbone)
+    segmenter: Any = unwrapped(runner.model)
+    quicken(segmenter.backbone)
     return runner
 
 
