@@ -84,6 +84,11 @@ def together(lines: Sequence[tuple[Hashable, dict[str, Any]]], columns: Sequence
     return [over_seeds(same, columns) for same in found.values()]
 
 
+def _first_of_groups(params: Params) -> dict[str, str]:
+    """Of every retrained row, the first of those that differ from it in seeds alone."""
+    return {row: rows[0] for rows in groups(params) for row in rows}
+
+
 def compared(
     params: Params, root: Path, board: results.Board, lines: tuple[Line, ...], columns: tuple[str, ...]
 ) -> pd.DataFrame:
@@ -94,7 +99,7 @@ def compared(
     is nothing), ``comparable`` (the columns whose numbers may stand beside the paper's, with blanks between), then
     ``params``, ``paper_params`` and so on; at the end ``seeds``, ``params_deviation`` and so on.
     """
-    first = {row: rows[0] for rows in groups(params) for row in rows}
+    first = _first_of_groups(params)
     rows: list[tuple[Hashable, dict[str, Any]]] = []
     for place, (line, matching) in enumerate(beside(params, lines)):
         absent = "not run" if line.zoo or line.measure else "not run, its cell is not published"
@@ -126,7 +131,7 @@ def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
             searched[search][1].append(key)  # the search's own gamma has the search's own winner
         else:
             lines.append((search, float(gamma), [key]))
-    first = {row: rows[0] for rows in groups(params) for row in rows}
+    first = _first_of_groups(params)
     rows: list[tuple[Hashable, dict[str, Any]]] = []
     for search, gamma, keys in lines:
         axes = params.matrix.search.rows()[search]
