@@ -13,8 +13,8 @@ of every slice is written into zeros of its own. All have equals in terms of ker
 - the even and the odd pixels that a factorized reduction looks at have one gradient, filled once;
 - an average over 3x3 pixels is a depthwise convolution.
 
-:func:`quicken` changes the class of a network's modules in place, so parameters, buffers and names stay. Only training
-on a CPU is different; elsewhere the modules do what they always did.
+:func:`quicken` changes the class of a network's modules, and how its cells join their nodes, in place, so parameters,
+buffers and names stay. Only training on a CPU is different; elsewhere the modules do what they always did.
 """
 
 from __future__ import annotations
@@ -26,8 +26,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from genas.models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
-from genas.models.spaces.darts.network import Cell
-from genas.models.spaces.darts.supernet import SupernetCell
+from genas.models.spaces.darts.cell import concatenate
 
 CACHED = 2**17
 """Numbers of a map (512 KiB) that a core has at hand; a batch is taken apart into such pieces."""
@@ -174,27 +173,16 @@ class Depthwise(DepthwiseConv2d):
     def forward(self, x: Tensor) -> Tensor:
         """(N, C, H, W) to (N, C, ceil(H / stride), ceil(W / stride))."""
         (stride, _), (dilation, _) = self.stride, self.dilation
-        if not _here(x) or (stride, dilation) == (2, 1):
+        if not _here(x) or dilation % stride:
             return super().forward(x)
         if stride == 2:  # a kernel dilated by 2 sees the even pixels alone
-            x, dilation = _channels_last(x[:, :, ::2, ::2]), 1
+            x, dilation = _channels_last(x[:, :, ::2, ::2]), dilation // 2
         return DepthwiseGradient.apply(x, self.weight, dilation)
 
 
-class QuickSupernetCell(SupernetCell):
-    """A supernet's cell whose nodes get gradients in memory of their own."""
-
-    def join(self, maps: list[Tensor]) -> Tensor:
-        """The nodes' maps side by side."""
-        return Concatenation.apply(*maps) if _here(maps[0]) else super().join(maps)
-
-
-class QuickCell(Cell):
-    """A network's cell whose nodes get gradients in memory of their own."""
-
-    def join(self, maps: list[Tensor]) -> Tensor:
-        """The nodes' maps side by side."""
-        return Concatenation.apply(*maps) if _here(maps[0]) else super().join(maps)
+def join(maps: list[Tensor]) -> Tensor:
+    """The maps of a cell's nodes side by side, each with a gradient in memory of its own."""
+    return Concatenation.apply(*maps) if _here(maps[0]) else concatenate(maps)
 
 
 def _quick_class(module: nn.Module) -> type[nn.Module] | None:
@@ -204,7 +192,7 @@ def _quick_class(module: nn.Module) -> type[nn.Module] | None:
         return Depthwise if module.kernel_size[0] == 5 or module.dilation[0] > 1 else None
     if type(module) is AvgPool3x3:
         return Average if (module.stride, module.rate) == (1, 1) else None
-    return {SupernetCell: QuickSupernetCell, Cell: QuickCell, nn.ReLU: Rectifier}.get(type(module))
+    return Rectifier if type(module) is nn.ReLU else None
 
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -218,4 +206,6 @@ def quicken(network: Network) -> Network:
     for module in network.modules():
         if quick := _quick_class(module):
             module.__class__ = quick
+        if hasattr(module, "join"):  # a cell, of a supernet or of a network
+            module.join = join  # type: ignore[assignment]
     return network
