@@ -22,7 +22,7 @@ def run_cell(
     s1: Tensor,
     edges: Iterable[Edge],
     operate: Callable[[int, Edge, Tensor], Tensor],
-    join: Callable[[list[Tensor]], Tensor] = concatenate,
+    join: Callable[[list[Tensor]], Tensor],
 ) -> Tensor:
     """Sum what arrives at each intermediate node and concatenate the nodes.
 

@@ -33,6 +33,8 @@ from genas.models.spaces.darts.stem import cifar_stem, imagenet_stems
 class Cell(nn.Module):
     """A cell that holds exactly the operations of its edges."""
 
+    join = staticmethod(concatenate)
+
     def __init__(
         self,
         edges: tuple[Edge, ...],
@@ -63,10 +65,6 @@ class Cell(nn.Module):
             return out if isinstance(self.operations[i], nn.Identity) else self.drop_path(out)
 
         return run_cell(self.preprocess0(s0), self.preprocess1(s1), self.edges, operate, self.join)
-
-    def join(self, maps: list[Tensor]) -> Tensor:
-        """The nodes' maps side by side."""
-        return concatenate(maps)
 
 
 class GenasNetwork(nn.Module):

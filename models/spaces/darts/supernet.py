@@ -27,6 +27,8 @@ def _operation(name: str, channels: int, stride: int) -> nn.Module:
 class SupernetCell(nn.Module):
     """A cell that holds all seven operations of all 14 edges."""
 
+    join = staticmethod(concatenate)
+
     def __init__(self, in0: int, in1: int, channels: int, reduction: bool, reduction_before: bool) -> None:
         super().__init__()
         self.reduction, self.channels = reduction, channels
@@ -50,10 +52,6 @@ class SupernetCell(nn.Module):
     def forward(self, s0: Tensor, s1: Tensor, edges: tuple[Edge, ...]) -> Tensor:
         inputs = self.preprocess0(s0), self.preprocess1(s1)
         return run_cell(*inputs, edges, lambda _, edge, x: self.operation(edge)(x), self.join)
-
-    def join(self, maps: list[Tensor]) -> Tensor:
-        """The nodes' maps side by side."""
-        return concatenate(maps)
 
 
 class Supernet(OneShot[Genotype]):

@@ -188,6 +188,12 @@ def tar_of(members: Mapping[str, bytes | str], kind: str = "w:gz") -> bytes:
     return buffer.getvalue()
 
 
+def damaged(content: bytes) -> bytes:
+    """The same with one byte in its middle turned over."""
+    at = len(content) // 2
+    return content[:at] + bytes([content[at] ^ 0xFF]) + content[at + 1 :]
+
+
 def zip_of(members: Mapping[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
@@ -211,6 +217,7 @@ def zip_of(members: Mapping[str, bytes]) -> bytes:
         ("a.zip", b"no archive", "not a readable archive"),
         ("a.tar", tar_of({"in/a": bytes(10_000)}, "w")[:5000], "not a readable archive"),
         ("a.tar", tar_of({"in/a": np.random.default_rng(0).bytes(10_000)})[:5000], "not a readable archive"),
+        ("a.tar.xz", damaged(tar_of({"in/a": np.random.default_rng(0).bytes(9999)}, "w:xz")), "not a readable archive"),
     ],
 )  # fmt: skip
 def test_archives_that_mean_harm_or_nothing(tmp_path: Path, name: str, content: bytes, message: str) -> None:
