@@ -112,6 +112,13 @@ def test_what_is_right_must_be_accepted(
     assert found(tmp_path, monkeypatch, program, None) == kinds
 
 
+def test_the_laboratory_has_cases_of_every_family() -> None:
+    from tests.faults import laboratory  # heavy: it imports the tests whose tables it takes
+
+    for family, cases in laboratory.FAMILIES.items():
+        assert len(cases) > 4, family
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_a_sample_of_the_laboratory_finds_nothing(tmp_path: Path) -> None:

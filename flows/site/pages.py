@@ -89,7 +89,7 @@ def lay_reports(folder: Path, profiles: Mapping[str, Path]) -> list[str]:
 def _linked(root: Path, page: Path) -> list[Path]:
     """A page of a profile and the files inside the profile that it links to."""
     targets = [page]
-    for link in dict.fromkeys(re.findall(r'href="(\.\./[^"#]+)"', (root / page).read_text())):
+    for link in dict.fromkeys(re.findall(r'href="(\.\./[^"#]+)"', (root / page).read_text(errors="replace"))):
         path = (root / page.parent / link).resolve()
         if path.is_file() and path.is_relative_to(root.resolve()):
             targets.append(path.relative_to(root.resolve()))

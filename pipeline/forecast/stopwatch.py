@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-SECONDS = 4.0
+SECONDS = 2.0
 """For which a kind of step is repeated."""
 LEAST = 2
 """Times it is done at least, besides the first."""

@@ -17,7 +17,7 @@ from tests.faults.running import Forked, run
 from tests.flows.conftest import repository
 from tests.networks import write_network
 from tests.pipeline.conftest import leave_all, write_params
-from tests.pipeline.nasbench201.test_laboratory import write_benchmark, write_robustness, write_zero_cost
+from tests.pipeline.laboratory.test_stage import write_benchmark, write_robustness, write_zero_cost
 from tests.pipeline.nasbench201.test_nasbench201 import with_laboratory
 from tests.pipeline.transfer import test_detect, test_segment
 

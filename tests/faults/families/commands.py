@@ -77,6 +77,8 @@ def flows() -> list[Case]:
         ("genas data check --profile nope", "unknown profile 'nope'"),
         ("genas doctor --profile nope", "unknown profile 'nope'"),
         ("genas track rebuild --profile nope", "unknown profile 'nope'"),
+        ("genas site {root}/params.yaml", "params.yaml is a file, expected a folder|needs the extra site"),
+        ("genas site {root}", "holds something that is no site|needs the extra site"),
         ("genas serve --profile {root} --cron often", "--cron 'often' is not a cron string"),
     ):
         cases.append(Case(call, "plain", call, line))

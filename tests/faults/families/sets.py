@@ -16,7 +16,7 @@ from tests.faults.judging import Case, Place, Spoil
 from tests.faults.running import run
 from tests.pipeline.data.good import GOOD, picture, save, sixteen_bits, write_shard, write_table
 from tests.pipeline.data.test_defects import SCANNED, both, record, table, text
-from tests.pipeline.nasbench201 import test_laboratory
+from tests.pipeline.laboratory import test_stage
 
 DATA = "pipeline data dataset=mine"
 
@@ -170,7 +170,7 @@ def benchmark() -> list[Case]:
     missing = "the benchmark's table is missing"
     cases = [
         Case(f"table: {short(line)}", "laboratory", call, escape(line), rewritten(make))
-        for make, line in table_of(test_laboratory.test_a_wrong_table_is_one_line)
+        for make, line in table_of(test_stage.test_a_wrong_table_is_one_line)
     ]
     cases += [
         Case("table: missing", "laboratory", call, missing, lambda place: (place.data / "table.parquet").unlink()),
@@ -182,8 +182,8 @@ def benchmark() -> list[Case]:
         Case("table: more columns", "laboratory", call, None, rewritten(lambda t: t.assign(more=1))),
     ]
     beside = {
-        "robustness": test_laboratory.test_a_wrong_table_of_attacks_is_one_line,
-        "zero_cost": test_laboratory.test_a_wrong_table_of_zero_cost_measures_is_one_line,
+        "robustness": test_stage.test_a_wrong_table_of_attacks_is_one_line,
+        "zero_cost": test_stage.test_a_wrong_table_of_zero_cost_measures_is_one_line,
     }
     for name, wrong in beside.items():
         cases += [
