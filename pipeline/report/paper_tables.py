@@ -157,10 +157,11 @@ def beside(params: Params, lines: tuple[Line, ...]) -> list[tuple[Line, list[str
     for row in params.rows:
         stage, cell = nodes["retrain", row].inputs[1]
         axes = nodes[stage, cell].axes
+        measure = measure_name(params, axes["metric"]) if "metric" in axes else ""  # "" of a control too
         for line, rows in found:
             if stage == "zoo" and cell == line.zoo:
                 rows.append(row)
-            elif "metric" in axes and line.measure == measure_name(params, axes["metric"]):  # a search
+            elif measure and measure == line.measure:
                 dataset = paper_dataset(axes["dataset"])
                 if dataset == line.dataset or not dataset:
                     rows.append(row)

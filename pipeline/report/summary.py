@@ -114,7 +114,8 @@ def _seeds(params: Params, board: Board) -> str:
     several = repeated(params, board)
     if not several:
         return "Every row has one seed: how far a number spreads over seeds is not known here."
-    return f"{len(several)} of the networks have several seeds; [their spread](#over-seeds) is below."
+    ran = f"{len(several)} networks have" if len(several) > 1 else "One network has"
+    return f"{ran} run with several seeds; [their spread](#over-seeds) is below."
 
 
 def progress(params: Params, root: Path) -> list[str]:

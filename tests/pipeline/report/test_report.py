@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from genas.models.errors import GenasError
-from genas.pipeline.config import Params, load_params
+from genas.pipeline.config import REPOSITORY, Params, load_params
 from genas.pipeline.context import Context
 from genas.pipeline.report import comparison, paper_tables
 from genas.pipeline.report import stage as report
@@ -462,6 +462,19 @@ def test_searches_on_the_papers_data_find_their_own_line(finished: Path) -> None
         ("CIFAR-100", "Flatness"): ["flatness"],
         ("CIFAR-100", "Angle + Flatness"): ["angle-flatness"],
     }
+
+
+@pytest.mark.parametrize("table", [paper_tables.TABLE_2, paper_tables.TABLE_3, paper_tables.TABLE_4])
+def test_controls_stand_beside_no_line_of_the_paper(table: tuple[paper_tables.Line, ...]) -> None:
+    params = load_params(REPOSITORY)
+    controls = {"loss", "random", "random_cell", "angle_capacity", "flatness_capacity"}
+    rows = {row for _, rows in paper_tables.beside(params, table) for row in rows}
+    searched = {
+        name: settings.cell.split("/")[1] for name, settings in params.rows.items() if "search/" in settings.cell
+    }
+    metrics = {name: params.matrix.search.rows()[search]["metric"] for name, search in searched.items()}
+    assert controls & set(metrics.values())
+    assert not controls & {metrics[row] for row in rows & metrics.keys()}
 
 
 def test_the_tables_are_the_papers() -> None:
