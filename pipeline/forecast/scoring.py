@@ -14,9 +14,9 @@ from typing import Any
 
 from genas.pipeline import measures
 from genas.pipeline.config import MEASURES, FlatnessParams, MeasureParams
-from genas.pipeline.forecast import supernets
+from genas.pipeline.forecast import stopwatch, supernets
 from genas.pipeline.forecast.light import DISTINCT201, SIZE301
-from genas.pipeline.forecast.stopwatch import SECONDS, now
+from genas.pipeline.forecast.stopwatch import now
 from genas.pipeline.forecast.supernets import Space, build, decoding, halves_of, paths, space_of, synthetic
 from genas.pipeline.forecast.work import BACKWARD, BASE, Forecast, Kinds, Load, Profile, Rate, Work, load
 from genas.pipeline.measures.flatness import draw_losses
@@ -213,7 +213,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
         if number:  # the first one allocates and fills caches
             seconds.update(took)
             tried += 1
-        if tried >= 4 and now() - started > SECONDS * len(took):
+        if tried >= 4 and now() - started > stopwatch.SECONDS * len(took):
             break
     seen = {name: passes([name], params)[name] * held for name in wanted} | {"recalibration": train}
     rates = {
