@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from genas.models.errors import GenasError
 from genas.pipeline.data.reading.files import line, reason
 
-BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError)
+BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 """How archives show that they are none."""
 
 

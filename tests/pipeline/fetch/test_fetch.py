@@ -202,6 +202,12 @@ def zip_of(members: Mapping[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
+def encrypted(content: bytes) -> bytes:
+    """The same zip archive with its members said to be encrypted."""
+    at = content.index(b"PK\x01\x02") + 8
+    return content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -215,6 +221,7 @@ def zip_of(members: Mapping[str, bytes]) -> bytes:
         ("a.tar", tar_of({"other/a": b"1"}), "there is no in in it"),
         ("a.tar", b"no archive", "not a readable archive"),
         ("a.zip", b"no archive", "not a readable archive"),
+        ("a.zip", encrypted(zip_of({"in/a": b"1"})), "not a readable archive .*encrypted"),
         ("a.tar", tar_of({"in/a": bytes(10_000)}, "w")[:5000], "not a readable archive"),
         ("a.tar", tar_of({"in/a": np.random.default_rng(0).bytes(10_000)})[:5000], "not a readable archive"),
         ("a.tar.xz", damaged(tar_of({"in/a": np.random.default_rng(0).bytes(9999)}, "w:xz")), "not a readable archive"),
