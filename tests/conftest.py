@@ -46,6 +46,7 @@ TINY: dict[str, dict[str, Any]] = {
     "rows": {
         "found": {
             "cell": "search/small-flatness-0",
+            "dataset": "small",
             "width": 4,
             "layers": 3,
             "stem": "imagenet",
@@ -55,6 +56,7 @@ TINY: dict[str, dict[str, Any]] = {
         },
         "published": {
             "cell": "zoo/darts_v2_c10",
+            "dataset": "small",
             "width": 2,
             "layers": 3,
             "stem": "cifar",
@@ -81,9 +83,8 @@ TINY: dict[str, dict[str, Any]] = {
         "error": {"architectures": 2, "images": [8, 16], "draws": [1, 2], "replicates": 2},
     },
     "replica": {"architectures": 3, "measures": ["flatness", "accuracy", "angle"], "draws": 2, "parts": 2},
-    "retrain": {"dataset": "small"},
-    "shift": {"dataset": "small_shift", "batch_size": 16},
-    "curvature": {"sigma": [0, 0.01, 0.02], "draws": 2, "images": 20, "batch_size": 16},
+    "shift": {"dataset": "small_shift", "trained_on": "small", "batch_size": 16},
+    "curvature": {"trained_on": "small", "sigma": [0, 0.01, 0.02], "draws": 2, "images": 20, "batch_size": 16},
 }
 """What the tiny profile changes in the demo's parameters."""
 

@@ -44,6 +44,7 @@ def params() -> dict[str, Any]:
     demo["rows"] = {
         "found": {
             "cell": "search/digits-flatness-0",
+            "dataset": "digits",
             "width": 4,
             "layers": 3,
             "stem": "imagenet",

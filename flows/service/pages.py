@@ -17,7 +17,7 @@ from prefect.logging import get_run_logger
 from genas.flows.graph import kind
 from genas.flows.service.ports import HOST
 from genas.pipeline.config import load_params
-from genas.pipeline.results.board import columns_of, heading, leaderboard, number
+from genas.pipeline.results.board import by_dataset, columns_of, heading, leaderboard, number
 from genas.pipeline.results.seeds import repeated, spreads
 from genas.pipeline.results.terminal import detail
 from genas.pipeline.tracking.marks import mark_of
@@ -100,7 +100,7 @@ def show_results(folder: Path) -> None:
     board = leaderboard(params, folder)
     if not board:
         return
-    columns, groups = columns_of(board), repeated(params, board)
+    columns, groups, several = columns_of(board), repeated(params, board), len(by_dataset(params, board)) > 1
     over_seeds = {
         row: f"{found['top1'].shown('top1')} (n = {found['top1'].seeds})"
         for first, found in spreads(params, board).items()
@@ -109,7 +109,9 @@ def show_results(folder: Path) -> None:
     }
     rows = sorted(board.items(), key=lambda item: -item[1].get("top1", 0.0))
     table = [
-        {"row": row, "cell": params.rows[row].cell, **{head: number(found.get(c), c) for c, head in columns.items()}}
+        {"row": row, "cell": params.rows[row].cell}
+        | ({"trained on": params.rows[row].dataset} if several else {})
+        | {head: number(found.get(c), c) for c, head in columns.items()}
         | ({"top-1 over seeds": over_seeds.get(row, "-")} if over_seeds else {})
         for row, found in rows
     ]

@@ -15,9 +15,11 @@ Base = Annotated[str, AfterValidator(lambda path: below(path, "the framework's c
 
 
 class RetrainParams(Section):
-    """Stand-alone training: on what; how is in the recipe that a row names, and its seed in the row."""
+    """Stand-alone training, whatever the row: what it is trained on, how and with which seed the row says itself.
 
-    dataset: str
+    ``workers``: processes that read images, for each process that trains; the judges of networks take as many.
+    """
+
     workers: NotNegative
 
 
@@ -69,9 +71,11 @@ class RecipeParams(PixelParams):
 
 
 class ShiftParams(Section):
-    """Evaluation under distribution shift."""
+    """Evaluation under distribution shift: on ``dataset``, beside the validation images of ``trained_on``, the data set
+    of all rows that are judged."""
 
     dataset: str
+    trained_on: str
     batch_size: Count
 
 
@@ -79,9 +83,11 @@ class CurvatureParams(Section):
     """The loss of a retrained network under noise on all of its weights (Figure 3).
 
     ``sigma``: standard deviations of the noise, 0 first, each drawn ``draws`` times from ``seed``; at most ``images``
-    validation images, evenly spaced, are looked at. ``alpha`` weighs the depth term of the curve's flatness (Eq. 4).
+    validation images of ``trained_on``, evenly spaced, are looked at, which all rows that are judged were trained on.
+    ``alpha`` weighs the depth term of the curve's flatness (Eq. 4).
     """
 
+    trained_on: str
     sigma: Annotated[Several[Annotated[float, Field(ge=0)]], Field(min_length=3)]
     alpha: Annotated[float, Field(ge=0)]
     draws: Count

@@ -82,10 +82,10 @@ class Params(Section):
         for name, data in self.data.items():
             if data.derive is not None and data.derive not in (DIGITS, *self.data):
                 raise ValueError(f"data.{name}.derive: unknown data set {data.derive!r}, expected {DIGITS} or another")
-        sections: list[tuple[str, RetrainParams | ShiftParams | DetectParams | SegmentParams]]
-        sections = [("retrain", self.retrain), ("shift", self.shift), ("detect", self.detect)]
-        sections.append(("segment", self.segment))
+        sections: list[tuple[str, ShiftParams | DetectParams | SegmentParams | None]]
+        sections = [("shift", self.shift), ("detect", self.detect), ("segment", self.segment)]
         used = [(key, section.dataset) for key, section in sections if section is not None]
+        used += [(f"rows.{row}", network.dataset) for row, network in self.rows.items()]
         used += [("supernet", name) for name in self.supernet] + [("search", name) for name in self.search]
         of_supernets = {stage: axes for stage, axes in matrix if hasattr(axes, "dataset")}
         used += [(f"matrix.{stage}", name) for stage, axes in of_supernets.items() for name in axes.dataset]
@@ -135,6 +135,11 @@ class Params(Section):
             for row in axes.row if isinstance(axes, NetworkAxes) else ():
                 if row not in self.rows:
                     raise ValueError(f"matrix.{stage}.row: unknown row {row!r}, defined are {', '.join(self.rows)}")
+                judge, dataset = getattr(self, stage), self.rows[row].dataset
+                if isinstance(judge, ShiftParams | CurvatureParams) and judge.trained_on != dataset:
+                    raise ValueError(
+                        f"{stage}.trained_on: {judge.trained_on!r}, but {stage} judges {row!r} of {dataset!r}"
+                    )
         return self
 
     @model_validator(mode="after")

@@ -150,13 +150,15 @@ class Matrix(Section):
 
 class Row(Section):
     """One retrained network: ``cell`` names the row of search, reseed, rerank or zoo that its genotype comes from,
-    ``recipe`` how it is trained, and ``seed`` with which generators: rows that differ in seeds alone repeat each other.
+    ``dataset`` what it is trained on, ``recipe`` how, and ``seed`` with which generators: rows that differ in seeds
+    alone repeat each other.
 
     Its ``width`` is given, or found as that which brings the network nearest to ``macs`` multiply-adds at
     ``image_size`` pixels.
     """
 
     cell: str
+    dataset: str
     width: Count | None = None
     macs: Positive | None = None
     layers: Annotated[int, Field(ge=3)]

@@ -30,29 +30,27 @@ TRIED = 2
 
 
 def _look(row: Row) -> str:
-    return f"evaluation, {row.stem} {row.layers} cells {row.image_size} px"
+    return f"evaluation, {row.dataset}, {row.stem} {row.layers} cells {row.image_size} px"
 
 
 def _step(row: Row) -> str:
-    return f"retrain step, {row.stem} {row.layers} cells {row.image_size} px, {row.recipe}"
+    return f"retrain step, {row.dataset}, {row.stem} {row.layers} cells {row.image_size} px, {row.recipe}"
 
 
 def _of(profile: Profile, key: Key) -> tuple[Row, RecipeParams, Cost]:
     row = profile.params.rows[key[1]]
-    classes = profile.images(profile.params.retrain.dataset).classes
-    return row, profile.params.recipes[row.recipe], network_cost(row, classes)
+    return row, profile.params.recipes[row.recipe], network_cost(row, profile.images(row.dataset).classes)
 
 
 def retrain(profile: Profile, key: Key) -> Work:
     """``epochs`` x the training images in batches, each forward and backward; after each epoch the validation images,
     twice where there is a moving average."""
     row, recipe, cost = _of(profile, key)
-    settings = profile.params.retrain
-    images, half = profile.images(settings.dataset), recipe.precision != "float32"
+    images, half = profile.images(row.dataset), recipe.precision != "float32"
     batch = min(recipe.batch_size, images.train)
     seen = recipe.epochs * images.train
     checked = recipe.epochs * images.val * (2 if recipe.ema_decay else 1)
-    files, workers = profile.files(settings.dataset, 1), settings.workers
+    files, workers = profile.files(row.dataset, 1), profile.params.retrain.workers
     steps = load(_step(row), cost, seen, batch / recipe.accumulate, BACKWARD, half, files * seen, workers)
     checks = load(_look(row), cost, checked, batch, files=files * checked, workers=workers)
     memory = training_memory(cost, batch / recipe.accumulate, 4 if recipe.ema_decay else 3, half)
@@ -62,17 +60,15 @@ def retrain(profile: Profile, key: Key) -> Work:
 def _looks(profile: Profile, key: Key, images: float, batch: int, copies: int, disk: float) -> Work:
     """So many images once forward, of the maps a tenth at once, with ``copies`` of the weights."""
     row, _, cost = _of(profile, key)
-    settings = profile.params.retrain
-    looks = load(
-        _look(row), cost, images, batch, files=profile.files(settings.dataset, images), workers=settings.workers
-    )
+    files, workers = profile.files(row.dataset, images), profile.params.retrain.workers
+    looks = load(_look(row), cost, images, batch, files=files, workers=workers)
     return Work((looks,), training_memory(cost, batch / 10, copies), disk)
 
 
 def shift(profile: Profile, key: Key) -> Work:
     """The validation images of retraining and those of every shifted set."""
     params, shifted = profile.params, profile.images(profile.params.shift.dataset)
-    images = profile.images(params.retrain.dataset).val + shifted.val
+    images = profile.images(params.shift.trained_on).val + shifted.val
     return _looks(profile, key, images, params.shift.batch_size, copies=1, disk=1e3)
 
 
@@ -80,13 +76,13 @@ def curvature(profile: Profile, key: Key) -> Work:
     """Some validation images without noise, and draws x sigmas times with it."""
     params = profile.params.curvature
     passes = 1 + params.draws * (len(params.sigma) - 1)
-    images = min(params.images, profile.images(profile.params.retrain.dataset).val)
+    images = min(params.images, profile.images(params.trained_on).val)
     return _looks(profile, key, passes * images, params.batch_size, copies=2, disk=2e3)
 
 
-def source_of(profile: Profile, folder: Path, count: int) -> Arrays | list[tuple[Path, int]]:
-    """So many images as the data set of retraining has them: arrays of 32 pixels in memory, or files."""
-    if profile.files(profile.params.retrain.dataset, count):
+def source_of(profile: Profile, dataset: str, folder: Path, count: int) -> Arrays | list[tuple[Path, int]]:
+    """So many images as a data set has them: arrays of 32 pixels in memory, or files."""
+    if profile.files(dataset, count):
         return photographs(folder, count)
     pixels = np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
     return Arrays(pixels, np.arange(count) % 2)
@@ -105,7 +101,7 @@ def networks(row: Row, classes: int, auxiliary: bool) -> list[GenasNetwork]:
 def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
     """Epochs of at most two steps as the stage runs them, and evaluations of as many images."""
     row, recipe, _ = _of(profile, key)
-    classes, workers = profile.images(profile.params.retrain.dataset).classes, profile.params.retrain.workers
+    classes, workers = profile.images(row.dataset).classes, profile.params.retrain.workers
     grey = (0.5,) * 3
     pixels = Preprocessing(row.image_size, grey, grey, recipe.interpolation, recipe.crop_pct, recipe.resize)
     found: dict[str, list[Rate]] = {}
@@ -116,7 +112,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
         flops = cell_cost(row, made.genotype, classes).flops
         count = max(4 * recipe.accumulate, min(2 * recipe.batch_size, int(affordable() / (BACKWARD * flops))))
         with tempfile.TemporaryDirectory() as folder:
-            source = source_of(profile, Path(folder), count)
+            source = source_of(profile, row.dataset, Path(folder), count)
             train = Pictures(source, train_transform(recipe, recipe.flip, pixels))
             val = Pictures(source, evaluation_transform(pixels))
             acts: dict[str, tuple[Callable[[int], object], float]] = {

@@ -43,9 +43,9 @@ def comparable(params: Params, root: Path, row: str) -> bool:
     """Whether the numbers of a retrained row may stand beside the paper's: its network has their size, and was trained
     on ImageNet as they were (by the name of the data set and, where it was looked at, the number of its classes)."""
     settings = params.rows[row]
-    if params.retrain is None or paper_dataset(params.retrain.dataset) != "ImageNet":
+    if paper_dataset(settings.dataset) != "ImageNet":
         return False
-    classes = records.manifest(root, params.retrain.dataset).get("classes")
+    classes = records.manifest(root, settings.dataset).get("classes")
     return (settings.image_size, settings.layers, len(classes or [0] * CLASSES)) == (PIXELS, LAYERS, CLASSES)
 
 

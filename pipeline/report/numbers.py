@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,13 @@ def tables(params: Params, root: Path, folder: Path) -> str:
     """All of them; the paper's also go into ``tables/*.csv`` of the report's folder."""
     board = results.leaderboard(params, root)
     parts = [f"## Results\n\n{ABOUT} {APART}"]
-    if board:
-        parts += ["### Every retrained network", every(params, root, board, tuple(columns_of(board)))]
-        parts += _bars(board, folder) + over_seeds(params, root, board)
+    datasets = results.by_dataset(params, board)
+    for dataset, networks in datasets.items():
+        where = f" on {dataset}" if len(datasets) > 1 else ""
+        caption = f"Every network retrained{where} and what judges it."
+        parts += [f"### Every network retrained{where}", every(params, root, networks, columns_of(networks), caption)]
+        parts += _bars(networks, folder, dataset)
+    parts += over_seeds(params, root, board)
     found = comparison.tables(params, root, board)
     for name, frame in found.items():
         frame.to_csv(folder / "tables" / f"{name}.csv", index=False)
@@ -50,7 +54,7 @@ def tables(params: Params, root: Path, folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-def every(params: Params, root: Path, board: Board, columns: Sequence[str], caption: str = "") -> str:
+def every(params: Params, root: Path, board: Board, columns: Iterable[str], caption: str) -> str:
     """A line for each retrained network, the best of each column bold."""
     shown = {}
     for name in columns:
@@ -58,11 +62,10 @@ def every(params: Params, root: Path, board: Board, columns: Sequence[str], capt
         cells = [number(value, name) for value in values]
         shown[name] = cells if name in COST else emphasised(cells, values)
     lines = [
-        (linked(root, ("retrain", row)), _cell(params, root, row), *(shown[name][place] for name in columns))
+        (linked(root, ("retrain", row)), _cell(params, root, row), *(cells[place] for cells in shown.values()))
         for place, row in enumerate(board)
     ]
-    caption = caption or "Every retrained network and what judges it."
-    return table(("row", "cell", *(COLUMNS[name] for name in columns)), lines, caption)
+    return table(("row", "cell", *(COLUMNS[name] for name in shown)), lines, caption)
 
 
 def _cell(params: Params, root: Path, row: str) -> str:
@@ -70,13 +73,14 @@ def _cell(params: Params, root: Path, row: str) -> str:
     return linked(root, (stage, cell), params.rows[row].cell)
 
 
-def _bars(board: Board, folder: Path) -> list[str]:
+def _bars(board: Board, folder: Path, dataset: str) -> list[str]:
     bars = {COLUMNS[c]: {row: v[c] for row, v in board.items() if c in v} for c in DRAWN}
     bars = {name: panel for name, panel in bars.items() if panel}
     if not bars:
         return []
-    draw_bars(bars, folder / "pictures" / "results.png")
-    return [picture("pictures/results.png", "Retrained networks by what judges them, in %.")]
+    name = f"pictures/results_{dataset}.png"
+    draw_bars(bars, folder / name)
+    return [picture(name, f"Networks retrained on {dataset} by what judges them, in %.")]
 
 
 def over_seeds(params: Params, root: Path, board: Board) -> list[str]:

@@ -34,8 +34,9 @@ def settings(params: Params) -> str:
             ("flatness", f"sigma {list(m.flatness.sigma)}, alpha {m.flatness.alpha:g}, {m.flatness.noise} noise")
         )
     lines.append(("metrics", "; ".join(f"{name}: {_formula(metric)}" for name, metric in params.metrics.items())))
-    if params.retrain is not None:
-        lines.append(("retraining", f"on {params.retrain.dataset}; {'; '.join(recipes)}"))
+    if params.rows:
+        datasets = dict.fromkeys(row.dataset for row in params.rows.values())
+        lines.append(("retraining", f"on {', '.join(datasets)}; {'; '.join(recipes)}"))
     for title, task in (("detection", params.detect), ("segmentation", params.segment)):
         if task is not None:
             some = isinstance(task, DetectParams) and task.categories

@@ -12,7 +12,7 @@ from genas.pipeline.report.page import picture
 from genas.pipeline.report.provenance import linked
 from genas.pipeline.report.rows import judging, not_run
 from genas.pipeline.results import records
-from genas.pipeline.results.board import COLUMNS, COST, Board, heading, leaderboard, number
+from genas.pipeline.results.board import COLUMNS, COST, Board, by_dataset, heading, leaderboard, number
 from genas.pipeline.results.seeds import repeated
 from genas.pipeline.stages import STAGES, Key, folder_of
 from genas.pipeline.stages.graph import graph
@@ -28,11 +28,11 @@ def first_screen(params: Params, root: Path, folder: Path) -> str:
     board = {row: values for row, values in leaderboard(params, root).items() if "top1" in values}
     parts = ["## What was found", *_sentences(params, root, board)]
     if board:
-        best = dict(sorted(board.items(), key=lambda item: -item[1]["top1"])[:MOST])
+        dataset, networks = next(iter(by_dataset(params, board).items()))
+        best = dict(sorted(networks.items(), key=lambda item: -item[1]["top1"])[:MOST])
         draw_bars({COLUMNS["top1"]: {row: found["top1"] for row, found in best.items()}}, folder / "pictures/first.png")
         columns = [name for name in SHOWN if any(name in found for found in best.values())]
-        some = f"The {len(best)} best of {len(board)} retrained" if len(best) < len(board) else "Retrained"
-        dataset = params.retrain.dataset if params.retrain else ""
+        some = f"The {len(best)} best of {len(networks)} retrained" if len(best) < len(networks) else "Retrained"
         parts.append(picture("pictures/first.png", f"{some} networks by top-1 on {dataset} (%)."))
         parts.append(every(params, root, best, columns, f"{some} networks, best first."))
     return "\n\n".join(parts)
@@ -46,14 +46,14 @@ def _sentences(params: Params, root: Path, board: Board) -> list[str]:
 
 
 def _networks(params: Params, root: Path, board: Board) -> list[str]:
-    """The best of each size, as networks of one size and recipe are what can be compared."""
-    sizes: dict[tuple[int, int, str], list[str]] = {}
+    """The best of each size, as networks of one size, data set and recipe are what can be compared."""
+    sizes: dict[tuple[int, int, str, str], list[str]] = {}
     for row in sorted(board, key=lambda row: -board[row]["top1"]):
         settings = params.rows[row]
-        sizes.setdefault((settings.layers, settings.image_size, settings.recipe), []).append(row)
+        sizes.setdefault((settings.layers, settings.image_size, settings.dataset, settings.recipe), []).append(row)
     lines = []
-    for (layers, pixels, recipe), rows in sorted(sizes.items(), key=lambda item: -len(item[1])):
-        about = f"{layers} cells, {pixels} pixels, recipe {recipe}"
+    for (layers, pixels, dataset, recipe), rows in sorted(sizes.items(), key=lambda item: -len(item[1])):
+        about = f"{layers} cells, {pixels} pixels of {dataset}, recipe {recipe}"
         told = [f"{linked(root, ('retrain', row))} with {number(board[row]['top1'], 'top1')} %" for row in rows[:3]]
         if len(rows) > 1:
             lines.append(f"Of {len(rows)} networks of one size ({about}) the best by top-1 is {', then '.join(told)}.")

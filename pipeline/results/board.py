@@ -104,6 +104,14 @@ def entry(params: Params, root: Path, row: str) -> records.Record:
     return records.Record(row, described, tags, trained.digests, standing(params, root, row), {}, [])
 
 
+def by_dataset(params: Params, board: Board) -> dict[str, Board]:
+    """The networks by their data set, within which accuracies compare; that of most of them comes first."""
+    found: dict[str, Board] = {}
+    for row, values in board.items():
+        found.setdefault(params.rows[row].dataset, {})[row] = values
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+
+
 def columns_of(board: Board) -> dict[str, str]:
     """Those of :data:`COLUMNS` that a table of these networks has."""
     return {c: head for c, head in COLUMNS.items() if c not in OPTIONAL or any(c in v for v in board.values())}

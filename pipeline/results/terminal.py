@@ -13,6 +13,7 @@ from genas.pipeline.results.board import (
     HEADINGS,
     JUDGES,
     Board,
+    by_dataset,
     columns_of,
     heading,
     leaderboard,
@@ -38,7 +39,8 @@ def detail(name: str) -> bool:
 
 
 def show(rows: Sequence[dict[str, Any]], console: Console, params: Params) -> None:
-    """Print what :func:`collect` found: a line for each retrained network, one for those that differ in seeds alone,
+    """Print what :func:`collect` found: a line for each retrained network, a table for each data set that some were
+    trained on, then a line for those that differ in seeds alone,
     then whole detectors and segmenters, then every other stage in the order of the chain."""
     if not rows:
         console.print("no row has run yet")
@@ -50,8 +52,11 @@ def show(rows: Sequence[dict[str, Any]], console: Console, params: Params) -> No
     for stage in JUDGES:
         for row, metrics in by_stage.get(stage, {}).items():
             networks[row] = {**metrics, **networks.get(row, {})}
+    datasets = by_dataset(params, networks)
+    for dataset, board in datasets.items():
+        title = f"networks retrained on {dataset}" if len(datasets) > 1 else "retrained networks"
+        _print(console, title, board, columns_of(board))
     if networks:
-        _print(console, "retrained networks", networks, columns_of(networks))
         _print_over_seeds(console, networks, params)
     for name, stage_rows in by_stage.items():
         stage_title, task = STAGES[name].title.lower(), STAGES[name].task
@@ -156,10 +161,12 @@ def closing(root: Path, profile: str) -> list[str]:
     params = load_params(root)
     board = {row: values for row, values in leaderboard(params, root).items() if "top1" in values}
     page, lines = root / folder_of(("report", "")) / "report.html", []
-    if board:
-        row, values = max(board.items(), key=lambda item: item[1]["top1"])
+    datasets = by_dataset(params, board)
+    for dataset, networks in datasets.items():
+        row, values = max(networks.items(), key=lambda item: item[1]["top1"])
         found = (f"{heading(name)} {number(values[name], name)}" for name in FOUND if name in values)
-        lines.append(f"best    {row} ({params.rows[row].cell}): {', '.join(found)}")
+        where = f" on {dataset}" if len(datasets) > 1 else ""
+        lines.append(f"best    {row} ({params.rows[row].cell}){where}: {', '.join(found)}")
     if page.exists():
         lines.append(f"report  {page}")
     return [*lines, f"next    genas results --profile {profile}; genas track ui; genas export ROW"]

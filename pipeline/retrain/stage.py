@@ -41,12 +41,13 @@ def genotype_file(context: Context) -> Path:
 
 def prepare(context: Context) -> tuple[Pictures, Pictures, Preprocessing, list[str]]:
     """Training and validation pictures with their transforms, the preprocessing to keep, and the class names."""
-    name, recipe = context.params.retrain.dataset, recipe_of(context)
+    row, recipe = context.params.rows[context.row], recipe_of(context)
+    name = row.dataset
     root, layout = dataset_root(context, name), context.params.data[name].layout
     classes = read_manifest(context, name)["classes"]
     names, index = classes or None, index_of(context, name)
     train, val = (pictures(root, layout, split, names, index) for split in ("train", "val"))
-    preprocessing = preprocessing_of(train, recipe, context.params.rows[context.row].image_size)
+    preprocessing = preprocessing_of(train, recipe, row.image_size)
     train.transform = train_transform(recipe, recipe.flip, preprocessing)
     val.transform = evaluation_transform(preprocessing)
     if not classes:
@@ -84,7 +85,7 @@ def run(context: Context) -> dict[str, float]:
     params, row, recipe = context.params.retrain, context.params.rows[context.row], recipe_of(context)
     train, val, preprocessing, classes = prepare(context)
     training = Training(build_network(context, len(classes)), recipe)
-    inputs = [genotype_file(context), context.output_of("data", params.dataset) / "manifest.json"]
+    inputs = [genotype_file(context), context.output_of("data", row.dataset) / "manifest.json"]
     scratch = Scratch(context, inputs)
     state = scratch.load("state.pt") or {"epoch": 0, "history": [], "best": None}
     if state["epoch"]:

@@ -53,7 +53,7 @@ def retrained(*datasets: Callable[[Params], str]) -> Reads:
 def cell(params: Params, axes: Axes) -> Iterable[Key]:
     """What a row reads that retrains a cell."""
     stage, _, row = params.rows[axes["row"]].cell.partition("/")
-    return [("data", params.retrain.dataset), (stage, row)]
+    return [("data", params.rows[axes["row"]].dataset), (stage, row)]
 
 
 def recipe(params: Params, axes: Axes) -> Mapping[str, str]:

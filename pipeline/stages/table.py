@@ -236,8 +236,8 @@ _STAGES = (
     Stage(
         "shift", "genas.pipeline.transfer.shift", "Distribution shift", ("row",),
         rows=matrix("shift"),
-        reads=retrained(lambda params: params.shift.dataset, lambda params: params.retrain.dataset),
-        keys=lambda params, axes: {"shift": "shift", "validation": "retrain.dataset", "row": f"rows.{axes['row']}"},
+        reads=retrained(lambda params: params.shift.dataset, lambda params: params.shift.trained_on),
+        keys=keys("shift", row="rows.{row}"),
         forecast="genas.pipeline.forecast.networks:SHIFT",
         flow="shift", hours=DAY,
         judges=("v2_top1", "a_top1", "o_aupr", "r_top1", "real_top1"),
@@ -245,8 +245,8 @@ _STAGES = (
     Stage(
         "curvature", "genas.pipeline.transfer.curvature", "Curvature of retrained networks", ("row",),
         rows=matrix("curvature"),
-        reads=retrained(lambda params: params.retrain.dataset),
-        keys=keys("curvature", validation="retrain.dataset", row="rows.{row}"),
+        reads=retrained(lambda params: params.curvature.trained_on),
+        keys=keys("curvature", row="rows.{row}"),
         forecast="genas.pipeline.forecast.networks:CURVATURE",
         measures=lambda params, axes: ["flatness"], hours=DAY, pictures=("curvature",),
     ),

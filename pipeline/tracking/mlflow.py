@@ -264,7 +264,7 @@ class Run:
             self.client.log_model_artifacts(model.model_id, str(folder))
         self.client.finalize_logged_model(model.model_id, "READY")
         self.client.log_outputs(self.id, [LoggedModelOutput(model.model_id, 0)])
-        now, seen = int(time.time() * 1000), record.settings["retrain.dataset"]
+        now, seen = int(time.time() * 1000), record.settings["row.dataset"]
         of = {"model_id": model.model_id, "dataset_name": seen, "dataset_digest": record.digests.get(seen, "")[:36]}
         metrics = [Metric(name, value, now, 0, **of) for name, value in record.metrics.items()]
         _patiently(self.client.log_batch, self.id, metrics=metrics)

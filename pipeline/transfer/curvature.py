@@ -84,8 +84,8 @@ def run(context: Context) -> dict[str, float]:
     params, retrain = context.params.curvature, context.params.retrain
     weights = retrained(context)
     network, header = load_network(weights, context.device), read_header(weights)
-    root, layout = dataset_root(context, retrain.dataset), context.params.data[retrain.dataset].layout
-    val = pictures(root, layout, "val", list(header.classes), index_of(context, retrain.dataset))
+    root, layout = dataset_root(context, params.trained_on), context.params.data[params.trained_on].layout
+    val = pictures(root, layout, "val", list(header.classes), index_of(context, params.trained_on))
     val.transform = evaluation_transform(header.preprocessing)
     values = curve(network.to(memory_format=torch.channels_last), val, params, retrain.workers)
     found = table(values, params)

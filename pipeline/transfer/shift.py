@@ -195,7 +195,7 @@ def run(context: Context) -> dict[str, float]:
     network, header = load_network(weights, context.device), read_header(weights)
     network = network.to(memory_format=torch.channels_last)
     classes, transform = list(header.classes), evaluation_transform(header.preprocessing)
-    root, validation = dataset_root(context, params.dataset), retrain.dataset
+    root, validation = dataset_root(context, params.dataset), params.trained_on
     published = len(classes) == 1000 and context.params.data[params.dataset].derive is None
     # All sets are listed before one is evaluated: what is missing is said at once.
     sets = {

@@ -26,7 +26,7 @@ def small(tmp_path: Path) -> Path:
     params["matrix"]["supernet"]["dataset"] = params["matrix"]["search"]["dataset"] = ["small"]
     params["matrix"]["search"]["metric"] = ["angle_flatness"]
     params["matrix"]["zoo"]["row"] = ["genas_flatness_c100"]
-    network = params["rows"]["genas_flatness_c100"] | {"layers": 3, "image_size": 32, "width": 2}
+    network = params["rows"]["genas_flatness_c100"] | {"dataset": "small", "layers": 3, "image_size": 32, "width": 2}
     params["rows"] = {"found": {**network, "cell": "search/small-angle_flatness-0"}, "genas_flatness_c100": network}
     size = {"channels": 2, "layers": 3, "epochs": 3, "batch_size": 20, "validate_paths": 2, "validate_images": 32}
     params["supernet"] = {"small": params["supernet"]["cifar100"] | size}
@@ -34,9 +34,11 @@ def small(tmp_path: Path) -> Path:
     sizes = {"population": 4, "generations": 2, "parents": 2, "mutated": 2, "crossed": 1}
     params["search"] = {"small": params["search"]["cifar100"] | sizes}
     params["recipes"]["official"] |= {"epochs": 6, "warmup_epochs": 1, "batch_size": 16}
-    params["retrain"] |= {"dataset": "small", "workers": 0}
+    params["retrain"]["workers"] = 0
     for section in ("shift", "detect", "segment"):
         params[section]["dataset"] = "small"
+    for section in ("shift", "curvature"):
+        params[section]["trained_on"] = "small"
     root = tmp_path / "small"
     root.mkdir()
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):

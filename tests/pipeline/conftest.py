@@ -45,7 +45,8 @@ PARAMS: dict[str, Any] = {
         "nasbench301": {"dataset": [], "seed": []},
     },
     "rows": {
-        row: {"cell": cell, "width": 8, "layers": 5, "stem": "cifar", "image_size": 32, "recipe": "short", "seed": 0}
+        row: {"cell": cell, "dataset": "digits", "width": 8, "layers": 5, "stem": "cifar", "image_size": 32}
+        | {"recipe": "short", "seed": 0}
         for row, cell in CELLS.items()
     },
     "measures": {**DEMO["measures"], "flatness": {**DEMO["measures"]["flatness"], "sigma": [0.001, 0.003, 0.006]}},
@@ -61,7 +62,7 @@ PARAMS: dict[str, Any] = {
         "angle_flatness": {"terms": {"angle": 1.0, "flatness": 16.0}, "combine": "sum", "strategy": "evolution"},
     },
     "search": {"digits": {**DEMO["search"]["digits"], "population": 6, "mutated": 3, "crossed": 3}},
-    "retrain": {**DEMO["retrain"], "dataset": "digits"},
+    "retrain": DEMO["retrain"],
     "shift": {**DEMO["shift"], "dataset": "digits"},
     "detect": {**DEMO["detect"], "dataset": "scenes", "overrides": {"SOLVER.MAX_ITER": 10}},
     "segment": {**DEMO["segment"], "dataset": "scenes", "overrides": {"train_dataloader.dataset.pipeline[0]": 2}},

@@ -87,9 +87,10 @@ def as_the_papers(root: Path, **changes: object) -> None:
     """Let networks be trained on ImageNet at the paper's size."""
     params = yaml.safe_load((root / "params.yaml").read_text())
     params["data"]["imagenet"] = {"layout": "folder", "digest": "listing", "path": "imagenet"}
-    params["retrain"]["dataset"] = "imagenet"
+    for judge in ("shift", "curvature"):
+        params[judge]["trained_on"] = "imagenet"
     for row in params["rows"].values():
-        row |= {"image_size": 224, "layers": 14, "stem": "imagenet", **changes}
+        row |= {"dataset": "imagenet", "image_size": 224, "layers": 14, "stem": "imagenet", **changes}
     (root / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
 
@@ -174,7 +175,7 @@ def test_a_row_has_its_parameters_its_metrics_and_what_recorded_it(built: Path) 
 
 def test_the_first_screen_says_what_was_found(built: Path) -> None:
     text = "\n".join(plain(built)).split("## What was found\n")[1].split("## Contents")[0]
-    size = "5 cells, 32 pixels, recipe short"
+    size = "5 cells, 32 pixels of digits, recipe short"
     assert (
         f"- Of 3 networks of one size ({size}) the best by top-1 is flatness with 81.50 %, then angle-flatness with "
         "80.25 %, then darts with 79.00 %.\n"
@@ -189,6 +190,28 @@ def test_the_first_screen_says_what_was_found(built: Path) -> None:
     assert text.count("pictures/first.png") == text.count("\n| row |") == 1
     assert "17 of 20 rows of this profile have run." in text
     assert "- `genas run detect@darts --profile demo`" in text
+
+
+def test_networks_of_several_data_sets_are_not_compared(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["rows"]["darts"] |= {"dataset": "scenes", "seed": 1}
+    params["matrix"]["curvature"]["row"] = ["flatness"]
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    leave(finished, "retrain", "darts", {"top1": 99.0, "top5": 99.5})
+    report.build(finished)
+    text = "\n".join(plain(finished))
+    first = text.split("## What was found\n")[1].split("## Contents")[0]
+    assert "- Of 2 networks of one size (5 cells, 32 pixels of digits, recipe short) the best by top-1 is flat" in first
+    assert "- Alone in its size (5 cells, 32 pixels of scenes, recipe short) is darts with 99.00 % top-1." in first
+    table = first.split("| row | cell |")[1]
+    assert "| flatness |" in table
+    assert "darts" not in table, "the picture and the table are of one data set"
+    digits, scenes = text.split("### Every network retrained on ")[1:]
+    assert digits.startswith("digits")
+    assert scenes.startswith("scenes")
+    assert "| darts |" in scenes.split("###")[0]
+    pictures = finished / "out/report/pictures"
+    assert {path.name for path in pictures.glob("results_*")} == {"results_digits.png", "results_scenes.png"}
 
 
 def test_rows_that_differ_in_seeds_have_a_mean_and_a_deviation(finished: Path) -> None:

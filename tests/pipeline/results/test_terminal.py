@@ -96,6 +96,22 @@ def test_a_run_ends_with_what_was_found_and_where_to_look(finished: Path) -> Non
     assert closing(finished, "demo")[0] == "best    darts (zoo/darts_v2_c10): top-1 99.00"
 
 
+def test_networks_of_several_data_sets_have_tables_and_best_ones_of_their_own(finished: Path) -> None:
+    params = yaml.safe_load((finished / "params.yaml").read_text())
+    params["rows"]["angle-flatness"]["dataset"] = "scenes"
+    (finished / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    first, second = shown(finished).split("networks retrained on ")[1:]
+    assert first.startswith("digits")
+    assert "darts" in first
+    assert second.startswith("scenes")
+    assert "80.25" in second.split("\n\n")[0]
+    assert "80.25" not in first
+    assert closing(finished, "demo")[:2] == [
+        "best    flatness (search/digits-flatness-0) on digits: top-1 81.50, AP 37.05, mIoU 72.58",
+        "best    angle-flatness (search/digits-angle_flatness-0) on scenes: top-1 80.25",
+    ]
+
+
 def test_before_anything_has_run(profile: Path) -> None:
     assert "no row has run yet" in shown(profile)
     assert closing(profile, "demo") == ["next    genas results --profile demo; genas track ui; genas export ROW"]
