@@ -148,7 +148,8 @@ def test_networks_are_searched_and_retrained_on_shards(root: Path, tiny: Tiny, m
     searched = load_search_data(context, context.params.supernet["small"])
     assert (len(searched.train_labels), len(searched.held_labels), searched.num_classes) == (15, 15, 3)
 
-    tiny.change("retrain", dataset="photos")
+    tiny.change("rows", published__dataset="photos")
+    tiny.change("matrix", shift={"row": ["found"]})
     tiny.change("recipes", short__epochs=1, short__warmup_epochs=0)
     zoo.run(tiny.context("zoo", row="darts_v2_c10"))
     context = tiny.context("retrain", row="published")

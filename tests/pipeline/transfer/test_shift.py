@@ -286,8 +286,9 @@ def small_imagenet(tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         imagenet={"layout": "folder", "digest": "content", "path": "imagenet"},
         sets={"layout": "shift", "digest": "content", "path": "shift"},
     )
-    tiny.change("retrain", dataset="imagenet")
-    tiny.change("shift", dataset="sets", batch_size=250)
+    tiny.change("rows", found__dataset="imagenet", published__dataset="imagenet")
+    tiny.change("shift", dataset="sets", trained_on="imagenet", batch_size=250)
+    tiny.change("curvature", trained_on="imagenet")
     return Small(tiny, tmp_path / "data")
 
 
