@@ -208,6 +208,18 @@ def test_a_colleague_pulls_everything_and_recomputes_nothing(again: Toy, tmp_pat
 
 
 @pytest.mark.slow
+def test_what_a_profile_keeps_in_git_needs_no_other_remote(again: Toy, tmp_path: Path) -> None:
+    again.dvc("push", "--quiet", "--remote", "kept", "supernet@small-0")
+    keep(again, "kept")
+    elsewhere = tmp_path / "elsewhere"
+    again.call("git", "clone", "--quiet", str(root_of(again)), str(elsewhere))
+    clone = Toy(elsewhere / "profiles" / "tiny")
+    clone.dvc("pull", "--quiet", "--remote", "kept", "supernet@small-0")
+    assert (clone.folder / WEIGHTS).read_bytes() == (again.folder / WEIGHTS).read_bytes()
+    assert not (clone.folder / "out" / "zoo").exists()
+
+
+@pytest.mark.slow
 def test_a_plan_runs_scans_where_they_would_leave_something_else(
     again: Toy, small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
