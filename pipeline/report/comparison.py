@@ -84,6 +84,12 @@ def together(lines: Sequence[tuple[Hashable, dict[str, Any]]], columns: Sequence
     return [over_seeds(same, columns) for same in found.values()]
 
 
+def _training(params: Params, row: str) -> dict[str, str]:
+    """How a row is trained and on what, in the columns of a table; blank for no row."""
+    settings = params.rows.get(row)
+    return {"recipe": settings.recipe, "trained_on": settings.dataset} if settings else {"recipe": "", "trained_on": ""}
+
+
 def _first_of_groups(params: Params) -> dict[str, str]:
     """Of every retrained row, the first of those that differ from it in seeds alone."""
     return {row: rows[0] for rows in groups(params) for row in rows}
@@ -95,9 +101,9 @@ def compared(
     """One line for each of our rows that stands beside a line of the paper, or for that line alone; rows that differ in
     seeds alone are one.
 
-    Columns: ``searched_on`` (in the paper), ``method``, ``row``, ``cell``, ``recipe``, ``state`` (empty, or why there
-    is nothing), ``comparable`` (the columns whose numbers may stand beside the paper's, with blanks between), then
-    ``params``, ``paper_params`` and so on; at the end ``seeds``, ``params_deviation`` and so on.
+    Columns: ``searched_on`` (in the paper), ``method``, ``row``, ``cell``, ``recipe``, ``trained_on``, ``state``
+    (empty, or why there is nothing), ``comparable`` (the columns whose numbers may stand beside the paper's, with
+    blanks between), then ``params``, ``paper_params`` and so on; at the end ``seeds``, ``params_deviation`` and so on.
     """
     first = _first_of_groups(params)
     rows: list[tuple[Hashable, dict[str, Any]]] = []
@@ -106,9 +112,8 @@ def compared(
         for row in matching or [""]:
             ours, cell = board.get(row, {}), params.rows[row].cell if row else ""
             state = ("" if ours else "not run") if row else absent
-            recipe = params.rows[row].recipe if row else ""
             about = {"searched_on": line.dataset, "method": line.method, "row": row, "cell": cell}
-            about |= {"recipe": recipe, "state": state, "comparable": ""}
+            about |= {**_training(params, row), "state": state, "comparable": ""}
             if ours and comparable(params, root, row):
                 about["comparable"] = " ".join(c for c in columns if _column_comparable(params, c))
             rows.append(((place, first.get(row)), {**about, **pairs(ours, line.values, columns)}))
@@ -139,13 +144,13 @@ def gammas(params: Params, root: Path, board: results.Board) -> pd.DataFrame:
         for name in [name for name, row in params.rows.items() if row.cell in cells] or [""]:
             ours = {**board.get(name, {}), **records.metrics(root, keys[0])}
             about = {"search": search, "stage": keys[0][0], "gamma": gamma, "row": name}
-            about["recipe"] = params.rows[name].recipe if name else ""
+            about |= _training(params, name)
             fits = {"flatness_share": paper_dataset(axes["dataset"]) == "CIFAR-100"}
             fits |= dict.fromkeys(GAMMA_COLUMNS[1:], bool(name) and comparable(params, root, name))
             about["comparable"] = " ".join(column for column, fit in fits.items() if fit)
             same = (keys[0][0], gamma, axes["dataset"], axes["metric"], first.get(name))
             rows.append((same, {**about, **pairs(ours, TABLE_8.get(gamma, {}), GAMMA_COLUMNS)}))
-    columns = ["search", "stage", "gamma", "row", "recipe", "comparable", *pairs({}, {}, GAMMA_COLUMNS)]
+    columns = ["search", "stage", "gamma", "row", "recipe", "trained_on", "comparable", *pairs({}, {}, GAMMA_COLUMNS)]
     columns += ["seeds", *(f"{name}_deviation" for name in GAMMA_COLUMNS)]
     return pd.DataFrame(together(rows, GAMMA_COLUMNS), columns=columns)
 

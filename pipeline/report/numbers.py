@@ -97,8 +97,9 @@ def over_seeds(params: Params, root: Path, board: Board) -> list[str]:
 
 
 def _recipe(line: Mapping[Any, Any]) -> str:
-    """The recipe of a row that was not trained as the paper's were."""
-    return f"recipe {line['recipe']}" if line["recipe"] not in ("", comparison.PAPERS_RECIPE) else ""
+    """The recipe of a row that was not trained as the paper's were, and on what."""
+    known = line["recipe"] in ("", comparison.PAPERS_RECIPE)
+    return "" if known else f"recipe {line['recipe']} on {line['trained_on']}"
 
 
 def _value(line: Mapping[Any, Any], name: str) -> float | None:
