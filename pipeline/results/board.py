@@ -98,7 +98,8 @@ def entry(params: Params, root: Path, row: str) -> records.Record:
     nodes = graph(params)
     described = flatten(params.rows[row].model_dump(mode="json"))
     cell = nodes["retrain", row].inputs[1]
-    described |= {axis: value for axis, value in nodes[cell].axes.items() if axis not in described and axis != "row"}
+    searched = {"searched_on" if axis == "dataset" else axis: value for axis, value in nodes[cell].axes.items()}
+    described |= {axis: value for axis, value in searched.items() if axis not in described and axis != "row"}
     trained = records.head(params, root, ("retrain", row))
     tags = {**trained.tags, "stage": "leaderboard"}
     return records.Record(row, described, tags, trained.digests, standing(params, root, row), {}, [])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from pathlib import Path
 
 from genas.models.errors import GenasError
@@ -62,10 +61,11 @@ def _over_seeds(params: Params, board: results.Board) -> dict[str, dict[str, flo
     return found
 
 
-def _tell_searches(rows: Experiment, params: Params, board: Mapping[str, Mapping[str, float]]) -> None:
-    """Give each search's newest finished run the best top-1 that its cell reached when retrained."""
+def _tell_searches(rows: Experiment, params: Params, board: results.Board) -> None:
+    """Give each search's newest finished run the best top-1 that its cell reached when retrained, on the data set that
+    most networks were trained on."""
     reached: dict[str, float] = {}
-    for row, metrics in board.items():
+    for row, metrics in next(iter(results.by_dataset(params, board).values()), {}).items():
         stage, _, cell = params.rows[row].cell.partition("/")
         if stage == "search" and "top1" in metrics:
             reached[cell] = max(metrics["top1"], reached.get(cell, -math.inf))

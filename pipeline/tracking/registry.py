@@ -7,11 +7,12 @@ import math
 from typing import Any
 
 from genas.pipeline.config import Params
-from genas.pipeline.results.board import Board, number
+from genas.pipeline.results.board import Board, by_dataset, number
 from genas.pipeline.tracking.mlflow import Experiment
 
 BEST = "best"
-"""The alias of a cell's version with the highest top-1."""
+"""The alias of a cell's version with the highest top-1 on the data set that most of the profile's networks were trained
+on; on another one ``best-DATASET``."""
 
 
 def registered_name(params: Params, cell: str) -> str:
@@ -20,7 +21,7 @@ def registered_name(params: Params, cell: str) -> str:
 
 
 def register(experiment: Experiment, params: Params, board: Board) -> None:
-    """Give every logged model of a retrained row a version, and each cell's best the alias ``best``.
+    """Give every logged model of a retrained row a version, and each cell's best on a data set its alias.
 
     Args:
         experiment: of the profile's rows.
@@ -32,12 +33,14 @@ def register(experiment: Experiment, params: Params, board: Board) -> None:
     for row in board:
         if row in logged:
             cells.setdefault(params.rows[row].cell, []).append(row)
+    aliases = {name: f"{BEST}-{name}" if place else BEST for place, name in enumerate(by_dataset(params, board))}
     for cell, rows in cells.items():
         name = registered_name(params, cell)
         known = _versions(experiment, params, name, cell)
         versions = {row: known.get(logged[row].model_id) or _add(experiment, name, logged[row]) for row in rows}
-        best = max(rows, key=lambda row: board[row].get("top1", -math.inf))
-        experiment.client.set_registered_model_alias(name, BEST, versions[best])
+        for dataset, networks in by_dataset(params, {row: board[row] for row in rows}).items():
+            best = max(networks, key=lambda row: board[row].get("top1", -math.inf))
+            experiment.client.set_registered_model_alias(name, aliases[dataset], versions[best])
 
 
 def forget(experiment: Experiment, params: Params) -> None:

@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import timm
 import torch
+import yaml
 from mlflow import MlflowClient
 from PIL import Image
 
@@ -126,6 +127,11 @@ def test_every_cell_has_a_registered_model_and_the_best_of_its_networks_an_alias
     assert registered() == {**first, shared: ({"best": "angle-flatness"}, rows)}
     rebuild(trained)
     assert registered()[shared] == ({"best": "angle-flatness"}, rows), "made anew, not twice"
+    params = yaml.safe_load((trained / "params.yaml").read_text())
+    params["rows"]["angle-flatness"]["dataset"] = "scenes"
+    (trained / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+    rebuild(trained)
+    assert registered()[shared] == ({"best": "flatness", "best-scenes": "angle-flatness"}, rows), "no comparison"
 
 
 @pytest.mark.slow
