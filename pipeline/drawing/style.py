@@ -6,11 +6,13 @@ data gives the same bytes.
 
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from PIL import Image
 
 LINES = ("#1f6fb4", "#d1495b", "#3a8c5c", "#8a5fb0", "#d98a2b", "#4a4a4a")
 """Colours of lines and points, in order of use."""
@@ -35,9 +37,13 @@ def named(column: str) -> str:
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a PNG, without the version of the software in it; the folder is made where it is missing."""
+    """Write a PNG of the 256 colours that fit best, a third as large, without the version of the software in it; the
+    folder is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, format="png", dpi=110, metadata={"Software": None})
+    drawn = BytesIO()
+    figure.savefig(drawn, format="png", dpi=110)
+    image = Image.open(drawn).convert("RGB")
+    image.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(path, "png")
 
 
 def box(axes: Axes, x: float, y: float, width: float, height: float, text: str, colour: str, size: float) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -49,6 +50,8 @@ def test_same_data_same_bytes(name: str, tmp_path: Path) -> None:
     assert (tmp_path / "new" / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     assert dict(mpl.rcParams) == state
     with Image.open(tmp_path / "two.png") as image:
+        assert image.mode == "P", "a palette"
+        assert image.convert("RGB").getpixel((0, 0)) == (255, 255, 255), "white stays white"
         assert set(image.info) <= {"dpi"}, "no software, no dates"
         assert len(np.unique(np.asarray(image.convert("L")))) > 10, "not blank"
 
@@ -80,7 +83,13 @@ CROWDED = {
 @pytest.mark.parametrize("name", CROWDED)
 def test_labels_of_ticks_stand_apart(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[Figure] = []
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: drawn.append(figure))
+    savefig = Figure.savefig
+
+    def noted(figure: Figure, *to: Any, **options: Any) -> None:
+        drawn.append(figure)
+        savefig(figure, *to, **options)
+
+    monkeypatch.setattr(Figure, "savefig", noted)
     CROWDED[name](tmp_path / "read", tmp_path / "one.png")
     for axis in (axis for axes in drawn[0].axes for axis in (axes.xaxis, axes.yaxis)):
         axis.figure.canvas.draw()
