@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import hashlib
 import json
 import re
 import shutil
@@ -205,6 +206,18 @@ def test_a_colleague_pulls_everything_and_recomputes_nothing(again: Toy, tmp_pat
         assert f"Stage '{row}' didn't change, skipping" in said_of_all
     assert (elsewhere / ".dvc" / "cache" / "files").is_dir(), "one cache for all profiles"
     assert not (clone.folder / ".dvc" / "cache").exists()
+
+
+@pytest.mark.parametrize("kept", [path for path in PROFILES.values() if (path / "kept").exists()])
+def test_what_is_kept_in_git_is_whole_and_of_the_lock(kept: Path) -> None:
+    lock, known = (kept / "dvc.lock").read_text(), {}
+    for path in (path for path in (kept / "kept").rglob("*") if path.is_file()):
+        content = path.read_bytes()
+        known[f"{path.parent.name}{path.name}"] = content
+        assert hashlib.md5(content).hexdigest() == path.parent.name + path.stem
+    listed = {entry["md5"] for name in known if name.endswith(".dir") for entry in json.loads(known[name])}
+    assert listed <= known.keys(), "a folder lacks files"
+    assert [name for name in known if name not in listed and f"md5: {name}" not in lock] == [], "push the row again"
 
 
 @pytest.mark.slow
