@@ -12,8 +12,10 @@ from pathlib import Path
 
 from genas.flows.version import commit
 from genas.models.errors import GenasError
-from genas.pipeline.config import CODE, REPOSITORY, profile_folder
-from genas.pipeline.machine.imports import BESIDE, FOLDERS
+from genas.pipeline.config import CODE, LAYOUTS, MEASURES, REPOSITORY, Params, load_params, offered, profile_folder
+from genas.pipeline.machine.imports import BESIDE, FOLDERS, closure
+from genas.pipeline.machine.imports import located as located_file
+from genas.pipeline.stages import STAGES
 
 COMMIT = "commit"
 """The key of the commit in a source, which is there for the message alone."""
@@ -33,6 +35,18 @@ def files(folder: Path) -> Iterator[tuple[str, Path]]:
         for path in sorted((CODE / package).rglob("*")):
             if path.suffix in (".py", *BESIDE):
                 yield str(path.relative_to(CODE)), path
+    brought = {file for module in _installed(load_params(folder)) for file in closure(module, computed=False)}
+    for file in sorted(file for file in brought if file.parts[0] not in FOLDERS):
+        yield f"the installed {file}", located_file(file)
+
+
+def _installed(params: Params) -> Iterator[str]:
+    """The modules that installed packages offer and the profile uses: measures, layouts of data sets."""
+    taken = [one.measures(params, axes) for one in STAGES.values() for axes in one.rows(params).values()]
+    for name in {name for names in taken for name in names} - set(MEASURES):
+        yield offered("measures")[name]
+    for name in {data.layout for data in params.data.values()} - set(LAYOUTS):
+        yield offered("layouts")[name]
 
 
 def require_same(wanted: Mapping[str, str], folder: Path) -> None:

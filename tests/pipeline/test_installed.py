@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from genas.flows.machines import source
 from genas.models.errors import GenasError
 from genas.pipeline import measures
 from genas.pipeline.config import DataParams, load_params, offered
@@ -108,6 +109,19 @@ def test_a_measure_is_found_and_only_its_rows_depend_on_its_package(acme: Path, 
     (acme / "parts.py").write_text("PART = 0.25\n")
     changed = {name for name, content in coded(tiny).items() if content != before[name]}
     assert changed == {"search/small-mine-0.json"}
+
+
+def test_machines_compare_what_the_profile_uses_of_the_package(acme: Path, tiny: Tiny) -> None:
+    (tiny.root / "dvc.yaml").touch()
+    assert not [name for name in source.source(tiny.root) if "acme" in name], "the profile uses nothing of it"
+    with_metric(tiny)
+    wanted = source.source(tiny.root)
+    assert {name for name in wanted if "acme" in name} == {f"the installed acme/{n}.py" for n in ("halves", "parts")}
+    (acme / "lists.py").write_text("# the package's, but not the measure's\n")
+    source.require_same(wanted, tiny.root)
+    (acme / "parts.py").write_text("PART = 0.25\n")
+    with pytest.raises(GenasError, match=r"^the installed acme/parts\.py differs from the coordinator's"):
+        source.require_same(wanted, tiny.root)
 
 
 def test_half_done_work_is_that_of_the_measures_code(acme: Path) -> None:
