@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import math
 import tempfile
 import warnings
@@ -138,10 +139,14 @@ def _task(profile: Profile, key: Key) -> tuple[str, Task]:
     section: Any = getattr(params, stage)
     row = _first(params, stage)
     name, make = ("detector", detector) if stage == "detect" else ("segmenter", segmenter)
-    classes = profile.images(section.dataset).classes
-    if stage == "detect" and section.categories is not None:
-        classes = len(section.categories)
-    return name, make(row, section.model_dump_json(), classes)
+    return name, make(row, section.model_dump_json(), _classes(profile, stage))
+
+
+def _classes(profile: Profile, stage: str) -> int:
+    """How many classes the model of a stage tells apart."""
+    section: Any = getattr(profile.params, stage)
+    chosen = section.categories if isinstance(section, DetectParams) else None
+    return profile.images(section.dataset).classes if chosen is None else len(chosen)
 
 
 def work(profile: Profile, key: Key) -> Work:
@@ -166,7 +171,7 @@ def trial(profile: Profile, key: Key, kinds: Kinds) -> Mapping[str, Rate]:
         run = _detected if key[0] == "detect" else _segmented
         started = now()
         context = Context(key[0], {"row": key[1]}, profile.params, root, lambda step, values: stamps.append(now()))
-        look = run(context, path, stamps, profile.images(getattr(profile.params, key[0]).dataset).classes)
+        look = run(context, path, stamps, _classes(profile, key[0]))
     step = (stamps[1] - stamps[0]) / (ITERATIONS - PERIOD)
     return {
         f"{name} iteration": Rate(step / task.batch, BACKWARD * task.train.flops, stamps[0] - started - PERIOD * step),
@@ -185,6 +190,16 @@ def _scenes(root: Path, layout: str) -> Path:
     return folder
 
 
+def _tell_apart(scenes: Path, classes: int) -> None:
+    """Let scenes in COCO's layout have at most so many categories: digits share them in turn."""
+    for path in (scenes / "annotations").iterdir():
+        content = json.loads(path.read_text())
+        content["categories"] = content["categories"][:classes]
+        for annotation in content["annotations"]:
+            annotation["category_id"] = 1 + (annotation["category_id"] - 1) % len(content["categories"])
+        path.write_text(json.dumps(content))
+
+
 def _shortened(params: Params, section: str, **overrides: Any) -> Params:
     old = getattr(params, section)
     new = old.model_copy(
@@ -199,7 +214,9 @@ def _detected(context: Context, path: Path, stamps: list[float], classes: int) -
     from genas.pipeline.transfer.detect.data import register, val_loader
     from genas.pipeline.transfer.detect.training import train
 
-    names = register("trial", _scenes(context.root, "coco"))[:2]
+    scenes = _scenes(context.root, "coco")
+    _tell_apart(scenes, classes)
+    names = register("trial", scenes)[:2]
     params = _shortened(context.params, "detect", SOLVER__MAX_ITER=ITERATIONS)
     cfg = configure(params.detect, Setting(path, *names, classes, context.device))
     model, _ = train(cfg, context, Scratch(context))

@@ -10,7 +10,8 @@ import pytest
 
 from genas.models.errors import GenasError
 from genas.pipeline.config import load_params
-from genas.pipeline.forecast import stopwatch
+from genas.pipeline.context import Context
+from genas.pipeline.forecast import stopwatch, transfer
 from genas.pipeline.forecast.calibration import FILE, machine, remembered
 from genas.pipeline.forecast.plan import PUBLISHED, forecast, missing, sets_of
 from genas.pipeline.forecast.work import Images, Rate
@@ -90,6 +91,21 @@ def test_detectors_and_segmenters_are_tried_on_composed_scenes(
     assert len(rates) == 2
     assert all(seconds > 0 and flops > 0 for seconds, flops, _ in rates.values())
     assert found["rows"][0]["seconds"] > 0
+
+
+@pytest.mark.slow
+def test_a_detector_is_tried_with_the_categories_that_are_learned(sizes: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stopwatch, "SECONDS", 0.0)
+    sizes.change("detect", categories=["3"])
+    tried, detected = [], transfer._detected
+
+    def noted(context: Context, path: Path, stamps: list[float], classes: int) -> float:
+        tried.append(classes)
+        return detected(context, path, stamps, classes)
+
+    monkeypatch.setattr(transfer, "_detected", noted)
+    assert forecast(sizes.root, [("detect", "found")])["rows"][0]["seconds"] > 0
+    assert tried == [1]
 
 
 def test_rates_of_another_machine_or_none_do_not_count(tmp_path: Path) -> None:
