@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import lzma
 import shutil
-import tarfile
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -13,6 +13,11 @@ from pathlib import Path, PurePosixPath
 
 from genas.models.errors import GenasError
 from genas.pipeline.data.reading.files import line, reason
+
+if sys.version_info < (3, 12):
+    from backports import tarfile
+else:
+    import tarfile
 
 BROKEN = (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError)
 """How archives show that they are none."""

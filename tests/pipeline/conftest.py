@@ -121,8 +121,8 @@ def leave_search(root: Path, row: str, seed: int) -> pd.DataFrame:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of the time of whatever shows pictures; here they are empty files."""
-    monkeypatch.setattr(Figure, "savefig", lambda figure, path, **options: Path(path).touch())
+    """Drawing takes most of the time of whatever shows pictures; here they are single pixels."""
+    monkeypatch.setattr(Figure, "savefig", lambda figure, to, **options: Image.new("RGB", (1, 1)).save(to, "png"))
 
 
 @pytest.fixture

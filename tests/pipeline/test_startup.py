@@ -40,7 +40,8 @@ from genas.pipeline.__main__ import parse, run
 for name, arguments in rows.items():
     if name == "report":  # drawing takes most of its time
         from matplotlib.figure import Figure
-        Figure.savefig = lambda figure, path, **options: Path(path).touch()
+        from PIL import Image
+        Figure.savefig = lambda figure, to, **options: Image.new("RGB", (1, 1)).save(to, "png")
     if arguments:
         run(*parse(arguments), Path())
     else:
