@@ -39,9 +39,9 @@ def detail(name: str) -> bool:
 
 
 def show(rows: Sequence[dict[str, Any]], console: Console, params: Params) -> None:
-    """Print what :func:`collect` found: a line for each retrained network, a table for each data set that some were
-    trained on, then a line for those that differ in seeds alone,
-    then whole detectors and segmenters, then every other stage in the order of the chain."""
+    """Print what :func:`collect` found: a line for each retrained network, in a table for each data set that some were
+    trained on, one for those that differ in seeds alone, then whole detectors and segmenters, then every other stage in
+    the order of the chain."""
     if not rows:
         console.print("no row has run yet")
         return
