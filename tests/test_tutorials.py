@@ -104,12 +104,13 @@ def test_a_measure_of_ones_own(clone: Path) -> None:
 def test_from_photographs_to_a_network_that_classifies_one(clone: Path) -> None:
     said = run(clone, blocks(FOLDER / "photographs.md", "sh")).stdout
     profile = clone / "profiles" / "shapes"
-    assert "48 + 12 photographs of 3 classes" in said
+    assert "120 + 30 photographs of 3 classes" in said
     assert (profile / "out/report/report.html").exists()
     everything = {f"{stage}/{row}" for stage, row in graph(load_params(profile)) if stage != "data"}
     assert all((profile / "out" / row).exists() for row in everything)
-    # A third by chance. What a search finds with a supernet of 24 photographs is not promised to be good.
-    assert metrics(profile, "retrain/published")["top1"] > 50
+    # A third by chance. What a search finds with a supernet of 60 photographs is not promised to be the best.
+    assert metrics(profile, "retrain/published")["top1"] > 70
+    assert metrics(profile, "retrain/angle_flatness")["top1"] > 50
     assert re.search(r"(?m)^(disc|square|triangle) [01]\.\d{3}$", said)
 
 

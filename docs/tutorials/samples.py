@@ -16,7 +16,7 @@ from genas.pipeline.config import DataParams
 from genas.pipeline.data import digits
 
 SHAPES = ("disc", "square", "triangle")
-COUNT = 20
+COUNT = 50
 """Photographs of a class."""
 SIZE = (96, 80)
 

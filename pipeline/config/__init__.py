@@ -13,7 +13,7 @@ from genas.pipeline.config.laboratory import (
     WalkParams,
 )
 from genas.pipeline.config.networks import CurvatureParams, DetectParams, RecipeParams, RetrainParams, SegmentParams
-from genas.pipeline.config.params import DIGITS, Params, load_params
+from genas.pipeline.config.params import Params, load_params
 from genas.pipeline.config.pixels import PixelParams, StreamParams
 from genas.pipeline.config.places import (
     CHECKOUT,
@@ -25,7 +25,7 @@ from genas.pipeline.config.places import (
     profile_folder,
     profiles,
 )
-from genas.pipeline.config.rows import LAYOUTS, DataParams, Row
+from genas.pipeline.config.rows import DIGITS, LAYOUTS, DataParams, Row
 from genas.pipeline.config.search import (
     MEASURES,
     AgreementParams,

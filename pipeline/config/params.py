@@ -21,6 +21,7 @@ from genas.pipeline.config.networks import (
 )
 from genas.pipeline.config.reading import read_yaml
 from genas.pipeline.config.rows import (
+    DIGITS,
     DataParams,
     Matrix,
     NetworkAxes,
@@ -31,9 +32,6 @@ from genas.pipeline.config.rows import (
 )
 from genas.pipeline.config.search import AgreementParams, MeasureParams, MetricParams, ReplicaParams, SearchParams
 from genas.pipeline.config.supernets import SupernetParams, TrainingParams
-
-DIGITS = "digits"
-"""What a data set can be derived from beside those of the profile: the digits that scikit-learn ships."""
 
 
 class Params(Section):

@@ -25,6 +25,10 @@ def require_layout(name: str) -> str:
     return name
 
 
+DIGITS = "digits"
+"""What a data set can be derived from beside those of the profile: the digits that scikit-learn ships."""
+
+
 class DataParams(Section):
     """One data set: its layout on disk and where it comes from.
 
@@ -35,7 +39,8 @@ class DataParams(Section):
     an installed package offers (:class:`genas.pipeline.data.reading.layouts.Layout`).
 
     Exactly one origin: ``path`` below the data root, or ``derive``, which writes the set from another one
-    (``digits``: scikit-learn's handwritten digits; any other name: an image data set of this profile).
+    (``digits``: scikit-learn's handwritten digits; any other name: an image data set of this profile). A ``parquet``
+    set that is derived from another one is its copy at ``pixels``.
 
     ``split``: a file below the data root that says which images a supernet is trained on and which are held out
     (:mod:`genas.pipeline.data.reading.splits`).
@@ -45,7 +50,7 @@ class DataParams(Section):
     digest: Literal["content", "listing"]
     path: Below | None = None
     derive: str | None = None
-    seed: Seed | None = Field(None, description="of a derived set")
+    seed: Seed | None = Field(None, description="of what is drawn for a derived set")
     pixels: Count | None = Field(None, description="height and width at which a supernet sees the images")
     split: Below | None = Field(None, description="file of the images that train and those that are held out")
     images: Count | None = Field(None, description="how many scenes to compose for a derived coco or cityscapes set")
@@ -56,14 +61,17 @@ class DataParams(Section):
         if (self.path is None) == (self.derive is None):
             raise ValueError("exactly one of path and derive is given")
         composed = self.derive is not None and self.layout in ("coco", "cityscapes")
-        for key, wanted in (("seed", self.derive is not None), ("images", composed)):
+        copied = self.derive not in (None, DIGITS) and self.layout == "parquet"
+        if copied and self.pixels is None:
+            raise ValueError("pixels is missing")
+        for key, wanted in (("seed", self.derive is not None and not copied), ("images", composed)):
             if wanted != (getattr(self, key) is not None):
                 raise ValueError(f"{key} {'is missing' if wanted else 'says nothing here'}")
         return self
 
     @property
     def required_seed(self) -> int:
-        """The seed, which a derived set has."""
+        """The seed, which a derived set has unless it is a copy."""
         assert self.seed is not None, "params.yaml was validated"
         return self.seed
 

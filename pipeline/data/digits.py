@@ -74,18 +74,6 @@ def _png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def write_digits(root: Path, spec: DataParams) -> None:
-    """The digits as ``train.parquet`` and ``test.parquet``."""
-    import pyarrow
-    import pyarrow.parquet
-
-    for split, images in painted(spec.required_seed).items():
-        columns = {"image": [_png(image) for image in images.pixels], "label": images.labels}
-        name = "train" if split == "train" else "test"
-        pyarrow.parquet.write_table(pyarrow.table(columns), root / f"{name}.parquet", compression="none")
-    (root / "classes.txt").write_text("\n".join(str(i) for i in range(10)) + "\n")
-
-
 def compose(
     digits: Images, rng: np.random.Generator
 ) -> tuple[np.ndarray, list[tuple[int, np.ndarray, tuple[int, int, int, int]]]]:

@@ -255,6 +255,7 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("data.small.derive", "digits", "data.small: exactly one of path and derive is given"),
         ("data.small.seed", 1, "data.small: seed says nothing here"),
         ("data.small_shift.seed", ..., "data.small_shift: seed is missing"),
+        ("data.small_shift.layout", "parquet", "data.small_shift: pixels is missing"),
         ("data.small.digest", ..., "data.small.digest: Field required"),
         ("supernet.small.channels", "4", "supernet.small.channels: .*valid integer.*, got '4'"),
         ("supernet.small.channels", 4.0, "supernet.small.channels: .*valid integer"),

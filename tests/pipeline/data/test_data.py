@@ -15,7 +15,7 @@ from PIL import Image
 
 from genas.models.errors import GenasError
 from genas.pipeline.config import DataParams, load_params
-from genas.pipeline.data import digits, shifts
+from genas.pipeline.data import copies, digits, shifts
 from genas.pipeline.data import stage as data
 from genas.pipeline.data.reading import layouts
 from genas.pipeline.data.reading.images import (
@@ -49,7 +49,8 @@ def ink() -> dict[str, Images]:
 
 def derived(tiny: Tiny, name: str = "set", **spec: Any) -> Path:
     """Run the data stage for a set that the tiny profile is given, and return where it lies."""
-    always = {"digest": "content", **({"seed": 0} if "derive" in spec else {})}
+    copied = spec["layout"] == "parquet" and spec.get("derive") != "digits"
+    always = {"digest": "content", **({"seed": 0} if "derive" in spec and not copied else {})}
     tiny.change("data", **{name: {**always, **spec}})
     context = tiny.context("data", dataset=name)
     data.run(context)
@@ -89,6 +90,36 @@ def test_digits_as_parquet(tiny: Tiny, coloured: dict[str, Images]) -> None:
     assert recorded["splits"] == {"test": 360, "train": 1437}
     assert recorded["classes"] == [str(i) for i in range(10)]
     assert recorded["layout"] == "parquet"
+
+
+def test_digits_of_half_the_size_are_the_means_of_four_pixels(tiny: Tiny, coloured: dict[str, Images]) -> None:
+    root = derived(tiny, layout="parquet", derive="digits", pixels=16)
+    small, large = load_images(root, "parquet", "val", 16), coloured["val"]
+    means = large.pixels.reshape(-1, 16, 2, 16, 2, 3).mean((2, 4))
+    assert np.abs(small.pixels - means).max() <= 1  # of 255: rounded along one side, then along the other
+    assert np.array_equal(small.labels, large.labels)
+
+
+def test_a_set_is_copied_at_fewer_pixels(tiny: Tiny) -> None:
+    """Images that are not square are cut at their middle; the copy is another set when its origin changes."""
+    folder = Path(os.environ["GENAS_DATA"]) / "wide"
+    for number, (split, name) in enumerate([("train", "a"), ("train", "b"), ("val", "a"), ("val", "b")]):
+        (folder / split / name).mkdir(parents=True)
+        image = np.zeros((4, 12, 3), np.uint8)
+        image[:, 4:8] = np.arange(16).reshape(4, 4, 1) * 10 + number
+        Image.fromarray(image).save(folder / split / name / "0.png")
+    tiny.change("data", wide={"layout": "folder", "digest": "content", "path": "wide", "pixels": 4})
+    root = derived(tiny, layout="parquet", derive="wide", pixels=2)
+    found = load_images(root, "parquet", "val", 2)
+    assert found.pixels[..., 0].tolist() == [[[27, 47], [107, 127]], [[28, 48], [108, 128]]]
+    assert found.labels.tolist() == [0, 1]
+    assert (root / "classes.txt").read_text() == "a\nb\n"
+    recorded = json.loads((root.parent / "manifest.json").read_text())
+    assert recorded["splits"] == {"test": 2, "train": 2}
+    Image.fromarray(np.full((4, 12, 3), 9, np.uint8)).save(folder / "val" / "b" / "0.png")
+    data.run(tiny.context("data", dataset="set"))
+    assert load_images(root, "parquet", "val", 2).pixels[1].tolist() == np.full((2, 2, 3), 9).tolist()
+    assert json.loads((root.parent / "manifest.json").read_text())["origin"] != recorded["origin"]
 
 
 def test_scenes_as_coco(tiny: Tiny) -> None:
@@ -256,12 +287,12 @@ def test_derived_sets_are_written_once_and_repaired_when_touched(tiny: Tiny, spe
 
 
 def test_a_write_that_was_cut_off_is_made_good(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut_off(root: Path, spec: DataParams) -> None:
+    def cut_off(root: Path, *_: object) -> None:
         (root / "train.parquet").write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(digits, "write_digits", cut_off)
+        patch.setattr(copies, "write_tables", cut_off)
         with pytest.raises(KeyboardInterrupt):
             derived(tiny, layout="parquet", derive="digits")
     root = derived(tiny, layout="parquet", derive="digits")
