@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 from genas.pipeline.config.base import Below, Count, Name, Positive, Section, Seed, Several
 from genas.pipeline.config.installed import offered
 
-LAYOUTS = ("parquet", "folder", "webdataset", "cifar10", "cifar100", "shift", "coco", "cityscapes", "camvid")
+UNCLASSIFIED = ("shift", "coco", "cityscapes", "camvid")
+"""Layouts that are not images for training, each with one class."""
+LAYOUTS = ("parquet", "folder", "webdataset", "cifar10", "cifar100", *UNCLASSIFIED)
 """Of data sets, beside those that installed packages offer."""
 
 

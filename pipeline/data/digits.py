@@ -7,7 +7,6 @@ show held-out digits only.
 
 from __future__ import annotations
 
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -66,12 +65,6 @@ def painted(seed: int) -> dict[str, Images]:
         pixels = [_grain(_paint(ink / 255, _ground(SIZE, rng), rng), rng) for ink in digits.pixels]
         painted[split] = Images(np.stack(pixels), digits.labels)
     return painted
-
-
-def _png(pixels: np.ndarray) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, "png")
-    return buffer.getvalue()
 
 
 def compose(

@@ -1,8 +1,9 @@
 """The ``data`` stage: find a data set, or derive it, and record its digest, counts and classes.
 
 The manifest is what DVC compares: the stage looks at every run, and only a changed digest makes the stages below run
-again; of a derived set, also a change of what it is made from, or how. The digest covers names and bytes of all files (``digest: content``) or names and sizes (``listing``, for sets of
-millions of files). Modification times do not count, so a copy of a data set is the same data set.
+again; of a derived set, also a change of what it is made from, or how. The digest covers names and bytes of all files
+(``digest: content``) or names and sizes (``listing``, for sets of millions of files). Modification times do not count,
+so a copy of a data set is the same data set.
 """
 
 from __future__ import annotations

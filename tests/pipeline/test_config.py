@@ -276,6 +276,12 @@ def test_a_cell_may_come_from_other_gammas() -> None:
         ("recipes.short.drop_path", 1.0, "recipes.short.drop_path: .*less than 1, got 1.0"),
         ("data.small.path", "../small", "data.small.path: '../small' is not a path below the data root"),
         ("data.small.path", "/etc", "data.small.path: '/etc' is not a path below the data root"),
+        ("data.small_shift.derive", "small_shift", "data.small_shift.derive: unknown data set .small_shift."),
+        (
+            "data.small.layout",
+            "camvid",
+            "data.small_shift.derive: .small. has no images by class, its layout is",
+        ),
         ("data.small_shift.derive", "lost", "data.small_shift.derive: unknown data set 'lost', expected digits or"),
         ("profile", "a" * 10**6 + "/", r"profile: .*pattern.*, got '.{0,40}$"),
         ("data.a/b", {}, "data.a/b.*: .*pattern"),
