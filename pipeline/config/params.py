@@ -79,14 +79,14 @@ class Params(Section):
                         f"matrix.{stage}.metric: unknown metric {name!r}, defined are {', '.join(self.metrics)}"
                     )
         for name, data in self.data.items():
-            if data.derive is not None and data.derive not in (
-                DIGITS,
-                *(other for other in self.data if other != name),
-            ):
+            if data.derive in (None, DIGITS):
+                continue
+            origin = self.data.get(str(data.derive))
+            if origin is None or origin is data:
                 raise ValueError(f"data.{name}.derive: unknown data set {data.derive!r}, expected {DIGITS} or another")
-            if data.derive in self.data and data.derive != DIGITS and self.data[data.derive].layout in UNCLASSIFIED:
-                layout = self.data[data.derive].layout
-                raise ValueError(f"data.{name}.derive: {data.derive!r} has no images by class, its layout is {layout}")
+            if origin.layout in UNCLASSIFIED:
+                which = f"{data.derive!r} has no images by class, its layout is {origin.layout}"
+                raise ValueError(f"data.{name}.derive: {which}")
         sections: list[tuple[str, ShiftParams | DetectParams | SegmentParams | None]]
         sections = [("shift", self.shift), ("detect", self.detect), ("segment", self.segment)]
         used = [(key, section.dataset) for key, section in sections if section is not None]

@@ -36,7 +36,9 @@ def fingerprint(context: Context, spec: DataParams) -> str:
     Raises:
         GenasError: the origin is missing or cannot be read.
     """
-    content = [spec.model_dump_json(), *(inspect.getsource(module) for module in (digits, shifts, copies))]
+    makers = [digits] if spec.derive == DIGITS else []
+    makers += {"shift": [shifts], "parquet": [copies]}.get(spec.layout, [])
+    content = [spec.model_dump_json(), *map(inspect.getsource, makers)]
     if spec.derive != DIGITS:
         origin = context.params.data.get(str(spec.derive))
         if origin is not None and origin.path is not None:
