@@ -61,6 +61,7 @@ PARAMS: dict[str, Any] = {
         "flatness": {"terms": {"flatness": 1.0}, "combine": "sum", "strategy": "evolution"},
         "angle_flatness": {"terms": {"angle": 1.0, "flatness": 16.0}, "combine": "sum", "strategy": "evolution"},
     },
+    "supernet": {"digits": DEMO["supernet"]["digits"]},
     "search": {"digits": {**DEMO["search"]["digits"], "population": 6, "mutated": 3, "crossed": 3}},
     "retrain": DEMO["retrain"],
     "shift": {**DEMO["shift"], "dataset": "digits"},
