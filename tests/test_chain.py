@@ -32,6 +32,9 @@ def params() -> dict[str, Any]:
     """The demo's parameters, made tiny: one row of every stage."""
     demo: dict[str, Any] = yaml.safe_load((PROFILES["demo"] / "params.yaml").read_text())
     demo["code"] = str(REPOSITORY)
+    del demo["data"]["digits16"], demo["supernet"]["digits16"]
+    for stage in ("supernet", "agreement"):
+        demo["matrix"][stage]["dataset"] = ["digits"]
     for name in ("digit_scenes", "digit_streets"):
         demo["data"][name]["images"] = 20
     demo["matrix"]["search"]["metric"] = ["flatness"]
