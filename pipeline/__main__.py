@@ -97,6 +97,8 @@ def main() -> int:
     # Detectron2 and timm use torch.jit.script at import; torch announces its end.
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=FutureWarning)
     warnings.filterwarnings("ignore", message=r".*torch\.jit.*", category=DeprecationWarning)
+    # Of several processes, weights whose gradient lies otherwise in memory, such as those of depthwise convolutions.
+    warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides", category=UserWarning)
     if sys.argv[1:2] == ["--preloaded"]:
         import timm  # with torch and torchvision, of which nearly every row needs some
 
