@@ -7,10 +7,12 @@ of every slice is written into zeros of its own. All have equals in terms of ker
 - the gradient of a depthwise convolution of stride 1 by its input is one with the kernel turned by 180 degrees;
 - one that is dilated by d sees d x d classes of pixels apart, so by its weight it has the gradient of a dense one over
   as many smaller images (space to batch; Chen et al., DeepLab, 2018, Section 3.1);
-- the gradient by a 5x5 weight is pieced together from those by four overlapping 3x3 ones;
+- the gradient by a 5x5 weight is pieced together from those by its first and its last three columns, because kernels
+  of up to three columns are quick ones, however many rows they have;
 - all operations of a map share its ReLU, and so its gradient;
 - slices of a channels-last gradient are copied, because the kernels for such maps do not know slices of them;
-- the even and the odd pixels that a factorized reduction looks at have one gradient, filled once;
+- the even and the odd pixels that a factorized reduction looks at have one gradient, filled once, and so have the even
+  ones that a kernel dilated by its stride of two sees, in the order of memory of the map;
 - an average over 3x3 pixels is a depthwise convolution.
 
 :func:`quicken` changes the class of a network's modules, and how its cells join their nodes, in place, so parameters,
@@ -28,12 +30,15 @@ from torch import Tensor, nn
 from genas.models.spaces.base.operations import AvgPool3x3, DepthwiseConv2d, FactorizedReduce
 from genas.models.spaces.darts.cell import concatenate
 
-CACHED = 2**17
-"""Numbers of a map (512 KiB) that a core has at hand; a batch is taken apart into such pieces."""
-
 
 def _channels_last(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last)
+
+
+def _zeros(like: Tensor, shape: torch.Size) -> Tensor:
+    """Channels-last zeros (N, C, H, W) of the type and device of ``like``."""
+    n, channels, height, width = shape
+    return like.new_zeros(n, height, width, channels).permute(0, 3, 1, 2)
 
 
 def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, padding: int) -> Tensor:
@@ -43,21 +48,15 @@ def _by_weight(x: Tensor, gradient: Tensor, weight: Tensor, padding: int) -> Ten
 
 
 def _five_by_weight(x: Tensor, gradient: Tensor, weight: Tensor) -> Tensor:
-    """Gradient by the weight (C, 1, 5, 5) of a convolution that keeps the size, from four 3x3 ones.
+    """Gradient by the weight (C, 1, 5, 5) of a convolution that keeps the size, from two of three columns.
 
-    ``x`` and ``gradient`` are (N, C, H, W).
+    ``x`` and ``gradient`` are (N, C, H, W). Rows are padded here too: behind a padding of its own the framework's
+    kernel is slow where a map has fewer than five of them.
     """
-    height, width = x.shape[2:]
-    result, corner = torch.zeros_like(weight), weight[:, :, :3, :3]
-    count = max(1, CACHED // x[0].numel())
-    for images, gradients in zip(x.split(count), gradient.split(count), strict=True):
-        padded, piece = F.pad(images, (2, 2, 2, 2)), torch.zeros_like(weight)
-        for top in (0, 2):
-            for left in (0, 2):
-                window = _channels_last(padded[:, :, top : top + height + 2, left : left + width + 2])
-                piece[:, :, top : top + 3, left : left + 3] = _by_weight(window, gradients, corner, 0)
-        result += piece
-    return result
+    three = weight[..., :3]
+    first = _by_weight(F.pad(x, (2, 0, 2, 2)), gradient, three, 0)
+    last = _by_weight(F.pad(x, (0, 2, 2, 2)), gradient, three, 0)
+    return torch.cat([first, last[..., 1:]], 3)
 
 
 def _apart(x: Tensor, step: int) -> Tensor:
@@ -95,21 +94,38 @@ class DepthwiseGradient(torch.autograd.Function):
         return by_x, by_weight, None
 
 
+class Even(torch.autograd.Function):
+    """The pixels of maps that are even in both directions."""
+
+    @staticmethod
+    def forward(context: Any, x: Tensor) -> Tensor:
+        """(N, C, H, W) to (N, C, ceil(H / 2), ceil(W / 2))."""
+        context.shape = x.shape
+        return _channels_last(x[:, :, ::2, ::2])
+
+    @staticmethod
+    def backward(context: Any, *gradients: Tensor) -> Tensor:
+        """(N, C, ceil(H / 2), ceil(W / 2)) to (N, C, H, W), zero at all other pixels."""
+        spread = _zeros(gradients[0], context.shape)
+        spread[:, :, ::2, ::2] = gradients[0]
+        return spread
+
+
 class Diagonal(torch.autograd.Function):
     """The even and the odd pixels of maps, even in both directions and odd in both."""
 
     @staticmethod
     def forward(context: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         """(N, C, H, W), H and W even, to twice (N, C, H / 2, W / 2)."""
+        context.shape = x.shape
         return _channels_last(x[:, :, ::2, ::2]), _channels_last(x[:, :, 1::2, 1::2])
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Tensor:
         """(N, C, H / 2, W / 2) of the even and of the odd pixels to (N, C, H, W), zero at all others."""
-        n, channels, height, width = gradients[0].shape
-        empty = gradients[0].new_zeros(n, 2 * height, 2 * width, channels).permute(0, 3, 1, 2)
-        empty[:, :, ::2, ::2], empty[:, :, 1::2, 1::2] = gradients
-        return empty
+        spread = _zeros(gradients[0], context.shape)
+        spread[:, :, ::2, ::2], spread[:, :, 1::2, 1::2] = gradients
+        return spread
 
 
 class Concatenation(torch.autograd.Function):
@@ -176,7 +192,7 @@ class Depthwise(DepthwiseConv2d):
         if not _here(x) or dilation % stride:
             return super().forward(x)
         if stride == 2:  # a kernel dilated by 2 sees the even pixels alone
-            x, dilation = _channels_last(x[:, :, ::2, ::2]), dilation // 2
+            x, dilation = Even.apply(x), dilation // 2
         return DepthwiseGradient.apply(x, self.weight, dilation)
 
 

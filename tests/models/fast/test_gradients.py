@@ -45,7 +45,7 @@ def gradients(module: nn.Module, x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
-@pytest.mark.parametrize("size", [(12, 12), (9, 8), (4, 4), (2, 2)])
+@pytest.mark.parametrize("size", [(12, 12), (9, 8), (4, 7), (4, 4), (2, 2), (1, 1)])
 @pytest.mark.parametrize("name", MODULES)
 def test_gradients_are_the_framework_s(name: str, size: tuple[int, int], layout: torch.memory_format) -> None:
     torch.manual_seed(0)
@@ -61,14 +61,6 @@ def test_double_precision_agrees_with_differences() -> None:
     module = quicken(nn.Sequential(depthwise(5, 1, 2))).double()
     x = torch.randn(2, 6, 6, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(module, (x,))
-
-
-def test_a_large_batch_is_taken_apart_and_added_up() -> None:
-    plain = DepthwiseConv2d(32, 5, 1, 1)
-    quick = quicken(nn.Sequential(copy.deepcopy(plain)))
-    x = torch.randn(20, 32, 32, 32)
-    for ours, theirs in zip(gradients(quick, x), gradients(plain, x), strict=True):
-        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
 def test_names_and_parameters_stay() -> None:
