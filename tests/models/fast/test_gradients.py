@@ -63,6 +63,14 @@ def test_double_precision_agrees_with_differences() -> None:
     assert torch.autograd.gradcheck(module, (x,))
 
 
+def test_a_large_batch_of_many_channels_too() -> None:
+    plain = DepthwiseConv2d(32, 5, 1, 1)
+    quick = quicken(nn.Sequential(copy.deepcopy(plain)))
+    x = torch.randn(20, 32, 32, 32)
+    for ours, theirs in zip(gradients(quick, x), gradients(plain, x), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+
+
 def test_names_and_parameters_stay() -> None:
     plain = Supernet(num_classes=4, channels=2, layers=3)
     quick = quicken(copy.deepcopy(plain))
